@@ -1,0 +1,42 @@
+# Two commands: `make lab` opens the lab, `make test` runs the quick suite. Both build .venv when it is missing.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SHARED_DATA := $(abspath ../shared/data)
+export LABKIT_DATA ?= $(if $(wildcard $(SHARED_DATA)),$(SHARED_DATA),)
+ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root,)
+
+.PHONY: lab test lint notebooks bench clean help
+
+help:
+	@echo "make lab        open JupyterLab on notebooks/0_start_here.ipynb"
+	@echo "make test       quick test suite (lint included)"
+	@echo "make notebooks  build and execute every notebook from notebooks/src"
+	@echo "make bench      ratios against named peers"
+
+lab: $(STAMP)
+	$(BIN)/jupyter lab $(ROOT_FLAG) --LabApp.default_url=/lab/tree/notebooks/0_start_here.ipynb
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+notebooks: $(STAMP)
+	$(BIN)/python notebooks/src/build.py $(NOTEBOOK)
+
+bench: $(STAMP)
+	$(BIN)/labkit bench
+
+# The constraints hold the versions that were green; torch is pinned there.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "labkit needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
