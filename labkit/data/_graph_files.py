@@ -1,0 +1,192 @@
+"""A graph of the user's own: read it, check it, save it."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.utils import remove_self_loops, to_undirected
+
+from labkit._checks import require_finite
+from labkit.data._arrays import read_npz
+
+
+def read_graph(path: str | Path, transform: Callable[[Data], Data] | None = None) -> Data:
+    """Read and check a graph of your own.
+
+    Two layouts: what ``save_graph`` wrote (.npz or .safetensors: x, edge_index, y, masks), and the npz of PyG's
+    ``Amazon`` and ``Coauthor`` (adj_data, adj_indices, adj_indptr, adj_shape; attr_* in the same way, or a dense
+    attr_matrix; labels). As in PyG, a graph of the second layout loses its self-loops and gets both directions of each
+    edge; its feature values stay as they are.
+
+    Args:
+        path: the file.
+        transform: called before the check, as in PyG; a graph without features gets some from it, e.g.
+            ``torch_geometric.transforms.Constant()``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: torn or of another layout, or whatever ``check_graph`` refuses.
+
+    Example:
+        graph = labkit.data.read_graph("mine.npz")
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    arrays = _read_arrays(path)
+    if "edge_index" in arrays:
+        data = Data(**arrays)
+    elif {"adj_data", "adj_indices", "adj_indptr", "adj_shape"} <= arrays.keys():
+        data = npz_graph({name: values.numpy() for name, values in arrays.items()}, str(path))
+    else:
+        raise ValueError(
+            f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}, which is no graph; expected x and edge_index "
+            "(see save_graph), or adj_data, adj_indices, adj_indptr and adj_shape as in PyG's Amazon"
+        )
+    data = transform(data) if transform else data
+    check_graph(data)
+    return data
+
+
+def _read_arrays(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".npz":
+        numbers = {name: array for name, array in read_npz(path, str(path)).items() if array.dtype.kind in "biuf"}
+        return {name: torch.from_numpy(array) for name, array in numbers.items()}
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            return load(path.read_bytes())
+        except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+            raise ValueError(f"{path} is no whole safetensors file ({error}); write it again") from error
+    raise ValueError(f"{path} must end in .npz or .safetensors, not {path.suffix or 'nothing'!r}")
+
+
+def npz_graph(arrays: dict[str, np.ndarray], where: str) -> Data:
+    """The graph of an npz in the layout of PyG's ``Amazon`` and ``Coauthor``; both directions, no self-loops."""
+    from scipy.sparse import csr_matrix
+
+    def matrix(stem: str) -> csr_matrix:
+        parts = [arrays[f"{stem}_{part}"] for part in ("data", "indices", "indptr")]
+        try:
+            found = csr_matrix(tuple(parts), shape=tuple(arrays[f"{stem}_shape"]))
+            found.check_format(full_check=True)
+            return found
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{stem}_data, _indices, _indptr and _shape of {where} do not fit: {error}") from error
+
+    adjacency = matrix("adj").tocoo()
+    if adjacency.shape[0] != adjacency.shape[1]:
+        raise ValueError(f"adj_shape of {where} must be square, not {adjacency.shape[0]} × {adjacency.shape[1]}")
+    n = adjacency.shape[0]
+    edge_index = torch.from_numpy(np.stack([adjacency.row, adjacency.col]).astype(np.int64))
+    data = Data(edge_index=to_undirected(remove_self_loops(edge_index)[0], num_nodes=n), num_nodes=n)
+    if {"attr_data", "attr_indices", "attr_indptr", "attr_shape"} <= arrays.keys():
+        data.x = torch.from_numpy(matrix("attr").toarray()).float()
+    elif "attr_matrix" in arrays:
+        data.x = torch.from_numpy(arrays["attr_matrix"]).float()
+    if "labels" in arrays:
+        data.y = torch.from_numpy(arrays["labels"]).long()
+    if data.x is not None:
+        del data.num_nodes  # x says it; two sources could disagree
+    return data
+
+
+def save_graph(data: Data, path: str | Path) -> None:
+    """Write every tensor of ``data`` (x, edge_index, y, masks, ...) to a .npz or .safetensors file.
+
+    The file is written beside its place and moved there in one step: a crash leaves an older one as it was.
+
+    Raises:
+        ValueError: another suffix, or whatever ``check_graph`` refuses.
+
+    Example:
+        labkit.data.save_graph(graph, "mine.safetensors")
+    """
+    path = Path(path)
+    if path.suffix not in (".npz", ".safetensors"):
+        raise ValueError(f"path must end in .npz or .safetensors, not {path.name!r}")
+    check_graph(data)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in data if isinstance(value, Tensor)}
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if path.suffix == ".npz":
+                np.savez_compressed(file, **{name: value.numpy() for name, value in tensors.items()})
+            else:
+                from safetensors.torch import save
+
+                file.write(save(tensors))
+        os.replace(beside, path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def check_graph(data: Any) -> None:
+    """Refuse a graph that no method here can use, in one sentence. Isolated nodes are fine: x says how many there are.
+
+    Raises:
+        TypeError: not a PyG ``Data``.
+        ValueError: no nodes, edges or features; NaN or infinite features; ``edge_index`` that is not int64 [2, edges]
+            or points outside the nodes; y or a mask whose length is not the number of nodes.
+
+    Cost: O(nodes · features + edges).
+    """
+    if not isinstance(data, Data):
+        raise TypeError(f"data must be a torch_geometric.data.Data, not {type(data).__name__}")
+    x = data.x
+    if not isinstance(x, Tensor):
+        raise ValueError(
+            "the graph has no node features x; give it some with a PyG transform, e.g. transform="
+            "torch_geometric.transforms.Constant(), or OneHotDegree(max_degree)"
+        )
+    if x.dim() != 2 or 0 in x.shape:
+        raise ValueError(f"x must have shape [nodes, features] with at least one of each, not {list(x.shape)}")
+    if not x.is_floating_point():
+        raise ValueError(f"x must be floating point, not {x.dtype}; use data.x = data.x.float()")
+    if x.layout == torch.strided:
+        require_finite("x", x)
+    elif not torch.isfinite(x.values() if x.layout == torch.sparse_csr else x.coalesce().values()).all():
+        raise ValueError("x holds NaN or infinite values; remove or repair them first")
+    _check_edges(data.edge_index, len(x))
+    _check_per_node(data, len(x))
+
+
+def _check_edges(edge_index: Tensor | None, n: int) -> None:
+    if not isinstance(edge_index, Tensor):
+        raise ValueError("the graph has no edge_index; give it an int64 tensor [2, edges]")
+    if edge_index.dim() != 2 or edge_index.shape[0] != 2:
+        hint = "; use edge_index.t()" if edge_index.dim() == 2 and edge_index.shape[1] == 2 else ""
+        raise ValueError(f"edge_index must have shape [2, edges], not {list(edge_index.shape)}{hint}")
+    if edge_index.dtype != torch.int64:
+        raise ValueError(f"edge_index must be int64, not {edge_index.dtype}; use edge_index.long()")
+    if edge_index.shape[1] == 0:
+        raise ValueError(f"the graph is empty: {n} nodes and no edge in edge_index")
+    low, high = int(edge_index.min()), int(edge_index.max())
+    if low < 0 or high >= n:
+        raise ValueError(
+            f"edge_index points to node {low if low < 0 else high}, but x has {n} rows (nodes 0 to {n - 1}); "
+            "remove those edges or add rows to x"
+        )
+
+
+def _check_per_node(data: Data, n: int) -> None:
+    for name in ("y", "train_mask", "val_mask", "test_mask"):
+        values = getattr(data, name, None)
+        if values is None:
+            continue
+        if not isinstance(values, Tensor) or values.dim() == 0 or len(values) != n:
+            found = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise ValueError(f"{name} must be a tensor with one row for each of the {n} nodes, not {found}")
+        if name != "y" and values.dtype != torch.bool:
+            raise ValueError(f"{name} must be bool, not {values.dtype}; use {name}.bool()")
+        if name == "y" and values.is_floating_point():
+            require_finite("y", values)

@@ -1,0 +1,40 @@
+"""Losses between an item and its target: no batch, no negatives. Cost O(n·dim)."""
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from labkit._checks import require_pair, require_positive
+
+
+def byol(p: Tensor, z: Tensor) -> Float[Tensor, ""]:
+    """BYOL and SimSiam: 2 − 2·cos of a prediction and its target (Grill et al. 2020, equation 2).
+
+    No gradient flows into ``z``. The mean over items; SimSiam's negative cosine (Chen & He 2021, equation 1) is half of
+    it less one: ``byol(p, z) / 2 - 1``. Symmetrise by hand: ``byol(p1, z2) + byol(p2, z1)``.
+
+    Args:
+        p, z: [n, dim] predictions and targets.
+
+    Raises:
+        ValueError: other shapes, NaN or infinite rows.
+    """
+    require_pair("p", p, "z", z, items=1)
+    return 2 - 2 * F.cosine_similarity(p, z.detach(), dim=1).mean()
+
+
+def scaled_cosine_error(x: Tensor, y: Tensor, gamma: float = 3) -> Float[Tensor, ""]:
+    """GraphMAE's reconstruction error: mean of (1 − cos(x_i, y_i))^γ (Hou et al. 2022, equation 2).
+
+    γ > 1 weighs down items that are nearly right. γ = 1 is BYOL's loss over 2, with gradients into both.
+
+    Args:
+        x, y: [n, dim] originals and reconstructions.
+        gamma: γ > 0.
+
+    Raises:
+        ValueError: other shapes, NaN or infinite rows, ``gamma`` ≤ 0.
+    """
+    require_pair("x", x, "y", y, items=1)
+    require_positive("gamma", gamma)
+    return (1 - F.cosine_similarity(x, y, dim=1)).clamp(min=0).pow(gamma).mean()

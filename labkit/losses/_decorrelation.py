@@ -1,0 +1,128 @@
+"""No negatives: the batch's covariance keeps the embedding from collapsing. Cost O(n·dim²) time, O(dim²) memory."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from labkit._checks import require_between, require_pair
+
+
+def barlow_twins(a: Tensor, b: Tensor, off_diagonal: float = 5e-3) -> Float[Tensor, ""]:
+    """Barlow Twins (Zbontar et al. 2021, equations 1 and 2): the views' cross-correlation is pulled to the identity.
+
+    Σ_i (1 − C_ii)² + ``off_diagonal`` · Σ_{i≠j} C_ij² with C = Âᵀ B̂ / n. Standard deviations are over n, as in the
+    paper's code (a batch norm without affine part), so that C_ii = 1 for equal views. lightly gives the same value;
+    solo-learn multiplies by ``scale_loss`` (0.025 by default); stable-pretraining divides by the n − 1 deviation
+    before the mean over n, which shrinks C by (n − 1)/n.
+
+    Args:
+        a, b: [n, dim], n ≥ 2, not normalised.
+        off_diagonal: λ ≥ 0, weight of the redundancy term.
+
+    Raises:
+        ValueError: other shapes, one item, NaN or infinite rows, ``off_diagonal`` < 0.
+    """
+    require_pair("a", a, "b", b, items=2)
+    require_between("off_diagonal", off_diagonal, 0, float("inf"))
+    a, b = _at_least_float32(a), _at_least_float32(b)
+    correlation = _standardised(a).T @ _standardised(b) / len(a)
+    squared = correlation.square()
+    diagonal = correlation.diagonal()
+    return (1 - diagonal).square().sum() + off_diagonal * (squared.sum() - diagonal.square().sum())
+
+
+def vicreg(
+    a: Tensor,
+    b: Tensor,
+    invariance: float = 25.0,
+    variance: float = 25.0,
+    covariance: float = 1.0,
+) -> Float[Tensor, ""]:
+    """VICReg (Bardes et al. 2022, equations 1 to 6): invariance, variance and covariance terms.
+
+    Conventions of the paper's code: the invariance term is the mean over items and dimensions; the hinge
+    max(0, 1 − √(var + 1e-4)) is averaged over dimensions and over the two views; the squared off-diagonal covariances
+    are summed over both views and divided by dim; variances and covariances over n − 1. lightly and stable-pretraining
+    give the same value; solo-learn adds the two variance halves without averaging: ``variance=50`` here gives its 25.
+
+    Args:
+        a, b: [n, dim], n ≥ 2, not normalised.
+        invariance, variance, covariance: weights ≥ 0 of the three terms.
+
+    Raises:
+        ValueError: other shapes, one item, NaN or infinite rows, a negative weight.
+    """
+    require_pair("a", a, "b", b, items=2)
+    for name, weight in (("invariance", invariance), ("variance", variance), ("covariance", covariance)):
+        require_between(name, weight, 0, float("inf"))
+    a, b = _at_least_float32(a), _at_least_float32(b)
+    hinge = sum(F.relu(1 - (view.var(dim=0) + 1e-4).sqrt()).mean() for view in (a, b)) / 2
+    redundancy = sum(_off_diagonal_squares(_covariance(view)) for view in (a, b)) / a.shape[1]
+    return invariance * F.mse_loss(a, b) + variance * hinge + covariance * redundancy
+
+
+def w_mse(
+    a: Tensor, b: Tensor, size: int | None = None, eps: float = 0.0, generator: torch.Generator | None = None
+) -> Float[Tensor, ""]:
+    """W-MSE (Ermolov et al. 2021, equations 3 to 6): each view is whitened, then pulled to the other by cosine.
+
+    Whitening is by the Cholesky factor of the covariance (over n − 1), in random sub-batches of ``size`` that both
+    views share; the value is the mean of 2 − 2·cos. The authors' code is the same with two views and ``w_iter=1``;
+    solo-learn's default detaches the second view.
+
+    Args:
+        a, b: [n, dim].
+        size: items that are whitened together; a divisor of n, larger than dim. None: the whole batch.
+        eps: the covariance is shrunk to (1 − eps)·Σ + eps·I.
+        generator: draws the sub-batches.
+
+    Raises:
+        ValueError: other shapes, ``size`` not larger than dim or not a divisor of n, NaN or infinite rows.
+    """
+    require_pair("a", a, "b", b, items=2)
+    require_between("eps", eps, 0, 1)
+    n, dim = a.shape
+    size = size or n
+    if size <= dim:
+        raise ValueError(
+            f"a whitened sub-batch of {size} items has no full-rank covariance in {dim} dimensions; "
+            f"use size > {dim} or a narrower projector"
+        )
+    if n % size:
+        raise ValueError(f"size must divide the batch: {n} items do not split into sub-batches of {size}")
+    parts = [slice(None)]
+    if size < n:
+        parts = torch.randperm(n, generator=generator).to(a.device).split(size)
+    a, b = _at_least_float32(a), _at_least_float32(b)
+    cosine = [F.cosine_similarity(_whitened(a[part], eps), _whitened(b[part], eps)) for part in parts]
+    return 2 - 2 * torch.cat(cosine).mean()
+
+
+def _standardised(x: Tensor) -> Tensor:
+    x = x - x.mean(dim=0)
+    return x / x.square().mean(dim=0).sqrt().clamp(min=1e-5)
+
+
+def _covariance(x: Tensor) -> Tensor:
+    x = x - x.mean(dim=0)
+    return x.T @ x / (len(x) - 1)
+
+
+def _off_diagonal_squares(matrix: Tensor) -> Tensor:
+    return matrix.square().sum() - matrix.diagonal().square().sum()
+
+
+def _whitened(x: Tensor, eps: float) -> Tensor:
+    centred = x - x.mean(dim=0)
+    covariance = centred.T @ centred / (len(x) - 1)
+    shrunk = (1 - eps) * covariance + eps * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    factor, failed = torch.linalg.cholesky_ex(shrunk)
+    if failed.item():
+        raise ValueError("the covariance of a whitened sub-batch is singular: the embedding has collapsed onto fewer "
+                         "dimensions than it has; raise eps (e.g. 1e-3) or lower the learning rate")  # fmt: skip
+    return torch.linalg.solve_triangular(factor, centred.T, upper=False).T
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()

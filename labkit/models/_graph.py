@@ -1,0 +1,97 @@
+"""Graph encoders and the propagation matrix they share."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from labkit._checks import unknown
+from labkit.models._heads import ACTIVATIONS
+from labkit.models._sparse import SparseMatrix
+
+
+def propagation_matrix(
+    edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None, self_loops: bool = True
+) -> SparseMatrix:
+    """D^-1/2 (A + I) D^-1/2, the propagation of a graph convolution (Kipf & Welling 2017, equation 2).
+
+    ``propagation_matrix(edge_index, n) @ x`` sends features along each edge from ``edge_index[0]`` to
+    ``edge_index[1]``, as PyG's ``GCNConv`` does; D holds in-degrees. Nodes without edges keep their own features.
+
+    Args:
+        edge_index: integer [2, edges], nodes 0 … num_nodes − 1.
+        num_nodes: number of nodes; may exceed the largest index (isolated nodes).
+        edge_weight: [edges] non-negative weights; None means 1.
+        self_loops: add the identity.
+
+    Raises:
+        ValueError: an edge that ends past the last node.
+    """
+    if edge_index.numel() and int(edge_index.max()) >= num_nodes:
+        raise ValueError(
+            f"edge_index reaches node {int(edge_index.max())}, but nodes end at {num_nodes - 1} (num_nodes={num_nodes})"
+        )
+    source, target = edge_index
+    weight = torch.ones(len(source), device=source.device) if edge_weight is None else edge_weight
+    if self_loops:
+        loop = torch.arange(num_nodes, device=source.device)
+        source, target = torch.cat([source, loop]), torch.cat([target, loop])
+        weight = torch.cat([weight, weight.new_ones(num_nodes)])
+    degree = torch.zeros(num_nodes, dtype=weight.dtype, device=source.device).index_add_(0, target, weight)
+    factor = degree.clamp(min=torch.finfo(weight.dtype).tiny).rsqrt().where(degree > 0, 0)
+    return SparseMatrix.from_edges(target, source, factor[source] * weight * factor[target], (num_nodes, num_nodes))
+
+
+class GraphConvolution(nn.Module):
+    """Linear map, then propagation, then bias: PÂ(x W) + b. ``x`` dense [nodes, in] or a SparseMatrix."""
+
+    def __init__(self, dim_in: int, dim_out: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(dim_in, dim_out))
+        self.bias = nn.Parameter(torch.zeros(dim_out))
+        nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, x: Tensor | SparseMatrix, propagation: SparseMatrix) -> Float[Tensor, "nodes out"]:
+        return propagation @ (x @ self.weight) + self.bias
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[0]}, {self.weight.shape[1]}"
+
+
+class GCN(nn.Module):
+    """A stack of graph convolutions with an activation after each (Kipf & Welling 2017), as GRACE and MVGRL use it.
+
+    Args:
+        dim_in: features a node.
+        hidden: width of the layers before the last.
+        dim: width of the embedding.
+        layers: number of graph convolutions, at least 1.
+        activation: "relu", "elu", "gelu", "prelu" or "tanh".
+
+    Shapes:
+        x: [nodes, dim_in], dense or :class:`SparseMatrix`; edge_index: [2, edges] -> [nodes, dim].
+
+    Example:
+        >>> encoder = GCN(1433, hidden=256, dim=128)
+        >>> z = encoder(sparse_if_faster(data.x), data.edge_index)
+    """
+
+    def __init__(self, dim_in: int, hidden: int, dim: int, layers: int = 2, activation: str = "relu"):
+        super().__init__()
+        if layers < 1:
+            raise ValueError(f"layers must be at least 1, not {layers}")
+        if activation not in ACTIVATIONS:
+            raise ValueError(unknown("activation", activation, ACTIVATIONS))
+        self.dim = dim
+        widths = [dim_in, *[hidden] * (layers - 1), dim]
+        self.convolutions = nn.ModuleList(map(GraphConvolution, widths[:-1], widths[1:]))
+        self.activations = nn.ModuleList(ACTIVATIONS[activation]() for _ in self.convolutions)
+
+    def forward(self, x: Tensor | SparseMatrix, edge_index: Tensor) -> Float[Tensor, "nodes dim"]:
+        propagation = propagation_matrix(edge_index, x.shape[0])
+        for convolve, activate in zip(self.convolutions, self.activations, strict=True):
+            x = activate(convolve(x, propagation))
+        return x
+
+    def __repr__(self) -> str:
+        widths = [self.convolutions[0].weight.shape[0], *(c.weight.shape[1] for c in self.convolutions)]
+        return f"GCN({' → '.join(map(str, widths))})"

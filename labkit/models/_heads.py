@@ -1,0 +1,62 @@
+"""Heads: what stands between an encoder and a loss, and is thrown away afterwards."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from labkit._checks import unknown
+
+ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "prelu": nn.PReLU, "tanh": nn.Tanh}
+_NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+
+
+class MLP(nn.Sequential):
+    """Linear layers with an activation, and a norm where asked for, between them; the last one is plain.
+
+    ``MLP(64, 128, 64)`` is SimCLR's head (Linear-ReLU-Linear), ``MLP(256, 256, 256, activation="elu")`` GRACE's,
+    ``MLP(512, 2048, 2048, layers=3, norm="batch")`` that of Barlow Twins and VICReg; ``layers=1`` is one Linear.
+    Input [..., dim], output [..., out]; with ``norm="batch"`` exactly [items, dim].
+
+    Args:
+        dim, hidden, out: width of the input, of every layer between, and of the output.
+        layers: number of Linear layers.
+        activation: "relu", "elu", "gelu", "prelu", "tanh", or what makes a module when called, e.g. ``nn.SiLU``.
+        norm: "batch", "layer" or None, before each activation. A Linear before a batch norm has no bias.
+
+    Raises:
+        ValueError: widths or layers below 1, an unknown activation or norm.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        hidden: int,
+        out: int,
+        layers: int = 2,
+        activation: str | Callable[[], nn.Module] = "relu",
+        norm: str | None = None,
+    ):
+        if min(dim, hidden, out, layers) < 1:
+            raise ValueError(f"dim, hidden, out and layers must be positive, not {dim}, {hidden}, {out} and {layers}")
+        if isinstance(activation, str) and activation not in ACTIVATIONS:
+            raise ValueError(unknown("activation", activation, ACTIVATIONS))
+        if norm is not None and norm not in _NORMS:
+            raise ValueError(unknown("norm", norm, _NORMS))
+        widths = [dim] + [hidden] * (layers - 1)
+        modules: list[nn.Module] = []
+        for inputs in widths[:-1]:
+            modules.append(nn.Linear(inputs, hidden, bias=norm != "batch"))
+            modules += [_NORMS[norm](hidden)] if norm else []
+            modules.append(ACTIVATIONS[activation]() if isinstance(activation, str) else activation())
+        super().__init__(*modules, nn.Linear(widths[-1], out))
+        self.dim = out
+        name = repr(activation) if isinstance(activation, str) else getattr(activation, "__name__", "custom")
+        self._made_by = f"MLP({dim}, {hidden}, {out}, layers={layers}, activation={name}, norm={norm!r})"
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-1] != self[0].in_features:
+            raise ValueError(f"x must have {self[0].in_features} numbers an item, not shape {list(x.shape)}")
+        return super().forward(x)
+
+    def __repr__(self) -> str:
+        return self._made_by
