@@ -1,0 +1,25 @@
+"""What was learned: protocols, probes (with labels), geometry (without), floors."""
+
+from labkit.evaluate._floors import floors
+from labkit.evaluate._geometry import alignment, cka, effective_rank, trustworthiness, uniformity, uniformity_floor
+from labkit.evaluate._linear import linear_probe
+from labkit.evaluate._neighbours import knn_probe, neighbours
+from labkit.evaluate._protocol import Protocol
+from labkit.evaluate._score import Score
+from labkit.evaluate._split import Split
+
+__all__ = [
+    "Protocol",
+    "Score",
+    "Split",
+    "alignment",
+    "cka",
+    "effective_rank",
+    "floors",
+    "knn_probe",
+    "linear_probe",
+    "neighbours",
+    "trustworthiness",
+    "uniformity",
+    "uniformity_floor",
+]

@@ -1,0 +1,155 @@
+"""Exact nearest neighbours in blocks, and the probe that votes with them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from labkit._checks import require_matrix, require_positive, unknown
+from labkit.evaluate._inputs import check_labels, check_probe
+from labkit.evaluate._score import Score, counted
+from labkit.evaluate._split import Split
+
+_METRICS = ("cosine", "euclidean")
+_ELEMENTS = 2**23  # of a block of similarities: 32 MB in float32
+
+
+def neighbours(z: Tensor, k: int = 20, metric: str = "cosine", queries: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The k nearest rows of ``z``, nearest first: exact, in memory that does not grow with items².
+
+    Args:
+        z: [items, dim] embeddings.
+        k: how many.
+        metric: "cosine" (similarities, falling) or "euclidean" (distances, rising).
+        queries: [queries, dim] to look up. None: every row of ``z``, itself left out.
+
+    Returns:
+        indices, int64 [queries, k], and similarities or distances, [queries, k].
+
+    Cost: time O(queries · items · dim), memory O(queries · k) and a block of 2^23 numbers.
+
+    Raises:
+        ValueError: ``k`` below 1 or above the rows to choose from, NaN, another width of ``queries``.
+
+    Example:
+        >>> index, similarity = neighbours(z, k=10)      # of every item
+        >>> (y[index] == y[:, None]).float().mean()      # how often a neighbour shares the class
+    """
+    require_matrix("z", z)
+    if metric not in _METRICS:
+        raise ValueError(unknown("metric", metric, _METRICS))
+    itself = queries is None
+    if not itself:
+        require_matrix("queries", queries)
+        if queries.shape[1] != z.shape[1]:
+            raise ValueError(f"queries must be as wide as z ({z.shape[1]}), not {queries.shape[1]}")
+    available = len(z) - itself
+    if not 1 <= k <= available:
+        raise ValueError(f"k must be between 1 and the {available} rows to choose from, not {k}")
+    z = z.detach() if z.dtype == torch.float64 else z.detach().float()
+    queries = z if itself else queries.detach().to(z)
+    if metric == "cosine":
+        z, queries = F.normalize(z, dim=1), F.normalize(queries, dim=1)
+        half_square = None
+    else:  # of nearest a, a·q − |a|²/2 is largest; centred, so that the difference loses less to rounding
+        z, queries = z - z.mean(dim=0), queries - z.mean(dim=0)
+        half_square = z.square().sum(dim=1) / 2
+    # one buffer for all blocks: freed and asked for again between small results, each would leave a hole in the heap
+    index = torch.empty(len(queries), k, dtype=torch.long, device=z.device)
+    value, buffer = z.new_empty(len(queries), k), None
+    for start, block in blocks(queries, len(z)):
+        buffer = z.new_empty(len(block), len(z)) if buffer is None else buffer[: len(block)]
+        near = torch.mm(block, z.T, out=buffer)
+        if half_square is not None:
+            near -= half_square
+        if itself:
+            near.diagonal(start).fill_(-torch.inf)
+        at = slice(start, start + len(block))
+        value[at], index[at] = near.topk(k, dim=1)
+        if half_square is not None:
+            value[at] = _distances(block, z, index[at])
+    if half_square is None:
+        return index, value
+    order = value.argsort(dim=1, stable=True)
+    return index.gather(1, order), value.gather(1, order)
+
+
+def knn_probe(z: Tensor, y: Tensor, split: Split, k: int = 20, temperature: float | None = 0.1) -> Score:
+    """Test accuracy of a vote among the k most similar train rows (Wu et al. 2018, "InstDisc", section 3.4).
+
+    Cosine similarity; each neighbour's vote weighs exp(similarity / temperature), or 1 when ``temperature`` is None.
+    The lowest class wins a tied vote. The paper used k = 200 and temperature 0.07.
+
+    Args:
+        z: [items, dim] embeddings.
+        y: [items] integer classes.
+        split: the train rows vote, the test rows are scored; validation rows are not used.
+        k: neighbours that vote, at most the train rows of a split.
+        temperature: τ > 0, or None for a plain majority.
+
+    Returns:
+        Score over splits; ``details`` holds "predictions" [splits, items], −1 where an item is not scored.
+
+    Cost: time O(splits · n_test · n_train · dim), memory O(n_test · k) and a block of 2^23 numbers.
+
+    Raises:
+        ValueError: as :func:`linear_probe`; ``k`` above the train rows, ``temperature`` ≤ 0.
+
+    Example:
+        >>> print(knn_probe(z, images.labels, Split.public(images), k=20))
+    """
+    return KNNProbe(k, temperature)(z, y, split)
+
+
+@dataclass(frozen=True)
+class KNNProbe:
+    """The options of :func:`knn_probe` as a value, checked when it is made; call it with (z, y, split)."""
+
+    k: int = 20
+    temperature: float | None = 0.1
+
+    def __post_init__(self):
+        if self.k < 1:
+            raise ValueError(f"k must be at least 1, not {self.k}")
+        if self.temperature is not None:
+            require_positive("temperature", self.temperature)
+
+    def check(self, y: Tensor, split: Split) -> None:
+        """Refuse labels or a split that the probe can't work with."""
+        check_labels(y, split)
+        if self.k > split.train.shape[1]:
+            raise ValueError(f"k must be at most the {split.train.shape[1]} train rows of a split, not {self.k}")
+
+    def __call__(self, z: Tensor, y: Tensor, split: Split) -> Score:
+        z, y, split = check_probe(z, y, split, self.check)
+        classes = int(y.max()) + 1
+        predictions = torch.full((len(split), len(z)), -1, dtype=torch.long, device=z.device)
+        for train, test, predicted in zip(split.train, split.test, predictions, strict=True):
+            index, similarity = neighbours(z[train], self.k, "cosine", queries=z[test])
+            weight = torch.ones_like(similarity)
+            if self.temperature is not None:  # less the largest: the same vote, and exp stays in range
+                weight = ((similarity - similarity[:, :1]) / self.temperature).exp()
+            votes = weight.new_zeros(len(test), classes).scatter_add_(1, y[train][index], weight)
+            predicted[test] = votes.argmax(dim=1)
+        right = predictions.gather(1, split.test) == y[split.test]
+        over, protocol = counted(len(split), "split"), f"{split.name}, {self}"
+        return Score.of(right.double().mean(dim=1).tolist(), over, protocol, {"predictions": predictions})
+
+    def __str__(self) -> str:
+        vote = "majority" if self.temperature is None else f"votes exp(similarity / {self.temperature:g})"
+        return f"{self.k}-NN by cosine, {vote}"
+
+
+def blocks(queries: Tensor, columns: int) -> Iterator[tuple[int, Tensor]]:
+    """Rows of ``queries``, as many at a time as fill a block with ``columns`` numbers each: (first position, rows)."""
+    rows = max(1, _ELEMENTS // columns)
+    for start in range(0, len(queries), rows):
+        yield start, queries[start : start + rows]
+
+
+def _distances(queries: Tensor, z: Tensor, index: Tensor) -> Tensor:
+    """From differences, which keep what the expanded square loses where neighbours are close: [queries, k]."""
+    columns = index.split(max(1, _ELEMENTS // (len(queries) * z.shape[1])), dim=1)
+    return torch.cat([(z[part] - queries[:, None]).norm(dim=2) for part in columns], dim=1)

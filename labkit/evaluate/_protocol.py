@@ -1,0 +1,95 @@
+"""A protocol is split × probe × selection × repeats as one small value that prints itself beside the score."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from labkit._checks import unknown
+from labkit.evaluate._linear import LinearProbe
+from labkit.evaluate._neighbours import KNNProbe
+from labkit.evaluate._score import Score
+from labkit.evaluate._split import Split
+
+_PROBES = {"linear": LinearProbe, "knn": KNNProbe}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How an embedding becomes a score. Make one with :meth:`public` or :meth:`random`.
+
+    Attributes:
+        probe: a probe with its options.
+        shares: train, validation (or None) and test shares of random splits; None for the split of the data.
+        repeats: random splits of one embedding.
+
+    Example:
+        >>> protocol = Protocol.random(0.1, 0.1, 0.8, repeats=20)
+        >>> print(protocol.score(z, data.y))
+    """
+
+    probe: LinearProbe | KNNProbe = field(default_factory=LinearProbe)
+    shares: tuple[float, float | None, float] | None = None
+    repeats: int = 1
+
+    @classmethod
+    def public(cls, probe: str = "linear", **options: Any) -> "Protocol":
+        """The split that comes with the data, and the options of :func:`linear_probe` ("knn": :func:`knn_probe`)."""
+        return cls(_make(probe, options))
+
+    @classmethod
+    def random(
+        cls,
+        train: float = 0.1,
+        validation: float | None = 0.1,
+        test: float = 0.8,
+        repeats: int = 1,
+        probe: str = "linear",
+        **options: Any,
+    ) -> "Protocol":
+        """``repeats`` random splits of one embedding, see :meth:`Split.random`, and the options of the probe."""
+        return cls(_make(probe, options), (train, validation or None, test), repeats)
+
+    def split(self, y: Tensor, source: Any = None, seed: int = 0) -> Split:
+        """The rows: those of ``source`` (a Split, or data with a split of its own), or random ones from ``seed``."""
+        if isinstance(source, Split):
+            return source
+        if self.shares is not None:
+            return Split.random(y, *self.shares, repeats=self.repeats, seed=seed)
+        if source is None:
+            raise ValueError("the public split comes with the data: pass the data set as source")
+        return Split.public(source)
+
+    def check(self, y: Tensor, source: Any = None, seed: int = 0) -> None:
+        """Refuse, before anything is trained, labels and splits that :meth:`score` would refuse after it."""
+        self.probe.check(y, self.split(y, source, seed))
+
+    def score(self, z: Tensor, y: Tensor, source: Any = None, seed: int = 0) -> Score:
+        """Score embeddings.
+
+        Args:
+            z: [items, dim] embeddings.
+            y: [items] integer classes.
+            source: the data set (its public split), a ready Split, or nothing where the splits are random.
+            seed: of random splits.
+
+        Raises:
+            ValueError: what the split and the probe refuse.
+        """
+        return self.probe(z, y, self.split(y, source, seed))
+
+    def __str__(self) -> str:
+        if self.shares is None:
+            return f"public, {self.probe}"
+        percent = "/".join(f"{100 * share:g}" for share in self.shares if share)
+        return f"random {percent} %, {self.probe}"
+
+
+def _make(probe: str, options: dict[str, Any]) -> LinearProbe | KNNProbe:
+    if probe not in _PROBES:
+        raise ValueError(unknown("probe", probe, _PROBES))
+    known = _PROBES[probe].__dataclass_fields__
+    for name in options:
+        if name not in known:
+            raise ValueError(unknown(f"option of the {probe} probe", name, known))
+    return _PROBES[probe](**options)

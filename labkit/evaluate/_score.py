@@ -1,0 +1,70 @@
+"""A score is a number with what it was measured under."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Score:
+    """Accuracy with its spread, what the spread is over, and the protocol that produced it.
+
+    Attributes:
+        mean: mean of ``values``, a fraction in [0, 1].
+        std: sample standard deviation of ``values`` (n − 1 below); 0 when there is one value, and then not printed.
+        values: one accuracy for each split (or pretraining, see :meth:`pool`).
+        over: what ± is over, e.g. "20 splits".
+        protocol: split, preparation, probe and selection in words.
+        details: what the probe leaves for a closer look: "predictions" [splits, items] (predicted class of every
+            item), and from ``linear_probe`` "strengths" (the chosen C of each split).
+
+    Example:
+        >>> print(linear_probe(z, data.y, Split.public(data)))
+        81.5 % (one split; public 140/500/1000, L2-normalised, logistic regression, C in 2^-10..2^9 by validation)
+    """
+
+    mean: float
+    std: float
+    values: tuple[float, ...]
+    over: str
+    protocol: str
+    details: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, values: Iterable[float], over: str, protocol: str, details: dict[str, Any] | None = None) -> "Score":
+        """The score that ``values`` (fractions) make."""
+        values = tuple(float(v) for v in values)
+        if not values:
+            raise ValueError("a score needs at least one value")
+        spread = stdev(values) if len(values) > 1 else 0.0
+        return cls(fmean(values), spread, values, over, protocol, details or {})
+
+    @classmethod
+    def pool(cls, scores: Iterable["Score"], over: str | None = None) -> "Score":
+        """One score from one per pretraining: the mean of each counts once, and ± is over pretrainings.
+
+        Raises:
+            ValueError: the scores come from different protocols.
+        """
+        scores = list(scores)
+        protocols = {s.protocol for s in scores}
+        if len(protocols) > 1:
+            raise ValueError(f"scores of different protocols can't be pooled: {'; '.join(sorted(protocols))}")
+        if not scores:
+            raise ValueError("a score needs at least one value")
+        if over is None:
+            over = counted(len(scores), "pretraining")
+            if len(scores[0].values) > 1:
+                over += f", each the mean of {scores[0].over}"
+        return cls.of([s.mean for s in scores], over, scores[0].protocol)
+
+    def __str__(self) -> str:
+        spread = f" ± {100 * self.std:.1f}" if len(self.values) > 1 else ""
+        over = f"over {self.over}" if len(self.values) > 1 else self.over
+        return f"{100 * self.mean:.1f}{spread} % ({over}; {self.protocol})"
+
+
+def counted(n: int, noun: str) -> str:
+    """ "one split", "20 splits" """
+    return f"one {noun}" if n == 1 else f"{n} {noun}s"

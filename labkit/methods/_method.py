@@ -1,0 +1,63 @@
+"""What every method is: a module that turns a batch into a loss and can embed."""
+
+import functools
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Method(nn.Module):
+    """A self-supervised method: the whole training step of its paper in ``forward``.
+
+    ``fit`` asks for nothing else. A subclass writes ``forward`` and ``embed``; ``after_step`` only where a paper has a
+    momentum encoder, a memory bank or a centre; ``check`` to refuse a batch it can't use before any work starts.
+
+    Example:
+        >>> class Autoencoder(Method):
+        ...     def __init__(self, encoder, decoder):
+        ...         super().__init__()
+        ...         self.encoder, self.decoder = encoder, decoder
+        ...
+        ...     def forward(self, x):
+        ...         return (self.decoder(self.encoder(x)) - x).square().mean()
+        ...
+        ...     @inference
+        ...     def embed(self, x):
+        ...         return self.encoder(x)
+    """
+
+    def forward(self, batch) -> Float[Tensor, ""]:
+        raise TypeError(f"{type(self).__name__} has no forward(batch) that returns its loss")
+
+    def embed(self, batch) -> Float[Tensor, "items dim"]:
+        raise TypeError(f"{type(self).__name__} has no embed(batch) that returns [items, dim]")
+
+    def after_step(self) -> None:
+        """Called after each optimiser step."""
+
+    def check(self, batch) -> None:
+        """Called on the first batch before training; raises ValueError where the method can't use it."""
+
+
+def inference(embed: Callable) -> Callable:
+    """Run a method's ``embed`` without gradients and in evaluation mode; the mode it was in comes back."""
+
+    @functools.wraps(embed)
+    def embed_in_evaluation_mode(self: nn.Module, *args, **kwargs):
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        try:
+            with torch.no_grad():
+                return embed(self, *args, **kwargs)
+        finally:
+            for module, training in modes:
+                module.training = training
+
+    return embed_in_evaluation_mode
+
+
+def in_blocks(function: Callable[[Tensor], Tensor], items: Tensor, block: int = 1024) -> Tensor:
+    """``function(items)`` computed ``block`` items at a time, so that memory does not grow with the data set."""
+    return torch.cat([function(part) for part in items.split(block)])

@@ -1,0 +1,64 @@
+"""Two views of each image, pulled together by a loss that keeps them from collapsing."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from labkit.methods._method import Method, in_blocks, inference
+
+
+class TwoView(Method):
+    """Encode two views of a batch of images, project, compare: SimCLR, Barlow Twins, VICReg, W-MSE differ in the loss.
+
+    Both views go through the encoder as one batch, so that batch statistics are shared, as in the papers' code on one
+    device. The representation is the encoder's output, before the projector (Chen et al. 2020, section 4.2).
+
+    Args:
+        encoder: images [n, channels, h, w] in [0, 1] -> [n, dim].
+        projector: [n, dim] -> [n, projected].
+        view: images (uint8 or float) -> float images; called twice, each call draws anew for each image.
+        loss: ([n, projected], [n, projected]) -> scalar.
+        evaluation_view: what images go through before ``embed``; None: scaled to [0, 1].
+
+    Example:
+        >>> method = TwoView(resnet8(), MLP(64, 128, 64), views.simclr(32), partial(nt_xent, temperature=0.5))
+        >>> run = labkit.fit(method, Minibatches(images, 256), epochs=20)
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        projector: nn.Module,
+        view: Callable[[Tensor], Tensor],
+        loss: Callable[[Tensor, Tensor], Tensor],
+        evaluation_view: Callable[[Tensor], Tensor] | None = None,
+    ):
+        super().__init__()
+        self.encoder, self.projector = encoder, projector
+        self.view, self.loss, self.evaluation_view = view, loss, evaluation_view or _scaled
+
+    def forward(self, images: Tensor) -> Float[Tensor, ""]:
+        both = torch.cat([self.view(images), self.view(images)])
+        a, b = self.projector(self.encoder(both)).chunk(2)
+        return self.loss(a, b)
+
+    @inference
+    def embed(self, images: Tensor) -> Float[Tensor, "items dim"]:
+        return in_blocks(lambda part: self.encoder(self.evaluation_view(part)).float(), images)
+
+    @inference
+    def projected(self, images: Tensor) -> Float[Tensor, "items projected"]:
+        """What the loss sees: the projector's output, which is not the representation."""
+        return in_blocks(lambda part: self.projector(self.encoder(self.evaluation_view(part))).float(), images)
+
+    def check(self, images: Tensor) -> None:
+        if images.dim() != 4:
+            raise ValueError(f"images must have shape [n, channels, height, width], not {list(images.shape)}")
+        if len(images) < 2:
+            raise ValueError(f"a batch needs at least 2 images to tell apart, not {len(images)}")
+
+
+def _scaled(images: Tensor) -> Tensor:
+    return images.float() / 255 if images.dtype == torch.uint8 else images

@@ -1,0 +1,20 @@
+"""Training: one loop for every method, and the ``Run`` it leaves behind."""
+
+from labkit.train._batches import Minibatches
+from labkit.train._device import choose_device, has_bfloat16, seeded, to_device
+from labkit.train._files import write_whole
+from labkit.train._fit import fit
+from labkit.train._memory import memory_kept
+from labkit.train._run import Run
+
+__all__ = [
+    "Minibatches",
+    "Run",
+    "choose_device",
+    "fit",
+    "has_bfloat16",
+    "memory_kept",
+    "seeded",
+    "to_device",
+    "write_whole",
+]

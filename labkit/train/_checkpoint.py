@@ -1,0 +1,89 @@
+"""Where a run goes on from after ``kill -9``."""
+
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from labkit.methods import Method
+from labkit.train._files import read_tensors, write_tensors
+from labkit.train._run import Run, pack, unpack
+
+
+class Checkpoint:
+    """One file with everything that decides the rest of a run: weights, optimiser, random state, history."""
+
+    def __init__(self, path: str | Path, seconds: float, settings: dict):
+        self.path, self.seconds, self.settings = Path(path), seconds, settings
+        self.written = time.monotonic()
+
+    def exists(self) -> bool:
+        return self.path.is_file()
+
+    def write(self, run: Run, optimizer: torch.optim.Optimizer, last: bool) -> None:
+        """Write when ``seconds`` have gone by since the last time, or when this is the ``last`` epoch."""
+        if not last and time.monotonic() - self.written < self.seconds:
+            return
+        tensors, facts = pack(run)
+        tensors |= _optimizer_tensors(optimizer) | _random_state()
+        try:
+            write_tensors(self.path, tensors, facts | {"settings": self.settings})
+        except OSError as error:
+            warnings.warn(f"{self.path} was not written ({error.strerror}); training goes on, and the checkpoint "
+                          "before it, if there is one, is still good", stacklevel=4)  # fmt: skip
+        self.written = time.monotonic()
+
+    def restore(self, method: Method, optimizer: torch.optim.Optimizer) -> Run:
+        """Put ``method``, ``optimizer`` and the random state where the file left them.
+
+        Raises:
+            ValueError: the file is torn, or comes from a run with other settings.
+        """
+        tensors, facts = read_tensors(self.path)
+        finished = len(facts["history"]["loss"])
+        for name, now in self.settings.items():
+            before = facts.get("settings", {}).get(name)
+            # with a constant rate the epochs so far don't depend on how many are to come
+            other_length = name == "epochs" and self.settings["schedule"] == "constant" and now >= finished
+            if before != now and not other_length:
+                raise ValueError(
+                    f"{self.path} comes from a run with {name}={before!r} ({finished} epochs done), this one has "
+                    f"{name}={now!r}; use the same settings, or another checkpoint file"
+                )
+        run = unpack(tensors, facts, method, self.path)
+        _restore_optimizer(optimizer, tensors)
+        _restore_random_state(tensors)
+        return run
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"optimizer.{index}.{name}": torch.as_tensor(value)
+        for index, values in state.items()
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, index, name = key.split(".", 2)
+            state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _random_state() -> dict[str, Tensor]:
+    cuda = {f"random.cuda.{i}": torch.cuda.get_rng_state(i) for i in range(torch.cuda.device_count())}
+    return {"random.cpu": torch.get_rng_state(), **cuda}
+
+
+def _restore_random_state(tensors: dict[str, Tensor]) -> None:
+    torch.set_rng_state(tensors["random.cpu"])
+    for i in range(torch.cuda.device_count()):
+        if f"random.cuda.{i}" in tensors:
+            torch.cuda.set_rng_state(tensors[f"random.cuda.{i}"], i)

@@ -1,0 +1,69 @@
+"""Device, precision and seed: each is chosen in this one place."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import nn
+
+
+def choose_device(device: str | torch.device = "auto") -> torch.device:
+    """``"auto"``: CUDA where there is one, else the CPU. Anything else is torch's own name for a device.
+
+    Raises:
+        ValueError: a CUDA device is asked for and there is none, or the name is unknown.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device {device!r} is unknown; use 'auto', 'cpu' or 'cuda'") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device {str(device)!r} was asked for, but torch sees no CUDA device here; use 'auto' or 'cpu'"
+        )
+    return chosen
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 products are done by the hardware (on a CPU without it they are several times slower)."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def autocast(precision: str, device: torch.device, method: nn.Module):
+    """The autocast context for ``precision``: "float32", "bfloat16", or "auto".
+
+    "auto" is bfloat16 for methods with convolutions or attention where the hardware has it, else float32.
+    """
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise ValueError(f"precision must be 'auto', 'float32' or 'bfloat16', not {precision!r}")
+    if precision == "auto":
+        vision = any(isinstance(part, nn.Conv2d | nn.MultiheadAttention) for part in method.modules())
+        precision = "bfloat16" if vision and has_bfloat16(device) else "float32"
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+def to_device(items, device: torch.device):
+    """``items`` (tensor, PyG ``Data``, list, anything with ``.to``) on ``device``; the original stays where it was."""
+    if isinstance(items, torch.Tensor):
+        return items.to(device)
+    if isinstance(items, list | tuple):
+        return type(items)(to_device(part, device) for part in items)
+    return copy.copy(items).to(device) if hasattr(items, "to") else items  # PyG's Data.to changes Data itself
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Everything random inside comes from ``seed``; the generators outside are left as they were.
+
+    Example:
+        >>> with seeded(3):
+        ...     method = build()          # the same initial weights each time
+    """
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        yield

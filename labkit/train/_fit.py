@@ -1,0 +1,165 @@
+"""The one training loop."""
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from labkit._checks import require_positive, unknown
+from labkit.methods import Method
+from labkit.train._checkpoint import Checkpoint
+from labkit.train._device import autocast, choose_device, seeded, to_device
+from labkit.train._memory import memory_kept
+from labkit.train._run import Run, finite
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+
+def fit(
+    method: nn.Module,
+    batches: Iterable,
+    *,
+    epochs: int,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    precision: str = "auto",
+    optimizer: str | Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = "adam",
+    lr: float = 1e-3,
+    weight_decay: float = 0.0,
+    schedule: str = "constant",
+    snapshots: Sequence[int] = (),
+    watch=None,
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = 30.0,
+    resume: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Train any method: for each batch, the loss it returns is minimised.
+
+    Args:
+        method: anything with ``forward(batch) -> loss``, ``embed(batch)`` and ``after_step()``; trained in place.
+        batches: one epoch, iterated anew in each: ``Minibatches``, a list with one PyG ``Data``, a ``DataLoader``.
+        epochs: passes over ``batches``, at least 1.
+        seed: governs everything random in training. The same seed on the same machine gives the same bits.
+        device: "auto", "cpu", "cuda", ...
+        precision: "auto" (bfloat16 autocast for vision encoders where the hardware has it), "float32", "bfloat16".
+        optimizer: "adam", "adamw", "sgd" (momentum 0.9), or a callable from parameters to an optimiser.
+        lr, weight_decay: of the named optimisers.
+        schedule: "constant", or "cosine" (to zero over all steps).
+        snapshots: epochs after which ``method.embed(watch)`` is kept (0: before training).
+        watch: what is embedded for snapshots; None: the only batch, if there is only one.
+        checkpoint: a file from which ``resume=True`` goes on; written at most every ``checkpoint_seconds`` and at the
+            end. A write that fails (full disk) warns and leaves the last good one.
+        resume: go on from ``checkpoint`` if it exists; reaches the same final numbers as one unbroken run.
+        progress: show a bar with the loss and the time left (for training that takes more than a second or two).
+
+    Returns:
+        Run: ctrl-C returns it too, with ``interrupted=True`` and every finished epoch.
+
+    Raises:
+        ValueError: before any work, where an argument can't be used.
+        FloatingPointError: the loss became NaN or infinite.
+
+    Example:
+        >>> run = labkit.fit(method, [data], epochs=200, lr=5e-4, weight_decay=1e-5, snapshots=[0, 50, 200])
+    """
+    device = choose_device(device)
+    batches = to_device(batches, device)
+    first = _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume)
+    watch = first if watch is None else to_device(watch, device)
+    settings = {"epochs": epochs, "seed": seed, "lr": lr, "weight_decay": weight_decay, "schedule": schedule}
+    settings |= {"optimizer": optimizer if isinstance(optimizer, str) else "custom", "batches": len(batches)}
+    method.to(device)
+    method.check(first)
+
+    with seeded(seed), memory_kept():
+        run = Run(method, seed)
+        optimize = _optimizer(optimizer, method, lr, weight_decay)
+        saved = Checkpoint(checkpoint, checkpoint_seconds, settings) if checkpoint else None
+        if saved and resume and saved.exists():
+            run = saved.restore(method, optimize)
+        elif 0 in snapshots:
+            run.snapshots[0] = method.embed(watch).cpu()
+        run.interrupted = False
+        bar = tqdm(total=epochs, initial=run.epochs, unit="epoch", delay=2, leave=False, disable=not progress)
+        try:
+            for epoch in range(run.epochs + 1, epochs + 1):
+                started = time.perf_counter()
+                loss = _epoch(method, batches, optimize, precision, lr, schedule, epoch, epochs, device)
+                run.history["loss"].append(loss)
+                run.history["seconds"].append(time.perf_counter() - started)
+                if epoch in snapshots:
+                    run.snapshots[epoch] = method.embed(watch).cpu()
+                bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+                bar.update()
+                if saved:
+                    saved.write(run, optimize, last=epoch == epochs)
+        except KeyboardInterrupt:
+            run.interrupted = True
+            warnings.warn(f"training stopped by hand after {run.epochs} of {epochs} epochs", stacklevel=2)
+        finally:
+            bar.close()
+    method.eval()
+    return run
+
+
+def _epoch(method, batches, optimize, precision, lr, schedule, epoch, epochs, device) -> float:
+    """One pass; returns the mean loss. The loss stays on the device until the epoch is over."""
+    method.train()
+    total, steps = torch.zeros((), device=device), 0
+    for batch in batches:
+        if schedule == "cosine":
+            done = (epoch - 1 + steps / len(batches)) / epochs
+            for group in optimize.param_groups:
+                group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * done))
+        with autocast(precision, device, method):
+            loss = method(to_device(batch, device))
+        optimize.zero_grad(set_to_none=True)
+        loss.backward()
+        optimize.step()
+        method.after_step()
+        total += loss.detach()
+        steps += 1
+    return finite(total / steps, epoch).item()
+
+
+def _optimizer(optimizer, method: Method, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+    parameters = [parameter for parameter in method.parameters() if parameter.requires_grad]
+    if callable(optimizer):
+        return optimizer(parameters)
+    extra = {"momentum": 0.9} if optimizer == "sgd" else {}
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(unknown("optimizer", optimizer, OPTIMIZERS))
+    return OPTIMIZERS[optimizer](parameters, lr=lr, weight_decay=weight_decay, fused=True, **extra)
+
+
+def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume):
+    """Refuse what can't be used; return the first batch, or None when looking at it would use up an iterator."""
+    if not isinstance(method, nn.Module) or not hasattr(method, "embed"):
+        raise TypeError(f"method must be a labkit Method (an nn.Module that can embed), not {type(method).__name__}")
+    if not any(parameter.requires_grad for parameter in method.parameters()):
+        raise ValueError(f"{type(method).__name__} has no trainable parameters")
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+        raise ValueError(f"epochs must be a whole number, at least 1, not {epochs!r}")
+    require_positive("lr", lr)
+    if schedule not in ("constant", "cosine"):
+        raise ValueError(f"schedule must be 'constant' or 'cosine', not {schedule!r}")
+    if not hasattr(batches, "__len__") or iter(batches) is batches:
+        raise ValueError("batches must be something that can be iterated anew in each epoch and has a length: "
+                         "Minibatches, a list, a DataLoader; not a generator")  # fmt: skip
+    if len(batches) == 0:
+        raise ValueError("batches is empty: there is nothing to train on")
+    outside = [epoch for epoch in snapshots if not 0 <= epoch <= epochs]
+    if outside:
+        raise ValueError(f"snapshots asks for epochs {outside}, outside 0 to {epochs}")
+    if snapshots and watch is None and len(batches) > 1:
+        raise ValueError("snapshots needs watch=...: which items shall be embedded at those epochs?")
+    if resume and checkpoint is None:
+        raise ValueError("resume=True needs checkpoint=...: the file to go on from")
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        return next(iter(batches))

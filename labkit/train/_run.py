@@ -1,0 +1,100 @@
+"""What training left behind."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from labkit.methods import Method
+from labkit.train._files import read_tensors, write_tensors
+
+
+@dataclass
+class Run:
+    """What ``fit`` leaves behind: the trained method, its history, and embeddings at chosen epochs.
+
+    Attributes:
+        method: the trained method.
+        history: "loss" (mean over the epoch's steps) and "seconds", one value an epoch.
+        snapshots: epoch -> embedding [items, dim] on the CPU; epoch 0 is the untrained method.
+        events: (epoch, what happened), for marks on a timeline.
+        interrupted: training was stopped by ctrl-C; everything up to the last finished epoch is here.
+
+    Example:
+        >>> run = labkit.fit(method, batches, epochs=20, snapshots=[0, 5, 20], watch=images)
+        >>> run.history["loss"][-1], run.snapshots[20].shape
+    """
+
+    method: Method
+    seed: int = 0
+    history: dict[str, list[float]] = field(default_factory=lambda: {"loss": [], "seconds": []})
+    snapshots: dict[int, Tensor] = field(default_factory=dict)
+    events: list[tuple[int, str]] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def epochs(self) -> int:
+        """Finished epochs."""
+        return len(self.history["loss"])
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the finished epochs."""
+        return sum(self.history["seconds"])
+
+    def save(self, path: str | Path) -> None:
+        """Write weights, history and snapshots to one safetensors file; an older file there is replaced whole."""
+        write_tensors(path, *pack(self))
+
+    @classmethod
+    def load(cls, path: str | Path, method: Method) -> "Run":
+        """Read what ``save`` or a checkpoint wrote; the weights go into ``method``.
+
+        Raises:
+            ValueError: the file is torn or none of ours, or its weights don't fit ``method``.
+        """
+        tensors, facts = read_tensors(path)
+        return unpack(tensors, facts, method, path)
+
+    def __repr__(self) -> str:
+        loss = f", loss {self.history['loss'][-1]:.4f}" if self.epochs else ""
+        shots = f", snapshots at {', '.join(map(str, self.snapshots))}" if self.snapshots else ""
+        stopped = ", interrupted" if self.interrupted else ""
+        return f"Run({type(self.method).__name__}, {self.epochs} epochs in {self.seconds:.1f} s{loss}{shots}{stopped})"
+
+
+def pack(run: Run) -> tuple[dict[str, Tensor], dict]:
+    """A run as tensors and JSON facts, for a file."""
+    tensors = {f"method.{name}": value for name, value in run.method.state_dict().items()}
+    tensors |= {f"snapshot.{epoch}": embedding for epoch, embedding in run.snapshots.items()}
+    facts = {"seed": run.seed, "history": run.history, "events": run.events, "interrupted": run.interrupted}
+    return tensors, facts
+
+
+def unpack(tensors: dict[str, Tensor], facts: dict, method: Method, path: str | Path) -> Run:
+    """The run that ``pack`` wrote; ``method`` gets its weights."""
+    weights = {name.removeprefix("method."): value for name, value in tensors.items() if name.startswith("method.")}
+    try:
+        method.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path} holds the weights of another method than {type(method).__name__}: {error}") from error
+    snapshots = {int(name.split(".")[1]): value for name, value in tensors.items() if name.startswith("snapshot.")}
+    return Run(
+        method,
+        facts["seed"],
+        facts["history"],
+        dict(sorted(snapshots.items())),
+        [(epoch, what) for epoch, what in facts["events"]],
+        facts["interrupted"],
+    )
+
+
+def finite(loss: Tensor, epoch: int) -> Tensor:
+    """Refuse a loss that is NaN or infinite."""
+    if not torch.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss became {loss.item()} in epoch {epoch}; lower the learning rate or raise the temperature. "
+            "The last checkpoint, if one was asked for, holds the epochs before"
+        )
+    return loss

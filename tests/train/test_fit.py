@@ -1,0 +1,249 @@
+"""The training loop: determinism, resume after kill -9, ctrl-C, full disk, bad input."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from labkit.methods import Method, inference
+from labkit.train import Minibatches, Run, choose_device, fit, seeded
+
+
+class Autoencoder(Method):
+    """The smallest method with everything that must survive a resume: dropout, batch statistics, a momentum copy."""
+
+    def __init__(self, dim=6):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(dim, 4), nn.BatchNorm1d(4), nn.Dropout(0.3))
+        self.decoder = nn.Linear(4, dim)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+
+    def forward(self, x):
+        noisy = x + 0.1 * torch.randn_like(x)
+        return (self.decoder(self.encoder(noisy)) - x).square().mean()
+
+    @inference
+    def embed(self, x):
+        return self.encoder(x)
+
+    def after_step(self):
+        self.steps += 1
+
+
+def items():
+    return torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
+
+
+def build():
+    with seeded(0):
+        return Autoencoder()
+
+
+def train(**options):
+    x = items()
+    arguments = {"epochs": 6, "snapshots": [0, 3, 6], "watch": x, "progress": False} | options
+    return fit(build(), Minibatches(x, 8), **arguments)
+
+
+def same(one: Run, other: Run) -> bool:
+    weights = zip(one.method.state_dict().values(), other.method.state_dict().values(), strict=True)
+    shots = all(torch.equal(one.snapshots[epoch], other.snapshots[epoch]) for epoch in other.snapshots)
+    return (
+        one.history["loss"] == other.history["loss"]
+        and all(torch.equal(a, b) for a, b in weights)
+        and one.snapshots.keys() == other.snapshots.keys()
+        and shots
+    )
+
+
+def test_same_seed_same_bits_and_the_world_outside_is_left_alone():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    one = train()
+    assert torch.equal(torch.rand(3), expected)
+    assert same(one, train())
+    assert one.history["loss"] != train(seed=1).history["loss"]
+    assert one.method.steps == 30
+    assert not one.method.training
+    assert list(one.snapshots) == [0, 3, 6]
+    assert one.epochs == 6
+    assert repr(one).startswith("Run(Autoencoder, 6 epochs in ")
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_resume_reaches_the_same_numbers(tmp_path, schedule, optimizer):
+    options = {"schedule": schedule, "optimizer": optimizer, "weight_decay": 1e-3}
+    whole = train(**options)
+
+    class Stop(Minibatches):
+        """Raises in the fourth epoch, as a crash would."""
+
+        epoch = 0
+
+        def __iter__(self):
+            Stop.epoch += 1
+            if Stop.epoch == 5:  # `fit` looks at the first batch once before training
+                raise RuntimeError("power cut")
+            return super().__iter__()
+
+        def to(self, device):
+            return self
+
+    checkpoint = tmp_path / "run.safetensors"
+    keep = {"checkpoint": checkpoint, "checkpoint_seconds": 0, "progress": False}
+    x = items()
+    with pytest.raises(RuntimeError, match="power cut"):
+        fit(build(), Stop(x, 8), epochs=6, snapshots=[0, 3, 6], watch=x, **options, **keep)
+    with seeded(99):
+        other_start = Autoencoder()
+    resumed = fit(
+        other_start, Minibatches(x, 8), epochs=6, snapshots=[0, 3, 6], watch=x, resume=True, **options, **keep
+    )
+    assert same(resumed, whole)
+    assert same(Run.load(checkpoint, Autoencoder()), whole)
+
+
+@pytest.mark.parametrize("after", [0.05, 0.2, 0.5])
+def test_resume_after_kill_9(tmp_path, after):
+    script = textwrap.dedent(f"""
+        import sys
+        sys.path[:0] = {[os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]!r}
+        from test_fit import train
+        print("ready", flush=True)
+        train(epochs=4000, checkpoint={str(tmp_path / "c")!r}, checkpoint_seconds=0, resume=True)
+    """)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    while not (tmp_path / "c").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(after)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    reached = Run.load(tmp_path / "c", Autoencoder()).epochs
+    assert reached < 4000
+    goal = reached + 5
+    assert same(train(epochs=goal, checkpoint=tmp_path / "c", resume=True), train(epochs=goal))
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".part")] == ["c"]
+
+
+def test_ctrl_c_leaves_a_usable_run():
+    class Interrupted(Autoencoder):
+        def after_step(self):
+            super().after_step()
+            if self.steps == 12:
+                raise KeyboardInterrupt
+
+    x = items()
+    with pytest.warns(UserWarning, match="stopped by hand after 2 of 6 epochs"):
+        run = fit(Interrupted(), Minibatches(x, 8), epochs=6, progress=False)
+    assert run.interrupted
+    assert run.epochs == 2
+    assert run.method.embed(x).shape == (40, 4)
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
+    checkpoint = tmp_path / "run.safetensors"
+    train(epochs=2, snapshots=[], checkpoint=checkpoint, checkpoint_seconds=0)
+    before = checkpoint.read_bytes()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.warns(UserWarning, match=r"was not written \(No space left on device\)"):
+        run = train(epochs=4, snapshots=[], checkpoint=checkpoint, checkpoint_seconds=0, resume=True)
+    assert run.epochs == 4
+    assert checkpoint.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [checkpoint]
+
+
+def test_torn_and_foreign_checkpoints_are_refused(tmp_path):
+    checkpoint = tmp_path / "run.safetensors"
+    train(checkpoint=checkpoint)
+    whole = checkpoint.read_bytes()
+    for torn in (whole[:-100], whole[:20], b"", b"\xff" * 8 + whole[8:]):
+        checkpoint.write_bytes(torn)
+        with pytest.raises(ValueError, match="torn or was not written by labkit"):
+            train(checkpoint=checkpoint, resume=True)
+    checkpoint.write_bytes(whole)
+    with pytest.raises(ValueError, match=r"with lr=0\.001 .* this one has lr=0\.5"):
+        train(checkpoint=checkpoint, resume=True, lr=0.5)
+    with pytest.raises(ValueError, match="another method"):
+        Run.load(checkpoint, Autoencoder(dim=5))
+    with pytest.raises(FileNotFoundError):
+        Run.load(tmp_path / "none", Autoencoder())
+
+
+def test_run_saves_and_loads(tmp_path):
+    run = train()
+    run.events.append((3, "an eigenvalue rises"))
+    run.save(tmp_path / "run.safetensors")
+    back = Run.load(tmp_path / "run.safetensors", Autoencoder())
+    assert same(back, run)
+    assert back.events == run.events
+
+
+def test_a_loss_that_blows_up_is_reported():
+    with pytest.raises(FloatingPointError, match=r"in epoch 1; lower the learning rate"):
+        train(lr=1e30, optimizer="sgd")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs must be a whole number, at least 1, not 0"),
+        ({"epochs": True}, "epochs must be a whole number"),
+        ({"lr": 0}, "lr must be a positive"),
+        ({"schedule": "linear"}, "schedule must be"),
+        ({"snapshots": [7]}, "outside 0 to 6"),
+        ({"watch": None}, "snapshots needs watch"),
+        ({"resume": True}, "resume=True needs checkpoint"),
+        ({"precision": "float8"}, "precision must be"),
+        ({"optimizer": "lion"}, "there is no optimizer named 'lion'"),
+        ({"device": "tpu9"}, "device 'tpu9' is unknown"),
+    ],
+)
+def test_bad_arguments_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        train(**options)
+
+
+def test_bad_batches_and_methods_are_named():
+    with pytest.raises(ValueError, match="empty"):
+        fit(build(), [], epochs=1)
+    with pytest.raises(ValueError, match="not a generator"):
+        fit(build(), (x for x in items().split(8)), epochs=1)
+    with pytest.raises(TypeError, match="labkit Method"):
+        fit(nn.Linear(2, 2), [items()], epochs=1)
+    with pytest.raises(ValueError, match="no trainable parameters"):
+        fit(build().requires_grad_(False), [items()], epochs=1)
+    with pytest.raises(ValueError, match="size must be between 1 and the number of items, 40"):
+        Minibatches(items(), 41)
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="no CUDA device"):
+            choose_device("cuda")
+
+
+def test_minibatches_cover_whole_batches_once_an_epoch():
+    batches = Minibatches(torch.arange(10)[:, None], 4)
+    seen = torch.cat(list(batches)).flatten().tolist()
+    assert len(seen) == len(set(seen)) == 8
+    assert len(batches) == 2
+    assert repr(batches) == "Minibatches(2 × 4 of 10)"
+
+
+@pytest.mark.gpu
+def test_trains_on_cuda():
+    run = train(device="cuda")
+    assert next(run.method.parameters()).is_cuda
+    assert run.history["loss"][-1] < run.history["loss"][0]
