@@ -1,0 +1,230 @@
+"""Claims: one sentence of a paper that can come out false, with a control, and a verdict from the numbers."""
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labkit import recipes
+from labkit.data import load
+from labkit.recipes import Material, Recipe
+from labkit.train import Run, choose_device, to_device, write_whole
+
+SCALES = {"smoke": 1, "laptop": 5, "gpu": 5}  # seeds
+HOLDS, FAILS, OPEN = "holds", "does not hold here", "not decided"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Treatment against control, seed by seed.
+
+    Attributes:
+        treatment, control: one number a seed; the same seeds in the same order.
+        treatment_name, control_name: what they are, for the board.
+        unit: what the numbers are, e.g. "accuracy"; larger must mean that the claim is right.
+        note: what a reader should know (a confounder, a deviation from the paper).
+    """
+
+    treatment: Sequence[float]
+    control: Sequence[float]
+    treatment_name: str
+    control_name: str
+    unit: str = "accuracy"
+    note: str = ""
+
+    def __post_init__(self):
+        if len(self.treatment) != len(self.control) or not self.treatment:
+            raise ValueError(
+                f"treatment and control must hold one number a seed, not {len(self.treatment)} and {len(self.control)}"
+            )
+
+    @property
+    def difference(self) -> tuple[float, float]:
+        """Mean of the paired differences and the half width of its 95 % interval (Student's t)."""
+        from scipy.stats import t
+
+        pairs = [a - b for a, b in zip(self.treatment, self.control, strict=True)]
+        if len(pairs) < 2:
+            return pairs[0], math.inf
+        half = t.ppf(0.975, len(pairs) - 1) * statistics.stdev(pairs) / math.sqrt(len(pairs))
+        return statistics.fmean(pairs), float(half)
+
+    @property
+    def verdict(self) -> str:
+        """ "holds" when the whole interval lies above zero, "does not hold here" below, else "not decided"."""
+        mean, half = self.difference
+        if mean - half > 0:
+            return HOLDS
+        return FAILS if mean + half < 0 else OPEN
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of a paper with the experiment that tests it."""
+
+    sentence: str
+    test: Callable[["Lab"], Evidence]
+    needs: str
+    minutes: float
+    paper: str
+    name: str
+
+
+def claim(sentence: str, *, needs: str, minutes: float) -> Callable:
+    """Turn a function ``lab -> Evidence`` into a claim. ``needs``: a data set; ``minutes``: at laptop scale."""
+
+    def wrap(test: Callable[["Lab"], Evidence]) -> Claim:
+        return Claim(sentence, test, needs, minutes, test.__module__.rsplit(".", 1)[-1], test.__name__)
+
+    return wrap
+
+
+@dataclass
+class Lab:
+    """What a claim's test works with: a scale, seeds, and trainings that claims of one paper share.
+
+    Args:
+        scale: "smoke" (the path works, no verdict), "laptop", or "gpu".
+        seeds: instead of the scale's own number of seeds.
+    """
+
+    scale: str = "laptop"
+    seeds: Sequence[int] | None = None
+    device: str = "auto"
+    progress: bool = True
+    _kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self):
+        if self.scale not in SCALES:
+            raise ValueError(f"scale must be one of {', '.join(SCALES)}, not {self.scale!r}")
+        if self.seeds is None:
+            self.seeds = list(range(SCALES[self.scale]))
+
+    def material(self, recipe: Recipe) -> Material:
+        """The recipe's data set, loaded once."""
+        small = recipe.smoke_load if self.scale == "smoke" else {}
+        options = recipe.load_options | small
+        return self._once(("data", recipe.data, options), lambda: Material(load(recipe.data, **options)))
+
+    def runs(self, recipe: Recipe) -> list[Run]:
+        """One training a seed; the same recipe is trained once for all claims that ask for it."""
+        small = recipe.smoke if self.scale == "smoke" else {}
+        arguments = {"device": self.device, "progress": self.progress} | small
+        return [
+            self._once(
+                (recipe, seed), lambda seed=seed: recipes.train(recipe, self.material(recipe), seed, **arguments)
+            )
+            for seed in self.seeds
+        ]
+
+    def scores(self, recipe: Recipe, embed: Callable[[Run], Any] | None = None, protocol: str | None = None):
+        """Scores of the recipe's embeddings, one a seed; ``embed(run)`` in place of ``run.method.embed(items)``."""
+        _, chosen = recipes.choose_protocol(recipe, protocol)
+        material = self.material(recipe)
+        items = to_device(material.items, choose_device(self.device))
+        embed = embed or (lambda run: run.method.embed(items))
+        return [material.score(chosen, embed(run)).mean for run in self.runs(recipe)]
+
+    def floors(self, recipe: Recipe, protocol: str | None = None) -> dict[str, Any]:
+        """Raw features and, on graphs, A²X, under the recipe's probe."""
+        _, chosen = recipes.choose_protocol(recipe, protocol)
+        return self._once(("floors", recipe.data, str(chosen)), lambda: self.material(recipe).floors(chosen))
+
+    def _once(self, key, make: Callable[[], Any]):
+        # A recipe holds functions, which print with their address: the key is kept alive so that none is used twice.
+        name = repr(key)
+        if name not in self._kept:
+            self._kept[name] = (key, make())
+        return self._kept[name][1]
+
+
+def verify(what: Claim, lab: Lab, folder: str | Path | None = None) -> dict[str, Any]:
+    """Run a claim's test and say what came out; at laptop and gpu scale, written to ``folder`` as JSON.
+
+    Returns:
+        dict: claim, paper, sentence, verdict ("no verdict" at smoke scale), the numbers and where they were measured.
+    """
+    started = time.perf_counter()
+    evidence = what.test(lab)
+    mean, half = evidence.difference
+    record = {"claim": what.name, "paper": what.paper, "sentence": what.sentence, "scale": lab.scale}
+    record |= {"verdict": "no verdict" if lab.scale == "smoke" else evidence.verdict, "seeds": list(lab.seeds)}
+    record |= {"difference": mean, "half_width_95": half if math.isfinite(half) else None}
+    record |= asdict(evidence)
+    record |= {"seconds": time.perf_counter() - started} | recipes.circumstances(choose_device(lab.device))
+    if folder is not None and lab.scale != "smoke":
+        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+        write_whole(Path(folder) / f"{what.paper}.{what.name}.json", text.encode())
+    return record
+
+
+def board(results: str | Path) -> str:
+    """BOARD.md: a row for each claim and each recipe in ``results``, made from the JSON files and nothing else."""
+    results = Path(results)
+    verdicts = [json.loads(path.read_text()) for path in sorted((results / "claims").glob("*.json"))]
+    numbers = [json.loads(path.read_text()) for path in sorted((results / "recipes").glob("*.json"))]
+    lines = [
+        "# The board",
+        "",
+        "Made by `labkit claims board` from the files in `results/`; a test fails when the two differ.",
+        "A claim *holds* when the 95 % interval of its paired difference over seeds (Student's t) lies above zero,",
+        "*does not hold here* when it lies below, and is *not decided* otherwise.",
+        "Values are percent; ± is the standard deviation over seeds. s: wall time in the session that measured it;",
+        "claims of one paper share trainings there, so that a later one costs less than it would alone.",
+        "",
+        "## Claims",
+        "",
+        "| paper | claim | with | control | difference (95 %) | verdict | seeds | s | command |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in verdicts:
+        cells = [row["paper"], row["sentence"], _arm(row, "treatment"), _arm(row, "control")]
+        half = row["half_width_95"]
+        cells.append(f"{100 * row['difference']:+.1f}" + ("" if half is None else f" ± {100 * half:.1f}"))
+        cells += [f"**{row['verdict']}**", len(row["seeds"]), f"{row['seconds']:.0f}"]
+        seeds = "" if len(row["seeds"]) == SCALES[row["scale"]] else f" --seeds {len(row['seeds'])}"
+        cells.append(f"`labkit claims verify {row['paper']} --only {row['claim']}{seeds}`")
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        if row["note"]:
+            lines.append(f"| | *{row['note']}* | | | | | | | |")
+    lines += [
+        "",
+        "## Recipes",
+        "",
+        "| recipe | protocol | ours | raw | untrained | propagated | paper | over | s | command |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in numbers:
+        cells = [row["recipe"], row["protocol"], _spread(row)]
+        cells += [
+            _spread(row["floors"][name]) if name in row["floors"] else "" for name in ("raw", "untrained", "propagated")
+        ]
+        paper = row["paper"]
+        cells.append(f"{paper['mean']:.1f} ({paper['where']})" if paper else "")
+        cells += [row["over"], f"{row['seconds']:.0f}", f"`{row['command']}`"]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def show(paper: str, results: str | Path | None = None) -> None:
+    """Print the claims of a paper with the verdicts in ``results`` (default: the checkout's)."""
+    folder = Path(results or Path(__file__).parents[1] / "results") / "claims"
+    records = [json.loads(path.read_text()) for path in sorted(folder.glob(f"{paper}.*.json"))]
+    if not records:
+        print(f"no claim of {paper} was tested yet; run: labkit claims verify {paper}")
+    for record in records:
+        print(f"{record['verdict'].upper():20}{record['sentence']}")
+        print(f"{'':20}{_arm(record, 'treatment')} · {_arm(record, 'control')} · {len(record['seeds'])} seeds\n")
+
+
+def _arm(row: dict[str, Any], arm: str) -> str:
+    values = row[arm]
+    return f"{row[arm + '_name']}: {100 * statistics.fmean(values):.1f} ± {100 * recipes.spread(values):.1f}"
+
+
+def _spread(row: dict[str, Any]) -> str:
+    return f"{100 * row['mean']:.1f} ± {100 * row['std']:.1f}"

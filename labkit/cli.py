@@ -1,0 +1,223 @@
+"""The command line: labkit data | run | claims | bench | doctor."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when it did what was asked, 2 when the request can't be met (with one sentence why)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except BrokenPipeError:  # `labkit data list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"labkit: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("labkit: stopped by hand", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="labkit", description="Learn, reproduce and probe self-supervised learning.")
+    commands = parser.add_subparsers(required=True, metavar="data | run | claims | bench | doctor")
+
+    data = commands.add_parser("data", help="what can be looked at").add_subparsers(required=True)
+    data.add_parser("list", help="every data set, and whether it is here").set_defaults(command=_data_list)
+    get = data.add_parser("get", help="fetch a data set and check it")
+    get.add_argument("name")
+    get.set_defaults(command=_data_get)
+
+    run = commands.add_parser("run", help="train and score a recipe, with its floors", description=_run.__doc__)
+    run.add_argument("recipe", nargs="?", help="e.g. grace/cora; without it, the recipes are listed")
+    run.add_argument("--seeds", type=_positive, default=5, help="how many trainings (default 5)")
+    run.add_argument("--protocol", help="one of the recipe's protocols (default: the first)")
+    run.add_argument("--epochs", type=_positive)
+    run.add_argument("--device", default="auto")
+    run.add_argument("--data", type=Path, metavar="PATH", help="a graph of your own (.npz, .safetensors)")
+    run.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
+    run.set_defaults(command=_run)
+
+    claims = commands.add_parser("claims", help="what papers say, tested").add_subparsers(required=True)
+    claims.add_parser("list", help="every claim").set_defaults(command=_claims_list)
+    verify = claims.add_parser("verify", help="test the claims of a paper")
+    verify.add_argument("paper", nargs="?")
+    verify.add_argument("--all", action="store_true", help="of every paper")
+    verify.add_argument("--only", metavar="CLAIM", help="one claim by name")
+    verify.add_argument("--scale", default="laptop", choices=["smoke", "laptop", "gpu"])
+    verify.add_argument("--seeds", type=_positive, help="instead of the scale's own number")
+    verify.add_argument("--device", default="auto")
+    verify.set_defaults(command=_claims_verify)
+    board = claims.add_parser("board", help="write BOARD.md from results/")
+    board.set_defaults(command=_claims_board)
+
+    bench = commands.add_parser("bench", help="ratios against named peers, in one run")
+    bench.add_argument("name", nargs="?", help="one entry (default: all)")
+    bench.add_argument("--repeats", type=_positive, default=5)
+    bench.set_defaults(command=_bench)
+
+    commands.add_parser("doctor", help="versions, device, data found, a self-check").set_defaults(command=_doctor)
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
+
+
+def _data_list(_) -> None:
+    from labkit import data
+
+    for name, entry in data.catalogue().items():
+        print(f"{'here' if data.available(name) else '-':5} {name:20} {entry.kind:12} {entry.summary}")
+
+
+def _data_get(options) -> None:
+    from labkit import data
+
+    print(data.load(options.name))
+
+
+def _run(options) -> None:
+    """Train and score a recipe once a seed, beside its floors: raw features, the untrained encoder, on graphs A²X."""
+    from labkit import papers, recipes
+
+    if options.recipe is None:
+        for recipe in papers.recipes().values():
+            print(f"{recipe.name:24} protocols: {', '.join(recipe.protocols)}")
+        return
+    recipe = papers.recipe(options.recipe)
+    if options.json and not options.json.parent.is_dir():
+        raise ValueError(f"--json: there is no folder {options.json.parent}")
+    dataset = None
+    if options.data:
+        recipe, dataset = recipes.for_graph_file(recipe, options.data)
+    training = {"epochs": options.epochs} if options.epochs else {}
+    result = recipes.run(
+        recipe,
+        options.seeds,
+        protocol=options.protocol,
+        dataset=dataset,
+        device=options.device,
+        on_seed=lambda seed, run, score: print(f"seed {seed}: {100 * score:.2f} %  ({run.seconds:.0f} s)", flush=True),
+        **training,
+    )
+    print(result)
+    if options.json:
+        result.save(options.json)
+
+
+def _claims_list(_) -> None:
+    from labkit import papers
+
+    for paper, claims in papers.claims().items():
+        for one in claims:
+            print(f"{paper}.{one.name}  ({one.needs}, {one.minutes:g} min)\n    {one.sentence}")
+
+
+def _claims_verify(options) -> None:
+    from labkit import papers
+    from labkit._checks import unknown
+    from labkit.claims import Lab, verify
+
+    known = papers.claims()
+    if not options.all and options.paper not in known:
+        raise ValueError(unknown("paper with claims", options.paper, known) + "; --all tests every paper")
+    for paper in known if options.all else [options.paper]:
+        chosen = [one for one in known[paper] if options.only in (None, one.name)]
+        if not chosen:
+            raise ValueError(unknown(f"claim of {paper}", options.only, [one.name for one in known[paper]]))
+        seeds = range(options.seeds) if options.seeds else None
+        lab = Lab(options.scale, seeds, options.device)
+        for one in chosen:
+            record = verify(one, lab, _results("claims"))
+            half = record["half_width_95"]
+            spread = "" if half is None else f" ± {100 * half:.1f}"
+            print(
+                f"{record['verdict']:20} {100 * record['difference']:+6.1f}{spread}   {paper}: {one.sentence}",
+                flush=True,
+            )
+
+
+def _claims_board(_) -> None:
+    from labkit.claims import board
+    from labkit.train import write_whole
+
+    write_whole(_results().parent / "BOARD.md", board(_results()).encode())
+    print(f"wrote {_results().parent / 'BOARD.md'}")
+
+
+def _results(*parts: str) -> Path:
+    """results/ of the checkout, or of the folder one stands in when labkit was installed without one."""
+    home = CHECKOUT if (CHECKOUT / "results").is_dir() else Path.cwd()
+    return home.joinpath("results", *parts)
+
+
+def _bench(options) -> None:
+    import importlib.util
+
+    from labkit._checks import unknown
+
+    folder = CHECKOUT / "benchmarks"
+    if not folder.is_dir():
+        raise ValueError("the benchmarks are part of the source checkout; this labkit was installed without one")
+    sys.path.insert(0, str(CHECKOUT))
+    names = [path.stem for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
+    if options.name not in (None, *names):
+        raise ValueError(unknown("benchmark", options.name, names))
+    for name in [options.name] if options.name else names:
+        spec = importlib.util.spec_from_file_location(f"benchmarks.{name}", folder / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for row in module.main(repeats=options.repeats):
+            print(row, flush=True)
+
+
+def _doctor(_) -> int:
+    import time
+
+    from labkit import data, recipes
+    from labkit.train import choose_device, has_bfloat16
+
+    device = choose_device("auto")
+    facts = recipes.circumstances(device)
+    print(f"device    {facts['device']}, {facts['threads']} threads, "
+          f"bfloat16 {'in hardware' if has_bfloat16(device) else 'not in hardware (float32 is used)'}")  # fmt: skip
+    print("versions  " + ", ".join(f"{name} {number}" for name, number in facts["versions"].items()))
+    here = [name for name in data.catalogue() if data.available(name)]
+    print(f"data      {len(here)} of {len(data.catalogue())} sets are here: {', '.join(here)}")
+    started = time.perf_counter()
+    ok = _self_check()
+    print(f"check     {'ok' if ok else 'FAILED'}: digits, two views, 5 epochs ({time.perf_counter() - started:.1f} s)")
+    return 0 if ok else 1
+
+
+def _self_check() -> bool:
+    """A small SimCLR on digits: the loss must fall and the same seed must give the same bits."""
+    from functools import partial
+
+    from labkit import data, fit, losses, methods, models, train, views
+
+    images = data.load("digits").images
+
+    def once():
+        with train.seeded(0):
+            encoder, projector = models.resnet8(width=8, channels=1), models.MLP(32, 32, 16)
+        view = views.Compose([views.RandomResizedCrop(8, scale=(0.6, 1.0)), views.GaussianNoise(0.05)])
+        method = methods.TwoView(encoder, projector, view, partial(losses.nt_xent, temperature=0.2))
+        return fit(method, train.Minibatches(images, 256), epochs=5, progress=False).history["loss"]
+
+    first, again = once(), once()
+    return first == again and first[-1] < first[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

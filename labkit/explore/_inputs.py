@@ -1,0 +1,247 @@
+"""What a user hands in, brought to one form: arrays, tables, files; which rows can be drawn, which were left out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labkit._checks import unknown
+
+_LABEL_NAMES = ("label", "labels", "y", "target", "targets", "class")
+_EMBEDDING_NAMES = ("embedding", "embeddings", "z", "x", "features", "vectors")
+
+
+@dataclass
+class Items:
+    """The rows that are shown, keyed by their number in the input.
+
+    Attributes:
+        rows: [n] number of each shown row in the input.
+        total: rows of the input.
+        left_out: rows with NaN or infinite values, which no map can place.
+        note: one sentence for the reader when not every row is shown; else "".
+        columns: facts of the shown rows, [n] each; any of them can colour the map.
+    """
+
+    rows: np.ndarray
+    total: int
+    left_out: np.ndarray
+    note: str = ""
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def pick(self, name: str, values: Any) -> np.ndarray:
+        """The shown rows of ``values``, which must have an entry for each row of the input."""
+        values = array(name, values)
+        if values.ndim != 1 or len(values) != self.total:
+            found = f"{len(values):,} entries" if values.ndim == 1 else f"shape {list(values.shape)}"
+            raise ValueError(
+                f"{name} must have one entry for each of the {self.total:,} rows of the embedding, not {found}"
+            )
+        return values[self.rows]
+
+
+def read(source: Any) -> tuple[Any, dict[str, np.ndarray]]:
+    """Matrix [items, dim] (an array or tensor, not copied) and the columns that came along with it.
+
+    A DataFrame or ``.parquet`` file gives as embedding its column of vectors if it has one, else its floating-point
+    columns; the other columns are facts. An ``.npz`` file gives its array named "embedding", "z", "x"..., or its
+    only two-dimensional one.
+    """
+    if isinstance(source, str | Path):
+        return _read_file(Path(source))
+    if hasattr(source, "columns") and hasattr(source, "dtypes"):
+        return _read_frame(source)
+    if isinstance(source, Mapping):
+        return _read_arrays(source, "the mapping")
+    return _matrix("embedding", source), {}
+
+
+def choose_rows(matrices: Sequence[Any], max_points: int, seed: int) -> Items:
+    """Which rows to show: finite in every matrix, at most ``max_points`` of them, drawn evenly over the input."""
+    total = len(matrices[0])
+    if total == 0:
+        raise ValueError("embedding holds no rows; at least one is needed")
+    if max_points < 1:
+        raise ValueError(f"max_points must be at least 1, not {max_points}")
+    rows = np.arange(total)
+    note = ""
+    if total > max_points:
+        # One row from each of max_points equal stretches of the input: no 50-million permutation in memory.
+        bounds = np.linspace(0, total, max_points + 1)
+        rows = (bounds[:-1] + np.random.default_rng(seed).random(max_points) * np.diff(bounds)).astype(np.int64)
+        note = f"showing {max_points:,} of {total:,}, seed {seed}"
+    good = np.ones(len(rows), dtype=bool)
+    for matrix in matrices:
+        good &= _finite_rows(take(matrix, rows) if note else matrix)
+    left_out = rows[~good]
+    if not good.any():
+        raise ValueError(
+            f"every one of the {len(rows):,} rows of embedding holds NaN or infinite values; nothing can be drawn"
+        )
+    if len(left_out):
+        first = ", ".join(map(str, left_out[:8])) + (", …" if len(left_out) > 8 else "")
+        said = f"{len(left_out):,} rows with NaN or infinite values are left out: {first}"
+        note = f"{note}; {said}" if note else said
+    return Items(rows[good], total, left_out, note)
+
+
+def take(matrix: Any, rows: np.ndarray) -> Tensor:
+    """``matrix[rows]`` as a float32 tensor on the CPU."""
+    if isinstance(matrix, Tensor):
+        part = (
+            matrix.detach() if len(rows) == len(matrix) else matrix.detach()[torch.from_numpy(rows).to(matrix.device)]
+        )
+        return part.cpu().float()
+    part = matrix if len(rows) == len(matrix) else matrix[rows]
+    with np.errstate(over="ignore"):  # beyond float32's range means infinite, and such rows are left out
+        return torch.from_numpy(np.array(part, dtype=np.float32))
+
+
+def array(name: str, values: Any) -> np.ndarray:
+    """Any array-like as NumPy; pandas' missing values become NaN or None."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    if hasattr(values, "to_numpy"):
+        values = values.to_numpy()
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be one array with equally long rows; NumPy says: {error}") from error
+
+
+def as_classes(values: np.ndarray) -> tuple[np.ndarray, list[str]] | None:
+    """Codes [n] and names when ``values`` are classes (integers, text, truth values); None when measurements."""
+    if values.dtype.kind == "f":
+        return None
+    if values.dtype.kind in "iu" and len(values) and values.min() >= 0 and values.max() < 65_536:
+        present = np.flatnonzero(np.bincount(values))  # a tenth of the time that sorting takes
+        place = np.zeros(int(values.max()) + 1, dtype=np.int64)
+        place[present] = np.arange(len(present))
+        return place[values], [str(value) for value in present]
+    if values.dtype.kind in "iub":
+        present, codes = np.unique(values, return_inverse=True)
+        return codes, [str(value) for value in present]
+    text = np.array(["(missing)" if value is None or value != value else str(value) for value in values], dtype=object)
+    present, codes = np.unique(text.astype(str), return_inverse=True)
+    return codes, [str(value) for value in present]
+
+
+def _matrix(name: str, values: Any) -> Any:
+    if not isinstance(values, Tensor):
+        values = array(name, values)
+    kind = str(values.dtype)
+    if "complex" in kind or (isinstance(values, np.ndarray) and values.dtype.kind not in "fiub"):
+        raise ValueError(f"{name} must hold real numbers, not {kind}")
+    if values.ndim != 2 or values.shape[1] == 0:
+        hint = {1: f"; for one number a row use {name}[:, None]"}.get(
+            values.ndim, f"; flatten it first, e.g. {name}.reshape(len({name}), -1)"
+        )
+        raise ValueError(
+            f"{name} must have shape [items, dim], not {list(values.shape)}{hint if values.ndim != 2 else ''}"
+        )
+    return values
+
+
+def _finite_rows(matrix: Any) -> np.ndarray:
+    if isinstance(matrix, Tensor):
+        values = matrix.detach().cpu()
+        return (
+            torch.isfinite(values.float()).all(dim=1).numpy()
+            if not _sums_are_finite(values)
+            else np.ones(len(values), bool)
+        )
+    if _sums_are_finite(matrix):
+        return np.ones(len(matrix), dtype=bool)
+    with np.errstate(over="ignore"):
+        return np.isfinite(np.asarray(matrix, dtype=np.float32)).all(axis=1)
+
+
+def _sums_are_finite(matrix: Any) -> bool:
+    """One pass without a mask the size of the matrix: a finite sum in float32 has no NaN or infinite part."""
+    if isinstance(matrix, Tensor):
+        return bool(torch.isfinite(matrix.float().sum()))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.asarray(matrix).sum(dtype=np.float32)))
+
+
+def _read_file(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"embedding file {path} does not exist (looked in {path.resolve().parent})")
+    if path.suffix == ".npy":
+        return _matrix("embedding", np.load(path, mmap_mode="r", allow_pickle=False)), {}
+    if path.suffix == ".npz":
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except ValueError as error:
+            raise ValueError(
+                f"{path} holds Python objects, which are not read; save plain arrays with numpy.savez"
+            ) from error
+        return _read_arrays(arrays, path.name)
+    if path.suffix == ".parquet":
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("reading .parquet needs pandas and pyarrow: pip install 'labkit[tables]'") from error
+        return _read_frame(pandas.read_parquet(path))
+    raise ValueError(f"embedding file {path.name} must end in .npz, .npy or .parquet")
+
+
+def _read_arrays(arrays: Mapping[str, Any], where: str) -> tuple[Any, dict[str, np.ndarray]]:
+    arrays = {str(name): array(str(name), values) for name, values in arrays.items()}
+    tables = [name for name, values in arrays.items() if values.ndim == 2 and values.dtype.kind in "fiu"]
+    named = [name for name in _EMBEDDING_NAMES if name in tables]
+    if not named and len(tables) != 1:
+        raise ValueError(
+            f"{where} must hold one two-dimensional array, or name it 'embedding'; "
+            f"it holds: {', '.join(arrays) or 'nothing'}"
+        )
+    name = (named or tables)[0]
+    matrix = _matrix(name, arrays[name])
+    return matrix, {key: values for key, values in arrays.items() if values.shape == (len(matrix),)}
+
+
+def _read_frame(frame: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    vectors = [
+        name for name in frame.columns if len(frame) and isinstance(frame[name].iloc[0], list | tuple | np.ndarray)
+    ]
+    if vectors:
+        used = vectors[:1]
+        matrix = _matrix("embedding", array(str(used[0]), [np.asarray(v) for v in frame[used[0]]]))
+    else:
+        used = [
+            name
+            for name, kind in frame.dtypes.items()
+            if getattr(kind, "kind", "O") == "f" and name not in _LABEL_NAMES
+        ]
+        if not used:
+            raise ValueError(
+                "the DataFrame has neither a column of vectors nor floating-point columns to use as embedding; "
+                f"its columns: {', '.join(map(str, frame.columns))}"
+            )
+        matrix = frame[used].to_numpy(dtype=np.float32)
+    facts = {str(name): array(str(name), frame[name]) for name in frame.columns if name not in used}
+    return matrix, {name: values for name, values in facts.items() if values.ndim == 1}
+
+
+def find_labels(labels: Any, columns: Mapping[str, Any]) -> Any:
+    """``labels`` may be an array, the name of a column, or None: then a column that is called like labels."""
+    if isinstance(labels, str):
+        if labels not in columns:
+            raise ValueError(
+                unknown("column", labels, columns)
+                if columns
+                else f"there is no column {labels!r}; labels must be an array here"
+            )
+        return columns[labels]
+    if labels is None:
+        return next((columns[name] for name in _LABEL_NAMES if name in columns), None)
+    return labels

@@ -1,0 +1,64 @@
+"""The star: augmented views of one item, embedded by the encoder, and how near they stay."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labkit.explore._space import Space
+from labkit.methods import inference
+
+
+@dataclass(frozen=True)
+class Star:
+    """Augmented views of one item.
+
+    Attributes:
+        images: [views, channels, h, w] as the encoder saw them.
+        z: [views, dim] embeddings.
+        distance: median distance between the item and its views.
+        nearer: share of random pairs of items that are further apart than that.
+    """
+
+    images: Tensor
+    z: Tensor
+    distance: float
+    nearer: float
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.z)} augmented views: median distance **{self.distance:.3g}**, nearer than "
+            f"**{self.nearer:.0%}** of random pairs"
+        )
+
+
+def star(
+    image: Tensor, view: Callable[[Tensor], Tensor], method: Any, space: Space, row: int, count: int = 8, seed: int = 0
+) -> Star:
+    """Draw ``count`` views of ``image`` [1, channels, h, w] and embed them.
+
+    ``method.encoder`` takes the views as they are when it exists, as in training; else ``method.embed`` does.
+    """
+    state = torch.get_rng_state()
+    torch.manual_seed(seed + row)  # the same point shows the same star; the user's own stream goes on undisturbed
+    try:
+        images = view(image.expand(count, -1, -1, -1).contiguous())
+    finally:
+        torch.set_rng_state(state)
+    z = _encode(method, images).cpu().float()
+    if z.shape[1] != space.dim:
+        raise ValueError(f"the method embeds into {z.shape[1]} dimensions, but this map shows {space.dim}")
+    distance = float((space.bring(z) - space.x[row]).norm(dim=1).median())
+    a, b = np.random.default_rng(seed).integers(len(space), size=(2, 2000))
+    pairs = (space.x[a[a != b]] - space.x[b[a != b]]).norm(dim=1)
+    return Star(images.detach().cpu(), z, distance, float((pairs > distance).float().mean()))
+
+
+def _encode(method: Any, images: Tensor) -> Tensor:
+    encoder = getattr(method, "encoder", None)
+    if encoder is None:
+        return method.embed(images)
+    return inference(lambda module, batch: module.encoder(batch))(method, images)

@@ -1,0 +1,82 @@
+"""Sentences under the map. None of them claims more than was measured."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from labkit.explore._maps import Map
+from labkit.explore._space import Space
+from labkit.explore._trust import Trust
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was measured about one map of one space; None where it was not, or could not be."""
+
+    trust: Trust | None = None
+    probe_full: float | None = None
+    probe_map: float | None = None
+    rank: float | None = None
+    agreement: "Agreement | None" = None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two embeddings of the same items are: linear CKA, and the share of nearest neighbours in common."""
+
+    cka: float
+    shared: float
+
+
+def percent(share: float | np.floating) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 or share == 0 else f"{100 * share:.1f} %"
+
+
+def caption(drawn: Map, space: Space, found: Findings | None) -> str:
+    """The caption of one map; parts in ** ** are shown in bold."""
+    if len(space) == 1:
+        return "One point: it has no neighbours, and no map can be wrong about it."
+    if space.variance == 0:
+        return f"**All {len(space):,} points are the same vector**: this embedding has collapsed to one spot."
+    if space.dim <= 2 and drawn.kind == "raw":
+        probe = f" A linear probe reaches **{percent(found.probe_full)}**." if found and found.probe_full else ""
+        return f"These are the {space.dim} dimensions of the embedding themselves: nothing is projected.{probe}"
+    outside = drawn.outside
+    sentences = [
+        _claims(drawn, space, found),
+        _errors(found.trust) if found and found.trust else "",
+        f"{outside:,} outlying points lie beyond the first view; zoom out to see them." if outside else "",
+        _probes(space, found) if found else "",
+        f"Its effective rank is {found.rank:.1f} of {space.dim}." if found and found.rank else "",
+        _agreement(found.agreement) if found and found.agreement else "",
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _claims(drawn: Map, space: Space, found: Findings | None) -> str:
+    claims = [drawn.about] if drawn.about else []
+    label = drawn.label[:1].upper() + drawn.label[1:]
+    if found is None:
+        return f"{label} {' and '.join([*claims, 'is being checked against the original neighbours…'])}"
+    if found.trust:
+        measured = len(found.trust.rows)
+        part = "" if measured == len(space) else f" (measured on {measured:,} points)"
+        claims.append(f"keeps **{percent(found.trust.kept.mean())}** of the {found.trust.k} nearest neighbours{part}")
+    return f"{label} {' and '.join(claims)}." if claims else f"{label}."
+
+
+def _errors(trust: Trust) -> str:
+    false, torn = percent(trust.false.mean()), percent(trust.torn.mean())
+    return f"Of the neighbours it shows {false} are false; {torn} of the true ones are torn away."
+
+
+def _probes(space: Space, found: Findings) -> str:
+    if found.probe_full is None or found.probe_map is None:
+        return ""
+    full, flat = percent(found.probe_full), percent(found.probe_map)
+    return f"A linear probe reaches **{full}** in all {space.dim} dimensions and **{flat}** in these two."
+
+
+def _agreement(agreement: Agreement) -> str:
+    shared = percent(agreement.shared)
+    return f"The two embeddings: linear CKA **{agreement.cka:.2f}**, **{shared}** of nearest neighbours shared."

@@ -1,0 +1,50 @@
+"""The papers: a file each, a folder a theme. A new file here is found by the command line and the board by itself.
+
+A paper's file holds its reference, the method on one screen, ``RECIPES`` and its claims.
+"""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+
+from labkit._checks import unknown
+from labkit.claims import Claim
+from labkit.recipes import Recipe
+
+
+def modules() -> dict[str, ModuleType]:
+    """Name of the paper -> its module, e.g. ``modules()["grace"].GRACE``."""
+    themes = [theme.name for theme in iter_modules(__path__) if theme.ispkg]
+    folders = [import_module(f"{__name__}.{theme}") for theme in themes]
+    found = {
+        paper.name: f"{folder.__name__}.{paper.name}" for folder in folders for paper in iter_modules(folder.__path__)
+    }
+    return {name: import_module(path) for name, path in found.items() if not name.startswith("_")}
+
+
+def recipes() -> dict[str, Recipe]:
+    """All recipes by name, e.g. ``recipes()["grace/cora"]``."""
+    return {recipe.name: recipe for module in modules().values() for recipe in module.RECIPES}
+
+
+def claims() -> dict[str, list[Claim]]:
+    """All claims by paper."""
+    return {
+        name: [value for value in vars(module).values() if isinstance(value, Claim)]
+        for name, module in modules().items()
+    }
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name; a paper's name alone means its first recipe.
+
+    Raises:
+        ValueError: there is none; the message has the nearest names.
+    """
+    known = recipes()
+    if name in known:
+        return known[name]
+    of_paper = [recipe for recipe in known.values() if recipe.name.split("/")[0] == name]
+    if of_paper:
+        return of_paper[0]
+    raise ValueError(unknown("recipe", name, known))

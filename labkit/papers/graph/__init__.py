@@ -1,0 +1,1 @@
+"""Self-supervision on graphs."""

@@ -1,0 +1,161 @@
+"""Arrays, tables and files come in; rows that can not be drawn are left out by name; all else is refused clearly."""
+
+import numpy as np
+import pandas
+import pytest
+import torch
+
+from labkit.explore import compare, explore
+from labkit.explore._inputs import as_classes, choose_rows, read, take
+
+RNG = np.random.default_rng(0)
+Z = RNG.normal(size=(60, 5)).astype(np.float32)
+Y = np.arange(60) % 3
+
+
+@pytest.mark.parametrize("kind", ["numpy", "float64", "torch", "half", "integers", "requires grad", "strided"])
+def test_arrays_of_every_kind_give_the_same_points(kind):
+    whole = np.round(Z * 4)
+    source = {
+        "numpy": whole,
+        "float64": whole.astype(np.float64),
+        "torch": torch.from_numpy(whole),
+        "half": torch.from_numpy(whole).half(),
+        "integers": whole.astype(np.int32),
+        "requires grad": torch.from_numpy(whole).requires_grad_(),
+        "strided": np.repeat(whole, 2, axis=0)[::2],
+    }[kind]
+    shown = explore(source, projection="raw").projection
+    np.testing.assert_allclose(shown, whole[:, :2] - whole[:, :2].mean(0), atol=1e-5)
+
+
+def test_a_frame_gives_its_float_columns_and_keeps_the_rest_as_facts():
+    frame = pandas.DataFrame(Z, columns=[f"z{i}" for i in range(5)])
+    frame["kind"] = np.array(["a", "b", "c"])[Y]
+    frame["age"] = np.arange(60)
+    explorer = explore(frame, "kind")
+    assert explorer._lenses["left"].series.dim == 5
+    assert {"column:kind", "column:age"} & set(explorer.colours) == {"column:age"}  # "kind" is the label already
+    explorer.select(range(0, 60, 3))
+    assert [(share.name, share.share) for share in explorer.composition()] == [("a", 1.0)]
+
+
+def test_a_column_of_vectors_is_the_embedding():
+    frame = pandas.DataFrame({"score": RNG.normal(size=60), "vector": list(Z)})
+    matrix, facts = read(frame)
+    np.testing.assert_array_equal(matrix, Z)
+    assert list(facts) == ["score"]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".parquet"])
+def test_files(tmp_path, suffix):
+    path = tmp_path / f"z{suffix}"
+    if suffix == ".npz":
+        np.savez(path, embedding=Z, label=Y, other=np.zeros((60, 2)))
+    elif suffix == ".npy":
+        np.save(path, Z)
+    else:
+        pandas.DataFrame(Z, columns=list("abcde")).assign(label=Y).to_parquet(path)
+    explorer = explore(path)
+    assert explorer._lenses["left"].series.dim == 5
+    assert explorer._colouring.kind == ("none" if suffix == ".npy" else "class")
+
+
+def test_an_npz_with_python_objects_is_not_executed(tmp_path):
+    np.savez(tmp_path / "z.npz", embedding=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(ValueError, match="holds Python objects, which are not read"):
+        explore(tmp_path / "z.npz")
+
+
+def test_rows_with_nan_are_left_out_and_numbers_stay_those_of_the_input():
+    z = Z.copy()
+    z[[3, 17]] = np.nan
+    z[20, 2] = np.inf
+    explorer = explore(z, Y)
+    np.testing.assert_array_equal(explorer.left_out, [3, 17, 20])
+    assert len(explorer.projection) == 57
+    assert "3 rows with NaN or infinite values are left out: 3, 17, 20" in explorer._data["note"]
+    explorer.select([4, 18, 59])
+    np.testing.assert_array_equal(explorer.selection, [4, 18, 59])
+    np.testing.assert_array_equal(
+        np.frombuffer(explorer._data["rows"], np.int32), np.delete(np.arange(60), [3, 17, 20])
+    )
+    with pytest.raises(ValueError, match="row 17 was left out"):
+        explorer.select([17])
+
+
+def test_values_beyond_float32_count_as_infinite():
+    z = Z.astype(np.float64)
+    z[5] = 1e300
+    np.testing.assert_array_equal(explore(z).left_out, [5])
+
+
+def test_too_many_points_are_sampled_evenly_and_said_so():
+    items = choose_rows([np.zeros((1_000_003, 1))], 1000, seed=4)
+    assert items.note == "showing 1,000 of 1,000,003, seed 4"
+    assert len(np.unique(items.rows)) == 1000
+    assert 900 < np.diff(items.rows).mean() < 1100
+    assert not np.array_equal(items.rows, choose_rows([np.zeros((1_000_003, 1))], 1000, seed=5).rows)
+
+
+def test_fifty_million_rows_are_looked_at_only_where_they_are_shown(tmp_path):
+    """A memory map of 50 million rows: the sample must not read, let alone copy, all of them."""
+    path = tmp_path / "huge.npy"
+    huge = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(50_000_000, 1))
+    huge[0] = 1
+    del huge
+    explorer = explore(path, max_points=500)
+    assert explorer._data["note"] == "showing 500 of 50,000,000, seed 0"
+    assert len(explorer.projection) == 500
+
+
+def test_labels_may_be_text_numbers_truth_values_or_missing():
+    assert as_classes(np.array([3, 7, 3]))[1] == ["3", "7"]
+    assert as_classes(np.array([-1, 7, -1]))[1] == ["-1", "7"]
+    assert as_classes(np.array([True, False]))[1] == ["False", "True"]
+    assert as_classes(np.array([0.5, 2.0])) is None
+    codes, names = as_classes(np.array(["b", None, float("nan"), "a"], dtype=object))
+    assert [names[c] for c in codes] == ["b", "(missing)", "(missing)", "a"]
+
+
+def test_take_does_not_copy_what_is_float32_already():
+    tensor = torch.zeros(10, 2)
+    assert take(tensor, np.arange(10)).data_ptr() == tensor.data_ptr()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: explore(), "needs an embedding"),
+        (lambda: explore(np.zeros((0, 3))), "holds no rows"),
+        (lambda: explore(np.zeros((3, 0))), r"must have shape \[items, dim\], not \[3, 0\]"),
+        (lambda: explore(np.zeros(5)), r"use embedding\[:, None\]"),
+        (lambda: explore(np.zeros((4, 3, 3))), "flatten it first"),
+        (lambda: explore(np.zeros((4, 3), dtype=complex)), "real numbers, not complex128"),
+        (lambda: explore(np.array([["a", "b"]])), "real numbers"),
+        (lambda: explore([[1.0], [1.0, 2.0]]), "equally long rows"),
+        (lambda: explore(np.full((4, 2), np.nan)), "every one of the 4 rows"),
+        (
+            lambda: explore(Z, Y[:50]),
+            "labels must have one entry for each of the 60 rows of the embedding, not 50 entries",
+        ),
+        (lambda: explore(Z, "kind"), "there is no column 'kind'"),
+        (lambda: explore(Z, Y, columns={"age": [1, 2]}), "column 'age' must have one entry"),
+        (lambda: explore(Z, images=np.zeros((59, 8, 8))), "images holds 59 pictures for the 60 rows"),
+        (lambda: explore(Z, images=np.zeros((60, 8))), r"images must have shape \[n, h, w\]"),
+        (lambda: explore(Z, graph=np.array([[0, 60], [1, 2]])), "edge to node 60"),
+        (lambda: explore(Z, graph=np.array([[0.5, 1.0], [1, 2]])), "integer edge_index"),
+        (lambda: explore(Z, texts=["a"]), "texts must have one entry"),
+        (lambda: explore(Z, k=0), "k must be at least 1"),
+        (lambda: explore(Z, max_points=0), "max_points must be at least 1"),
+        (lambda: explore(Z, metric="cosin"), "did you mean 'cosine'"),
+        (lambda: explore(Z, projection="umpa"), "did you mean 'umap'"),
+        (lambda: explore(Z, views=lambda x: x), "views need images and a method"),
+        (lambda: compare(Z, Z[:50]), "a has 60 rows, b has 50"),
+        (lambda: explore("nowhere.npz"), "does not exist"),
+        (lambda: explore({"a": Z, "b": Z}), "must hold one two-dimensional array"),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence(call, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        call()

@@ -1,0 +1,107 @@
+"""The house stands: imports go one way, the package loads quickly, the lists of dependencies agree."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import labkit
+
+ROOT = Path(__file__).parents[1]
+FLOORS = [
+    {"_checks"},
+    {"data", "views", "models", "losses", "theory", "plot", "teach"},
+    {"methods", "evaluate"},
+    {"train"},
+    {"recipes", "explore"},
+    {"claims"},
+    {"papers"},
+    {"cli"},
+    {"__main__"},
+]
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+FILES = [
+    path
+    for path in sorted((ROOT / "labkit").rglob("*.py"))
+    if path.parent != ROOT / "labkit" or path.stem != "__init__"
+]
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT / "labkit").with_suffix("").parts[0]
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """Rooms of labkit that a file imports, at its top or inside its functions."""
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"labkit.{a.name}" for a in node.names] if node.module == "labkit" else [node.module]
+        else:
+            continue
+        rooms |= {name.split(".")[1] for name in names if name.startswith("labkit.")}
+    return rooms & set(FLOOR)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_imports_only_from_lower_floors(path):
+    room = room_of(path)
+    assert room in FLOOR, f"{room} has no floor: add it to FLOORS here and to the design"
+    upward = [other for other in imported_rooms(path) if other != room and FLOOR[other] >= FLOOR[room]]
+    assert not upward, f"{path.name} ({room}, floor {FLOOR[room]}) imports {upward}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_stay_readable(path):
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 400, f"{path} has {len(lines)} lines: is it one idea?"
+    assert ast.get_docstring(ast.parse("\n".join(lines))), f"{path} says nothing about itself"
+
+
+def test_import_is_light():
+    """Heavy packages load when a room is first used, not with `import labkit`."""
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import labkit, sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert {"torch", "numpy", "scipy", "matplotlib", "plotly", "torch_geometric", "sklearn"}.isdisjoint(loaded)
+
+
+def test_every_public_name_exists_and_is_documented():
+    for name in labkit.__all__:
+        thing = getattr(labkit, name)
+        assert thing.__doc__, f"labkit.{name} has no docstring"
+        for inner in getattr(thing, "__all__", []):
+            value = getattr(thing, inner)
+            assert value.__doc__ or not callable(value), f"labkit.{name}.{inner} has no docstring"
+    assert set(labkit.__all__) <= set(dir(labkit))
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        labkit.nonsense  # noqa: B018
+
+
+def names(requirements) -> set[str]:
+    return {re.match(r"[\w.-]+", line.strip())[0].lower() for line in requirements}
+
+
+def test_environment_yml_constraints_and_readme_name_the_same_dependencies():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = set(project["dependencies"]) | set(project["optional-dependencies"]["dev"])
+    environment = (ROOT / "environment.yml").read_text()
+    listed = {line.strip()[2:].strip('"') for line in environment.splitlines() if ">=" in line and "python" not in line}
+    assert listed == wanted
+    pinned = names((ROOT / "constraints.txt").read_text().split())
+    assert names(wanted) <= pinned
+    assert "torch==2.13.0" in (ROOT / "constraints.txt").read_text().split()
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in sorted(names(wanted)) if name not in readme] == []
+
+
+def test_nothing_forbidden_is_depended_on():
+    project = (ROOT / "pyproject.toml").read_text()
+    for package in ("torchvision", "timm", "lightning", "dgl", "torch-scatter", "torch-sparse", "pyg-lib"):
+        assert f'"{package}' not in project

@@ -1,0 +1,162 @@
+"""Recipes: whole runs on small data, their floors, the keys of the JSON, a graph of one's own, the command line."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from labkit import cli, data, papers, recipes
+from labkit.evaluate import Protocol
+from labkit.papers.graph.grace import GRACE
+from labkit.recipes import PaperNumber, Recipe
+
+KEYS = {
+    *("recipe", "variant", "protocol", "seeds", "scores", "mean", "std", "over", "floors", "paper"),
+    *("seconds", "device", "threads", "versions", "commit", "dirty", "command"),
+}
+
+
+def two_groups(nodes=60, seed=0):
+    """Two groups that cite themselves, with words of their own."""
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.arange(nodes) % 2
+    x = (torch.rand(nodes, 40, generator=generator) < 0.05 + 0.2 * (torch.arange(40) % 2 == y[:, None])).float()
+    a, b = torch.randint(nodes, (2, 6 * nodes), generator=generator)
+    same = y[a] == y[b]
+    edge_index = torch.stack([a[same], b[same]])
+    return Data(x=x, edge_index=torch.cat([edge_index, edge_index.flip(0)], 1), y=y)
+
+
+def small_recipe(**changes):
+    base = Recipe(
+        name="grace/two-groups",
+        data="karate",
+        build=lambda graph: GRACE(graph.num_features, hidden=16, dim=8),
+        training={"epochs": 3, "lr": 1e-2},
+        protocols={"random": Protocol.random(0.3, 0.2, 0.5, repeats=2)},
+        paper={"random": PaperNumber(99.0, 0.5, "nowhere")},
+    )
+    return replace(base, **changes)
+
+
+def test_a_result_has_scores_floors_paper_and_circumstances(tmp_path):
+    result = recipes.run(small_recipe(), seeds=2, dataset=two_groups(), progress=False)
+    result.save(tmp_path / "result.json")
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert set(written) == KEYS
+    assert set(written["floors"]) == {"raw", "untrained", "propagated"}
+    assert written["seeds"] == [0, 1]
+    assert len(written["scores"]) == 2
+    assert written["mean"] == pytest.approx(sum(written["scores"]) / 2)
+    assert written["paper"] == {"mean": 99.0, "std": 0.5, "where": "nowhere"}
+    assert {"python", "torch", "labkit"} <= set(written["versions"])
+    text = str(result)
+    for word in ("floor, raw", "floor, propagated", "floor, untrained", "paper", "99.0 ± 0.5", "protocol:"):
+        assert word in text
+
+
+def test_the_same_seed_gives_the_same_score_and_untrained_is_epoch_0():
+    one, other = (recipes.run(small_recipe(), seeds=[3], dataset=two_groups(), progress=False) for _ in range(2))
+    assert one.scores == other.scores
+    material = recipes.Material(two_groups())
+    run = recipes.train(small_recipe(), material, seed=3, progress=False)
+    untrained = material.score(small_recipe().protocols["random"], run.snapshots[0])
+    assert one.floors["untrained"]["mean"] == untrained.mean
+
+
+def test_images_are_trained_on_their_training_part_only():
+    recipe = papers.recipe("simclr/nuisance-mnist")
+    images = data.load("nuisance-digits")
+    batches = recipes.Material(images).batches(64)
+    assert len(batches.items) == len(images.splits["train"])
+    seen = {tuple(picture.flatten().tolist()) for picture in batches.items}
+    held_out = [tuple(picture.flatten().tolist()) for picture in images.images[images.splits["test"]]]
+    assert sum(picture in seen for picture in held_out) == 0
+    result = recipes.run(recipe, seeds=1, dataset=images, epochs=1, progress=False)
+    assert set(result.floors) == {"raw", "untrained"}
+
+
+def test_refused_before_training():
+    class Never(GRACE):
+        def forward(self, _):
+            raise AssertionError("training started")
+
+    recipe = small_recipe(build=lambda graph: Never(graph.num_features))
+    with pytest.raises(ValueError, match="no protocol of grace/two-groups named 'publik'"):
+        recipes.run(recipe, protocol="publik", dataset=two_groups())
+    with pytest.raises(ValueError, match="seeds is empty"):
+        recipes.run(recipe, seeds=[], dataset=two_groups())
+    broken = two_groups()
+    broken.x[3, 3] = torch.nan
+    with pytest.raises(ValueError, match="NaN"):
+        recipes.run(recipe, dataset=broken)
+    lonely = two_groups()
+    lonely.y[0] = 2  # one item of a third class can't be in every training part
+    with pytest.raises(ValueError, match="class"):
+        recipes.run(recipe, dataset=lonely)
+
+
+def test_a_graph_of_ones_own_through_the_command_line(tmp_path, capsys):
+    data.save_graph(two_groups(), tmp_path / "mine.npz")
+    target = tmp_path / "out.json"
+    arguments = ["run", "grace", "--data", str(tmp_path / "mine.npz"), "--seeds", "2", "--epochs", "2"]
+    assert cli.main([*arguments, "--json", str(target)]) == 0
+    out = capsys.readouterr().out
+    assert "grace/mine" in out
+    assert "random 10/10/80 %" in out
+    assert json.loads(target.read_text())["recipe"] == "grace/mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "grase"], "no recipe named 'grase'"),
+        (["run", "grace", "--data", "nowhere.npz"], "nowhere.npz"),
+        (["run", "simclr", "--data", "x.npz"], "a recipe for images"),
+        (["run", "grace", "--json", "no/such/folder/x.json"], "there is no folder no/such/folder"),
+        (["data", "get", "coral"], "did you mean 'cora'"),
+        (["claims", "verify", "grase"], "did you mean 'grace'"),
+        (["claims", "verify", "grace", "--only", "training"], "no claim of grace named 'training'"),
+        (["bench", "nothing"], "no benchmark named 'nothing'"),
+    ],
+)
+def test_the_command_line_says_in_one_line_what_is_wrong(arguments, message, capsys):
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("labkit: ")
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_lists(capsys):
+    for arguments in (["data", "list"], ["run"], ["claims", "list"]):
+        assert cli.main(arguments) == 0
+    out = capsys.readouterr().out
+    for word in ("cora", "nuisance-mnist", "grace/cora", "simclr/nuisance-mnist", "grace.training_helps"):
+        assert word in out
+
+
+def test_doctor(capsys):
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "check     ok" in out
+    assert "torch" in out
+
+
+@pytest.mark.parametrize("seeds", ["0", "-1", "x"])
+def test_bad_numbers_are_refused_by_the_parser(seeds, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["run", "grace", "--seeds", seeds])
+    assert "--seeds" in capsys.readouterr().err
+
+
+def test_claims_run_at_smoke_scale(capsys):
+    """The path of every claim works; no verdict is taken from so little."""
+    for name in ("cora", "nuisance-mnist"):
+        if not data.available(name):
+            pytest.skip(f"{name} not found; set LABKIT_DATA")
+    assert cli.main(["claims", "verify", "--all", "--scale", "smoke"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("no verdict") == sum(map(len, papers.claims().values()))
