@@ -1,0 +1,137 @@
+"""Build notebooks one way: src/<theme>/NN_name.py (percent format) -> executed <theme>/NN_name.ipynb.
+
+    python notebooks/src/build.py                    every notebook, at laptop scale
+    python notebooks/src/build.py 1_graph_ssl/1_grace --scale smoke --output /tmp/out
+
+What is kept of the outputs is what a reader needs without a kernel: text and PNG pictures. Widget state, widget views,
+progress bars and execution times are left out, so that a rebuilt notebook differs only where its results do.
+"""
+
+import argparse
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+SOURCES = Path(__file__).resolve().parent
+NOTEBOOKS = SOURCES.parent
+KEPT = {"text/plain", "text/html", "text/markdown", "image/png"}
+LARGEST_PNG, LARGEST_NOTEBOOK = 150_000, 1_000_000
+BANNER = "<!-- measured -->"
+
+
+def sources() -> list[Path]:
+    """Every notebook's source, in reading order."""
+    return sorted(path for path in SOURCES.rglob("*.py") if re.match(r"\d", path.name))
+
+
+def target(source: Path, folder: Path = NOTEBOOKS) -> Path:
+    """Where the notebook of a source goes."""
+    return (folder / source.relative_to(SOURCES)).with_suffix(".ipynb")
+
+
+def read(source: Path) -> nbformat.NotebookNode:
+    """The notebook of a source, not executed; cell ids are their positions, so that builds can be compared."""
+    notebook = jupytext.read(source)
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number}"
+        cell.metadata = nbformat.from_dict({"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {})
+    return notebook
+
+
+def build(source: Path, scale: str, folder: Path = NOTEBOOKS, timeout: int = 600) -> float:
+    """Execute a source in a fresh kernel and write its notebook; the seconds it took.
+
+    Raises:
+        CellExecutionError: a cell failed; nothing is written.
+        ValueError: a picture or the notebook is too large.
+    """
+    notebook = read(source)
+    out = target(source, folder)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    environment = {"LABKIT_SCALE": scale, "PYTHONWARNINGS": "default", "OMP_WAIT_POLICY": "PASSIVE"}
+    started = time.perf_counter()
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        store_widget_state=False,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(out.parent)}},
+    )
+    client.execute(env=os.environ | environment)
+    seconds = time.perf_counter() - started
+    clean(notebook, seconds)
+    text = nbformat.writes(notebook)
+    if len(text) > LARGEST_NOTEBOOK:
+        raise ValueError(f"{out.name} would be {len(text) / 1e6:.1f} MB; at most 1 MB is committed")
+    beside = out.with_suffix(".part")
+    beside.write_text(text)
+    os.replace(beside, out)
+    return seconds
+
+
+def clean(notebook: nbformat.NotebookNode, seconds: float) -> None:
+    """Leave text and pictures only, and write the measured time into the banner."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and BANNER in cell.source:
+            cell.source = measured(cell.source, seconds)
+        if cell.cell_type != "code":
+            continue
+        cell.metadata.pop("execution", None)
+        cell.outputs = [output for output in map(_kept, cell.outputs) if output is not None]
+
+
+def measured(text: str, seconds: float) -> str:
+    """``text`` with the line after the banner's mark replaced by the measured time."""
+    minutes = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+    return text.replace(BANNER, f"{BANNER} *Last build: {minutes} on {os.cpu_count()} CPU cores, top to bottom.*")
+
+
+def _kept(output):
+    if output.output_type == "stream":
+        return output if output.name == "stdout" else None
+    if output.output_type in ("display_data", "execute_result"):
+        output.data = nbformat.from_dict({kind: value for kind, value in output.data.items() if kind in KEPT})
+        output.metadata = nbformat.from_dict({})
+        if len(output.data.get("image/png", "")) * 3 / 4 > LARGEST_PNG:
+            raise ValueError(
+                f"a picture of {len(output.data['image/png']) * 3 // 4000} kB; at most 150 kB are committed"
+            )
+        if "execution_count" in output:
+            output.execution_count = None
+        return output if output.data else None
+    return output
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebook", nargs="*", help="e.g. 1_graph_ssl/1_grace (default: all)")
+    parser.add_argument("--scale", default="laptop", choices=["smoke", "laptop"])
+    parser.add_argument("--output", type=Path, default=NOTEBOOKS, help="another folder for the notebooks")
+    options = parser.parse_args()
+    wanted = [str(Path(name).with_suffix("")) for name in options.notebook]
+    chosen = [s for s in sources() if not wanted or str(s.relative_to(SOURCES).with_suffix("")) in wanted]
+    if not chosen:
+        names = ", ".join(str(s.relative_to(SOURCES).with_suffix("")) for s in sources())
+        print(f"no such notebook; there are: {names}", file=sys.stderr)
+        return 2
+    for source in chosen:
+        seconds = build(source, options.scale, options.output)
+        print(f"{seconds:6.0f} s  {target(source, options.output)}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
