@@ -109,9 +109,36 @@ def test_a_graph_of_ones_own_through_the_command_line(tmp_path, capsys):
     assert json.loads(target.read_text())["recipe"] == "grace/mine"
 
 
+def test_an_edge_list_and_a_graphml_through_the_command_line(tmp_path, capsys):
+    import networkx
+
+    own = two_groups(nodes=200)
+    once = own.edge_index[:, own.edge_index[0] < own.edge_index[1]]
+    lines = {
+        "mine.edges": (f"n{a} n{b}" for a, b in once.T.tolist()),
+        "mine.features.csv": (",".join([f"n{i}", *map(str, row)]) for i, row in enumerate(own.x.tolist())),
+        "mine.labels.csv": (f"n{i},{'even' if y == 0 else 'odd'}" for i, y in enumerate(own.y.tolist())),
+    }
+    for name, text in lines.items():
+        (tmp_path / name).write_text("\n".join(text))
+    short = ["--seeds", "1", "--epochs", "1"]
+    assert cli.main(["run", "grace", "--data", str(tmp_path / "mine.edges"), *short]) == 0
+    assert "grace/mine" in capsys.readouterr().out
+    graph = networkx.Graph(once.T.tolist())
+    networkx.set_node_attributes(graph, {i: "even" if own.y[i] == 0 else "odd" for i in graph}, "club")
+    networkx.write_graphml(graph, tmp_path / "mine.graphml")
+    path = ["run", "grace", "--data", str(tmp_path / "mine.graphml"), "--label", "club"]
+    assert cli.main([*path, "--features", "degree", *short]) == 0
+    assert cli.main([*path, *short]) == 2
+    assert "pass --features constant or --features degree" in capsys.readouterr().err
+    assert cli.main(["run", "grace", "--data", str(tmp_path / "mine.edges"), "--features", "degree"]) == 2
+    assert "has 40 features a node of its own" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["run", "grace", "--features", "degree"], "they need --data PATH"),
         (["run", "grase"], "no recipe named 'grase'"),
         (["run", "grace", "--data", "nowhere.npz"], "nowhere.npz"),
         (["run", "simclr", "--data", "x.npz"], "a recipe for images"),
