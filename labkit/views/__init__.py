@@ -14,8 +14,10 @@ from labkit.views._image_transforms import (
     RandomSolarize,
     simclr,
 )
+from labkit.views._walks import Adjacency, random_walk, restart_walk
 
 __all__ = [
+    "Adjacency",
     "ColorJitter",
     "Compose",
     "GaussianBlur",
@@ -28,5 +30,7 @@ __all__ = [
     "RandomSolarize",
     "drop_edges",
     "mask_feature_columns",
+    "random_walk",
+    "restart_walk",
     "simclr",
 ]

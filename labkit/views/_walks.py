@@ -1,0 +1,231 @@
+"""Random walks from many nodes at once: uniform, biased (node2vec), and with restart.
+
+One step of all walks is a handful of tensor operations, so that the only loop is over steps.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int64, Integer
+from torch import Tensor
+
+from labkit._checks import require_between, require_positive
+
+
+class Adjacency:
+    """A graph whose neighbours can be drawn: the targets of each node's edges, side by side (CSR).
+
+    Args:
+        edge_index: [2, edges], each direction of an undirected edge by itself; an edge that is listed twice is twice as
+            likely.
+        num_nodes: number of nodes; may exceed the largest index (isolated nodes).
+        edge_weight: [edges], at least 0; a neighbour is drawn in proportion to it. None: all alike.
+
+    Attributes:
+        degree: int64 [nodes], outgoing edges of each node.
+        num_nodes: number of nodes.
+
+    Cost: O(edges · log edges) time once; memory 16 bytes an edge (24 with weights).
+
+    Raises:
+        ValueError: no edge, edges outside the nodes, weights that are negative or not finite.
+
+    Example:
+        >>> adjacency = Adjacency.of(labkit.data.load("cora"))
+        >>> walks = random_walk(adjacency, torch.arange(2708), length=80, p=1, q=0.5)
+    """
+
+    def __init__(self, edge_index: Integer[Tensor, "2 edges"], num_nodes: int, edge_weight: Tensor | None = None):
+        if edge_index.shape[1] == 0:
+            raise ValueError(f"the graph has no edge to walk on: {num_nodes} nodes, edge_index is empty")
+        low, high = int(edge_index.min()), int(edge_index.max())
+        if low < 0 or high >= num_nodes:
+            raise ValueError(f"edge_index reaches node {low if low < 0 else high}, but nodes are 0 to {num_nodes - 1}")
+        self.num_nodes = num_nodes
+        key, order = (edge_index[0].long() * num_nodes + edge_index[1]).sort(stable=True)
+        self._key = key
+        self.degree = edge_index[0].bincount(minlength=num_nodes)
+        self._first = self.degree.cumsum(0) - self.degree
+        self._weight_until = None
+        if edge_weight is not None:
+            if edge_weight.shape != key.shape or not (edge_weight.isfinite() & (edge_weight >= 0)).all():
+                raise ValueError(
+                    f"edge_weight must hold one finite number of at least 0 for each of the {len(key)} edges, "
+                    f"not {list(edge_weight.shape)} from {edge_weight.min():g} to {edge_weight.max():g}"
+                )
+            self._weight_until = edge_weight[order].double().cumsum(0)
+
+    @classmethod
+    def of(cls, data) -> "Adjacency":
+        """From a PyG ``Data``, with its ``edge_weight`` where it has one."""
+        return cls(data.edge_index, data.num_nodes, data.get("edge_weight"))
+
+    @property
+    def device(self) -> torch.device:
+        return self._key.device
+
+    def to(self, device: torch.device | str) -> "Adjacency":
+        """The same graph on another device."""
+        moved = object.__new__(Adjacency)
+        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        vars(moved).update(vars(self) | tensors)
+        return moved
+
+    def has_edge(self, source: Int64[Tensor, " n"], target: Int64[Tensor, " n"]) -> Bool[Tensor, " n"]:
+        """Whether there is an edge from each source to its target: a binary search, O(n · log edges)."""
+        wanted = source * self.num_nodes + target
+        place = torch.searchsorted(self._key, wanted).clamp_(max=len(self._key) - 1)
+        return self._key[place] == wanted
+
+    def draw(self, nodes: Int64[Tensor, " walks"], generator: torch.Generator | None = None) -> Int64[Tensor, " walks"]:
+        """One neighbour of each node; a node without a way out (no edge, or weights of 0) gives itself."""
+        uniform = random(len(nodes), self.device, generator)
+        first, degree = self._first[nodes], self.degree[nodes]
+        if self._weight_until is None:
+            edge, stuck = first + (uniform * degree).long(), degree == 0
+        else:
+            before, until = self._weight_before(first), self._weight_before(first + degree)
+            edge = torch.searchsorted(self._weight_until, torch.lerp(before, until, uniform), right=True)
+            edge, stuck = edge.clamp_(first, first + degree - 1), until == before
+        return torch.where(stuck, nodes, self._key[edge.clamp_(max=len(self._key) - 1)] % self.num_nodes)
+
+    def edges_of(self, nodes: Int64[Tensor, " n"]) -> tuple[Tensor, Tensor, Tensor]:
+        """All edges that leave ``nodes``: which of ``nodes`` (as a place in it), the target, the weight."""
+        degree = self.degree[nodes]
+        owner = torch.repeat_interleave(torch.arange(len(nodes), device=self.device), degree)
+        edge = torch.arange(len(owner), device=self.device) + (self._first[nodes] - degree.cumsum(0) + degree)[owner]
+        if self._weight_until is None:
+            return owner, self._key[edge] % self.num_nodes, torch.ones(len(edge), device=self.device).double()
+        return owner, self._key[edge] % self.num_nodes, self._weight_until[edge] - self._weight_before(edge)
+
+    def _weight_before(self, edge: Tensor) -> Float[Tensor, " n"]:
+        """Sum of the weights of all edges before ``edge``."""
+        return torch.where(edge == 0, 0.0, self._weight_until[(edge - 1).clamp(min=0)])
+
+    def __repr__(self) -> str:
+        return f"Adjacency({self.num_nodes} nodes, {len(self._key)} edges)"
+
+
+def random_walk(
+    adjacency: Adjacency,
+    start: Int64[Tensor, " walks"],
+    length: int,
+    p: float = 1.0,
+    q: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> Int64[Tensor, "walks length"]:
+    """Walks of node2vec (Grover & Leskovec 2016, section 3.2 and equation 2); uniform for p = q = 1 (DeepWalk).
+
+    From v, reached from t, a neighbour x has chance proportional to w(v, x) times 1/p if x = t, 1 if t has an edge to
+    x, 1/q otherwise. The distribution is exact: neighbours are drawn by weight and kept with probability bias / largest
+    bias; once few walks are left in a step, their neighbourhoods are laid out and drawn from at once.
+
+    Args:
+        start: first node of each walk.
+        length: nodes of a walk, the first included.
+        p: return parameter > 0; large: seldom straight back.
+        q: in-out parameter > 0; above 1 the walk stays near (breadth first), below 1 it moves away.
+        generator: draws happen on its device; None: torch's default generator.
+
+    A walk that can't go on (a node without outgoing edges) stays where it is.
+
+    Cost: time O(walks · length · (1 + log edges)) with a factor of at most largest / smallest bias for the rejections,
+    the logarithm only for q ≠ 1; memory O(walks · length). No table over edges or pairs of edges is made.
+
+    Raises:
+        ValueError: ``length`` < 1, ``p`` or ``q`` not positive, a start outside the nodes.
+    """
+    require_positive("p", p)
+    require_positive("q", q)
+    walks = _begin(adjacency, start, length)
+    for step in range(1, length):
+        if step == 1 or p == q == 1:
+            walks[step] = adjacency.draw(walks[step - 1], generator)
+        else:
+            walks[step] = _second_order(adjacency, walks[step - 2], walks[step - 1], p, q, generator)
+    return walks.T.contiguous()
+
+
+def restart_walk(
+    adjacency: Adjacency,
+    start: Int64[Tensor, " walks"],
+    length: int,
+    restart: float,
+    generator: torch.Generator | None = None,
+) -> Int64[Tensor, "walks length"]:
+    """Walks that jump back to their start with probability ``restart`` before each step (Tong et al. 2006).
+
+    In the long run a node is visited as often as its personalised PageRank says, with teleport ``restart``. GCC cuts
+    its subgraphs from the nodes of such walks.
+
+    Args: as :func:`random_walk`; ``length`` counts the start and every jump back to it.
+
+    Cost: time and memory O(walks · length).
+
+    Raises:
+        ValueError: ``restart`` outside [0, 1], ``length`` < 1, a start outside the nodes.
+    """
+    require_between("restart", restart, 0, 1)
+    walks = _begin(adjacency, start, length)
+    for step in range(1, length):
+        onward = adjacency.draw(walks[step - 1], generator)
+        back = random(len(start), adjacency.device, generator) < restart
+        walks[step] = torch.where(back, walks[0], onward)
+    return walks.T.contiguous()
+
+
+def random(count: int, device: torch.device, generator: torch.Generator | None) -> Float[Tensor, " count"]:
+    """Float64 draws (a float32 can't tell apart the edges of a large graph), on the generator's own device."""
+    drawn_on = device if generator is None else generator.device
+    return torch.rand(count, generator=generator, device=drawn_on, dtype=torch.float64).to(device)
+
+
+def _begin(adjacency: Adjacency, start: Tensor, length: int) -> Int64[Tensor, "length walks"]:
+    if length < 1:
+        raise ValueError(f"length must be at least 1, not {length}")
+    if len(start) and not 0 <= int(start.min()) <= int(start.max()) < adjacency.num_nodes:
+        raise ValueError(f"start must hold nodes 0 to {adjacency.num_nodes - 1}, not {int(start.min())} to "
+                         f"{int(start.max())}")  # fmt: skip
+    walks = torch.empty(length, len(start), dtype=torch.int64, device=adjacency.device)
+    walks[0] = start
+    return walks
+
+
+def _second_order(adjacency: Adjacency, before: Tensor, here: Tensor, p: float, q: float, generator) -> Tensor:
+    """The next node of each walk: rejection sampling, finished exactly when the rest is small."""
+    largest, smallest = max(1 / p, 1.0, 1 / q), min(1 / p, 1.0, 1 / q)
+    chosen = adjacency.draw(here, generator)
+    left = (adjacency.degree[here] > 1).nonzero().flatten()  # with one way on there is nothing to choose
+    candidate = chosen[left]
+    while len(left):
+        level = largest * random(len(left), adjacency.device, generator)
+        unsure = (level >= smallest).nonzero().flatten()  # below the smallest bias every candidate is kept
+        at = left[unsure]
+        kept = level[unsure] < _bias(adjacency, before[at], candidate[unsure], p, q)
+        chosen[left] = candidate  # those that are turned down are drawn again below
+        left = at[~kept]
+        if adjacency.degree[here[left]].sum() <= len(here):
+            chosen[left] = _exact(adjacency, before[left], here[left], p, q, generator)
+            break
+        candidate = adjacency.draw(here[left], generator)
+    return chosen
+
+
+def _bias(adjacency: Adjacency, before: Tensor, candidate: Tensor, p: float, q: float) -> Float[Tensor, " n"]:
+    """α(t, x) of equation 2."""
+    bias = torch.full(candidate.shape, 1 / q, dtype=torch.float64, device=candidate.device)
+    if q != 1:
+        bias.masked_fill_(adjacency.has_edge(before, candidate), 1.0)
+    return bias.masked_fill_(candidate == before, 1 / p)
+
+
+def _exact(adjacency: Adjacency, before: Tensor, here: Tensor, p: float, q: float, generator) -> Tensor:
+    """One draw a walk from the laid-out neighbourhoods: O(their edges)."""
+    owner, target, weight = adjacency.edges_of(here)
+    if not len(owner):
+        return here
+    until = (weight * _bias(adjacency, before[owner], target, p, q)).cumsum(0)
+    last = adjacency.degree[here].cumsum(0) - 1
+    first = torch.cat([last.new_zeros(1), last[:-1] + 1])
+    low = torch.where(first == 0, 0.0, until[(first - 1).clamp(min=0)])
+    level = torch.lerp(low, until[last], random(len(here), adjacency.device, generator))
+    edge = torch.searchsorted(until, level, right=True).clamp_(first, last)
+    return torch.where(until[last] == low, here, target[edge])
