@@ -45,6 +45,7 @@ class Recipe:
         paper: protocol name -> the paper's number.
         source: where the settings were read.
         batch_size: images a batch; None: the whole graph is the batch.
+        batches: data set -> what ``fit`` iterates over, where that is neither: walks on the graph, other graphs.
         load_options: keyword arguments of ``data.load``.
         smoke, smoke_load: changes to ``training`` and ``load_options`` under which the path runs in seconds.
     """
@@ -57,6 +58,7 @@ class Recipe:
     paper: dict[str, PaperNumber] = field(default_factory=dict)
     source: str = ""
     batch_size: int | None = None
+    batches: Callable[[Any], Any] | None = None
     load_options: dict[str, Any] = field(default_factory=dict)
     smoke: dict[str, Any] = field(default_factory=lambda: {"epochs": 2})
     smoke_load: dict[str, Any] = field(default_factory=dict)
@@ -262,7 +264,8 @@ def train(recipe: Recipe, material: Material, seed: int, **changes) -> Run:
     with seeded(seed):
         method = recipe.build(material.dataset)
     arguments = {"snapshots": [0]} | recipe.training | changes
-    return fit(method, material.batches(recipe.batch_size), seed=seed, watch=material.items, **arguments)
+    batches = recipe.batches(material.dataset) if recipe.batches else material.batches(recipe.batch_size)
+    return fit(method, batches, seed=seed, watch=material.items, **arguments)
 
 
 def choose_protocol(recipe: Recipe, name: str | None) -> tuple[str, Protocol]:
