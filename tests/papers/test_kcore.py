@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
-from labkit.data import load, stochastic_block_model
+from labkit.data import available, load, stochastic_block_model
 from labkit.papers.graph import kcore
 from labkit.train import fit
 
@@ -76,6 +76,14 @@ def test_schedules_give_fewer_walks_to_the_outside():
             assert starts.tolist() == [max(int(15 * k / 4), 1) for k in core.tolist()]
         assert (starts[core == 4] >= starts[core == 1].max()).all()
         assert starts.min() >= 1
+
+
+@pytest.mark.skipif(not available("cora"), reason="cora not found; set LABKIT_DATA")
+def test_corewalk_takes_as_many_walks_on_cora_as_the_released_run():
+    """output/cora_cw.csv of the released code says 22392; DeepWalk's 15 a node are 40620."""
+    cora = load("cora")
+    assert int(kcore.batches(cora, schedule="linear").count.sum()) == 22392
+    assert int(kcore.batches(cora).count.sum()) == 40620
 
 
 def test_the_core_is_trained_and_the_rest_follows():
