@@ -8,6 +8,9 @@ from jaxtyping import Bool, Float, Int64, Integer
 from torch import Tensor
 
 from labkit._checks import require_between, require_positive
+from labkit.views._alias import AliasRows
+
+TABLE = 1.0  # entries of tables that are made for each step to be taken; tests set it
 
 
 class Adjacency:
@@ -23,7 +26,7 @@ class Adjacency:
         degree: int64 [nodes], outgoing edges of each node.
         num_nodes: number of nodes.
 
-    Cost: O(edges · log edges) time once; memory 16 bytes an edge (24 with weights).
+    Cost: O(edges · log edges) time once; memory 16 bytes an edge (40 with weights).
 
     Raises:
         ValueError: no edge, edges outside the nodes, weights that are negative or not finite.
@@ -40,18 +43,24 @@ class Adjacency:
         if low < 0 or high >= num_nodes:
             raise ValueError(f"edge_index reaches node {low if low < 0 else high}, but nodes are 0 to {num_nodes - 1}")
         self.num_nodes = num_nodes
-        key, order = (edge_index[0].long() * num_nodes + edge_index[1]).sort(stable=True)
-        self._key = key
+        self._key, order = (edge_index[0].long() * num_nodes + edge_index[1]).sort(stable=True)
+        self._target = edge_index[1].long()[order]
         self.degree = edge_index[0].bincount(minlength=num_nodes)
         self._first = self.degree.cumsum(0) - self.degree
-        self._weight_until = None
+        self._weight = None
         if edge_weight is not None:
-            if edge_weight.shape != key.shape or not (edge_weight.isfinite() & (edge_weight >= 0)).all():
+            if edge_weight.shape != order.shape or not (edge_weight.isfinite() & (edge_weight >= 0)).all():
                 raise ValueError(
-                    f"edge_weight must hold one finite number of at least 0 for each of the {len(key)} edges, "
+                    f"edge_weight must hold one finite number of at least 0 for each of the {len(order)} edges, "
                     f"not {list(edge_weight.shape)} from {edge_weight.min():g} to {edge_weight.max():g}"
                 )
-            self._weight_until = edge_weight[order].double().cumsum(0)
+            self._weight = edge_weight[order].double()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """The tables that follow from the tensors: made anew on another device."""
+        self._second_order: tuple[tuple[float, float], AliasRows] | None = None
+        self._by_weight = None if self._weight is None else AliasRows(self._weight, self.degree)
 
     @classmethod
     def of(cls, data) -> "Adjacency":
@@ -67,6 +76,7 @@ class Adjacency:
         moved = object.__new__(Adjacency)
         tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
         vars(moved).update(vars(self) | tensors)
+        moved._prepare()
         return moved
 
     def has_edge(self, source: Int64[Tensor, " n"], target: Int64[Tensor, " n"]) -> Bool[Tensor, " n"]:
@@ -77,28 +87,38 @@ class Adjacency:
 
     def draw(self, nodes: Int64[Tensor, " walks"], generator: torch.Generator | None = None) -> Int64[Tensor, " walks"]:
         """One neighbour of each node; a node without a way out (no edge, or weights of 0) gives itself."""
+        edge, moves = self._draw_edge(nodes, generator)
+        return torch.where(moves, self._target.index_select(0, edge), nodes)
+
+    def _draw_edge(self, nodes: Tensor, generator) -> tuple[Tensor, Tensor]:
+        """An edge out of each node, and whether there is one."""
         uniform = random(len(nodes), self.device, generator)
-        first, degree = self._first[nodes], self.degree[nodes]
-        if self._weight_until is None:
-            edge, stuck = first + (uniform * degree).long(), degree == 0
+        if self._by_weight is None:
+            ways = self.degree.index_select(0, nodes)
+            slot = uniform.mul_(ways).long()
         else:
-            before, until = self._weight_before(first), self._weight_before(first + degree)
-            edge = torch.searchsorted(self._weight_until, torch.lerp(before, until, uniform), right=True)
-            edge, stuck = edge.clamp_(first, first + degree - 1), until == before
-        return torch.where(stuck, nodes, self._key[edge.clamp_(max=len(self._key) - 1)] % self.num_nodes)
+            ways, slot = self._by_weight.length.index_select(0, nodes), self._by_weight.draw(nodes, uniform)
+        return slot.add_(self._first.index_select(0, nodes)).clamp_(max=len(self._target) - 1), ways > 0
 
     def edges_of(self, nodes: Int64[Tensor, " n"]) -> tuple[Tensor, Tensor, Tensor]:
         """All edges that leave ``nodes``: which of ``nodes`` (as a place in it), the target, the weight."""
         degree = self.degree[nodes]
         owner = torch.repeat_interleave(torch.arange(len(nodes), device=self.device), degree)
         edge = torch.arange(len(owner), device=self.device) + (self._first[nodes] - degree.cumsum(0) + degree)[owner]
-        if self._weight_until is None:
-            return owner, self._key[edge] % self.num_nodes, torch.ones(len(edge), device=self.device).double()
-        return owner, self._key[edge] % self.num_nodes, self._weight_until[edge] - self._weight_before(edge)
+        weight = torch.ones(len(edge), device=self.device).double() if self._weight is None else self._weight[edge]
+        return owner, self._target[edge], weight
 
-    def _weight_before(self, edge: Tensor) -> Float[Tensor, " n"]:
-        """Sum of the weights of all edges before ``edge``."""
-        return torch.where(edge == 0, 0.0, self._weight_until[(edge - 1).clamp(min=0)])
+    def _has_table(self, p: float, q: float) -> bool:
+        return self._second_order is not None and self._second_order[0] == (p, q)
+
+    def _table(self, p: float, q: float) -> AliasRows:
+        """For each edge (t, v) the distribution of equation 2 over the edges of v; the last p and q are kept."""
+        if not self._has_table(p, q):
+            source = torch.repeat_interleave(torch.arange(self.num_nodes, device=self.device), self.degree)
+            owner, target, weight = self.edges_of(self._target)
+            rows = AliasRows(weight * _bias(self, source[owner], target, p, q), self.degree[self._target])
+            self._second_order = (p, q), rows
+        return self._second_order[1]
 
     def __repr__(self) -> str:
         return f"Adjacency({self.num_nodes} nodes, {len(self._key)} edges)"
@@ -115,8 +135,10 @@ def random_walk(
     """Walks of node2vec (Grover & Leskovec 2016, section 3.2 and equation 2); uniform for p = q = 1 (DeepWalk).
 
     From v, reached from t, a neighbour x has chance proportional to w(v, x) times 1/p if x = t, 1 if t has an edge to
-    x, 1/q otherwise. The distribution is exact: neighbours are drawn by weight and kept with probability bias / largest
-    bias; once few walks are left in a step, their neighbourhoods are laid out and drawn from at once.
+    x, 1/q otherwise. The distribution is exact, on either of two ways. Where Σ in-degree · out-degree over the nodes is
+    at most the number of steps to be taken, an alias table for each edge is made, all at once, and kept for further
+    walks with the same p and q. Otherwise neighbours are drawn by weight and kept with probability bias / largest bias,
+    until the neighbourhoods of the walks left are small enough to be laid out and drawn from.
 
     Args:
         start: first node of each walk.
@@ -127,8 +149,8 @@ def random_walk(
 
     A walk that can't go on (a node without outgoing edges) stays where it is.
 
-    Cost: time O(walks · length · (1 + log edges)) with a factor of at most largest / smallest bias for the rejections,
-    the logarithm only for q ≠ 1; memory O(walks · length). No table over edges or pairs of edges is made.
+    Cost: time O(walks · length) with tables; without, O(walks · length · (1 + log edges)) with a factor of at most
+    largest / smallest bias, the logarithm only for q ≠ 1. Memory O(walks · length + edges).
 
     Raises:
         ValueError: ``length`` < 1, ``p`` or ``q`` not positive, a start outside the nodes.
@@ -136,11 +158,13 @@ def random_walk(
     require_positive("p", p)
     require_positive("q", q)
     walks = _begin(adjacency, start, length)
-    for step in range(1, length):
-        if step == 1 or p == q == 1:
+    if p == q == 1:
+        for step in range(1, length):
             walks[step] = adjacency.draw(walks[step - 1], generator)
-        else:
-            walks[step] = _second_order(adjacency, walks[step - 2], walks[step - 1], p, q, generator)
+    elif adjacency._has_table(p, q) or adjacency.degree[adjacency._target].sum() <= TABLE * walks.numel():
+        _by_table(adjacency, walks, p, q, generator)
+    else:
+        _by_rejection(adjacency, walks, p, q, generator)
     return walks.T.contiguous()
 
 
@@ -189,8 +213,30 @@ def _begin(adjacency: Adjacency, start: Tensor, length: int) -> Int64[Tensor, "l
     return walks
 
 
-def _second_order(adjacency: Adjacency, before: Tensor, here: Tensor, p: float, q: float, generator) -> Tensor:
-    """The next node of each walk: rejection sampling, finished exactly when the rest is small."""
+def _by_table(adjacency: Adjacency, walks: Tensor, p: float, q: float, generator) -> None:
+    """All steps of the walks, from edge to edge: which edge comes next depends on the edge one is on."""
+    table, target = adjacency._table(p, q), adjacency._target
+    onward, dead_end = adjacency._first[target], table.length == 0
+    some_end = bool(dead_end.any())
+    edge, moves = adjacency._draw_edge(walks[0], generator)
+    for step in range(1, len(walks)):
+        torch.index_select(target, 0, edge, out=walks[step])
+        following = table.draw(edge, random(len(edge), adjacency.device, generator))
+        following.add_(onward.index_select(0, edge))
+        edge = torch.where(dead_end[edge], edge, following) if some_end else following
+    walks[1:, ~moves] = walks[0, ~moves]
+
+
+def _by_rejection(adjacency: Adjacency, walks: Tensor, p: float, q: float, generator) -> None:
+    for step in range(1, len(walks)):
+        if step == 1:
+            walks[1] = adjacency.draw(walks[0], generator)
+        else:
+            walks[step] = _rejection_step(adjacency, walks[step - 2], walks[step - 1], p, q, generator)
+
+
+def _rejection_step(adjacency: Adjacency, before: Tensor, here: Tensor, p: float, q: float, generator) -> Tensor:
+    """The next node of each walk: drawn by weight, kept by bias, and laid out when few are left."""
     largest, smallest = max(1 / p, 1.0, 1 / q), min(1 / p, 1.0, 1 / q)
     chosen = adjacency.draw(here, generator)
     left = (adjacency.degree[here] > 1).nonzero().flatten()  # with one way on there is nothing to choose

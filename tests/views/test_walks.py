@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 from torch_geometric.data import Data
 
 from labkit.data import load
-from labkit.views import Adjacency, random_walk, restart_walk
+from labkit.views import Adjacency, _walks, random_walk, restart_walk
+from labkit.views._alias import AliasRows
 
 
 def seeded(seed=0):
@@ -53,9 +54,15 @@ def surprise(counts, chance):
     return chi2.sf(statistic, freedom)
 
 
+@pytest.fixture(params=["tables", "rejection"])
+def way(request, monkeypatch):
+    """Both ways to the same distribution."""
+    monkeypatch.setattr(_walks, "TABLE", 1e9 if request.param == "tables" else 0.0)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("p", "q"), [(1, 1), (0.25, 4), (4, 0.25), (1, 0.5), (1, 2), (4, 1), (0.5, 0.5), (50, 50)])
-def test_transition_chances_are_those_of_equation_2(p, q, weighted):
+def test_transition_chances_are_those_of_equation_2(p, q, weighted, way):
     data = small(weighted)
     walks = random_walk(Adjacency.of(data), torch.arange(6).repeat(10_000), 3, p, q, seeded()).numpy()
     w = matrix(data)
@@ -68,7 +75,7 @@ def test_transition_chances_are_those_of_equation_2(p, q, weighted):
 
 
 @pytest.mark.parametrize(("p", "q"), [(0.25, 4), (4, 0.25)])
-def test_rejection_alone_and_exact_draws_alone_agree(p, q):
+def test_rejection_and_exact_draws_agree_on_a_hub(p, q, way):
     """On a hub with many leaves the first steps are rejections; with few walks all are laid out at once."""
     leaves = torch.arange(1, 400)
     ring = torch.stack([leaves, leaves.roll(1)])
@@ -89,9 +96,9 @@ def test_rejection_alone_and_exact_draws_alone_agree(p, q):
     assert (seen == 1).mean() == pytest.approx(exact, abs=5 * (exact / len(seen)) ** 0.5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), p=st.floats(0.1, 10), q=st.floats(0.1, 10), length=st.integers(1, 12))
-def test_walks_stay_on_edges(seed, p, q, length):
+def test_walks_stay_on_edges(way, seed, p, q, length):
     generator = seeded(seed)
     n = int(torch.randint(2, 30, (), generator=generator))
     edges = torch.randint(n, (2, 2 * n), generator=generator)  # directed, with self-loops and repeats
@@ -106,7 +113,7 @@ def test_walks_stay_on_edges(seed, p, q, length):
     assert torch.equal(a[stuck], b[stuck])
 
 
-def test_the_seed_governs_and_isolated_nodes_stay():
+def test_the_seed_governs_and_isolated_nodes_stay(way):
     adjacency = Adjacency.of(small())
     start = torch.arange(7).repeat(50)
     one, same, other = (random_walk(adjacency, start, 10, 0.5, 2, seeded(s)) for s in (0, 0, 1))
@@ -118,7 +125,7 @@ def test_the_seed_governs_and_isolated_nodes_stay():
     assert torch.equal(default, random_walk(adjacency, start, 10, 0.5, 2, seeded(3)))
 
 
-def test_edges_of_weight_0_are_never_taken():
+def test_edges_of_weight_0_are_never_taken(way):
     adjacency = Adjacency(torch.tensor([[0, 0, 1, 2], [1, 2, 0, 0]]), 3, torch.tensor([1.0, 0, 1, 0]))
     walks = random_walk(adjacency, torch.tensor([0, 2]).repeat(500), 6, 0.5, 2, seeded())
     assert (walks[::2] != 2).all()
@@ -136,6 +143,27 @@ def test_restart_walks_visit_as_personalised_pagerank_says():
     a, b = walks[:, :-1].flatten(), walks[:, 1:].flatten()
     assert (Adjacency(data.edge_index, 34).has_edge(a, b) | (b == 5)).all()
     assert (restart_walk(Adjacency(data.edge_index, 34), torch.arange(34), 5, 1.0) == torch.arange(34)[:, None]).all()
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 10**6), rows=st.integers(1, 8), spread=st.sampled_from([0.0, 1.0, 8.0]))
+def test_alias_rows_hold_exactly_their_distributions(seed, rows, spread):
+    """What a place keeps plus what is sent to it is its share of the row, to rounding."""
+    generator = seeded(seed)
+    length = torch.randint(0, 7, (rows,), generator=generator)
+    weight = torch.exp(spread * torch.randn(int(length.sum()), generator=generator).double())
+    weight = weight.where(torch.rand(len(weight), generator=generator) > 0.2, 0)
+    table = AliasRows(weight, length)
+    first = 0
+    for row, n in enumerate(length.tolist()):
+        part, chance, slot = (values[first : first + n] for values in (weight, table.chance, table.slot))
+        first += n
+        if part.sum() == 0:
+            assert table.length[row] == 0
+            continue
+        assert ((chance >= 0) & (chance <= 1) & (slot >= 0) & (slot < n)).all()
+        mass = chance.clone().index_add_(0, slot, 1 - chance) / n
+        torch.testing.assert_close(mass, part / part.sum(), atol=1e-12, rtol=1e-9)
 
 
 def test_edges_of_and_has_edge_agree_with_the_matrix():
