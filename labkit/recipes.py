@@ -48,6 +48,7 @@ class Recipe:
         batches: data set -> what ``fit`` iterates over, where that is neither: walks on the graph, other graphs.
         load_options: keyword arguments of ``data.load``.
         smoke, smoke_load: changes to ``training`` and ``load_options`` under which the path runs in seconds.
+        smoke_batches: in place of ``batches`` then.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Recipe:
     load_options: dict[str, Any] = field(default_factory=dict)
     smoke: dict[str, Any] = field(default_factory=lambda: {"epochs": 2})
     smoke_load: dict[str, Any] = field(default_factory=dict)
+    smoke_batches: Callable[[Any], Any] | None = None
     variant: str = "released"
 
     def with_training(self, **changes) -> "Recipe":

@@ -15,7 +15,6 @@ from torch_geometric.utils import subgraph
 
 from labkit._checks import unknown
 from labkit.claims import Evidence, Lab, claim
-from labkit.data import load
 from labkit.evaluate import Protocol
 from labkit.methods import SkipGram, WalkBatches, inference
 from labkit.models import SparseMatrix
@@ -168,6 +167,7 @@ def _recipe(name: str, k: int, schedule: str) -> Recipe:
         protocols=PROTOCOLS,
         source="scripts/default_params.json of the released code; Adam in place of gensim's SGD",
         smoke={"epochs": 1},
+        smoke_batches=partial(batches, k=k, schedule=schedule, walks_per_node=1),
     )
 
 
@@ -240,7 +240,7 @@ def core_keeps_quality(lab: Lab) -> Evidence:
 
 @claim("The 3-core is a better place to start from than as many random nodes.", needs="cora", minutes=4)
 def core_beats_random_nodes(lab: Lab) -> Evidence:
-    data, epochs = load("cora"), 1 if lab.scale == "smoke" else CORE3.training["epochs"]
+    data, epochs = lab.material(CORE3).dataset, 1 if lab.scale == "smoke" else CORE3.training["epochs"]
     control = [embed_part(data, random_part(data, 3, seed), seed, epochs) for seed in lab.seeds]
     scores = [PROTOCOLS["public"].score(z, data.y, data).mean for z in control]
     return Evidence(lab.scores(CORE3), scores, "3-core", "random nodes, as many", note="Both propagated outward.")
@@ -248,9 +248,12 @@ def core_beats_random_nodes(lab: Lab) -> Evidence:
 
 @claim("Propagation beats leaving the nodes outside the 3-core at their mean.", needs="cora", minutes=3)
 def propagation_helps(lab: Lab) -> Evidence:
+    nodes = lab.material(CORE3).dataset.num_nodes
+
     def cut(run):
-        whole = run.method.table.weight.detach().mean(dim=0).repeat(2708, 1)
-        whole[run.method.core] = run.method.table.weight.detach()
+        known = run.method.table.weight.detach()
+        whole = known.mean(dim=0).repeat(nodes, 1)
+        whole[run.method.core] = known
         return whole
 
     return Evidence(lab.scores(CORE3), lab.scores(CORE3, embed=cut), "propagated", "mean of the core")
