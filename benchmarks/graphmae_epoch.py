@@ -65,4 +65,7 @@ def main(repeats: int = 5) -> list[Row]:
     peer = "the released formulation"
     times = alternate(_ours(), _published(), repeats)
     memory = extra_memory(__name__, "_ours"), extra_memory(__name__, "_published")
-    return [Row("GraphMAE epoch", peer, *times, at_least=4), Row("GraphMAE epoch, extra memory", peer, *memory, unit="MB")]
+    return [
+        Row("GraphMAE epoch", peer, *times, at_least=4),
+        Row("GraphMAE epoch, extra memory", peer, *memory, unit="MB"),
+    ]

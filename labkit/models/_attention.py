@@ -10,7 +10,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from labkit._checks import unknown
 from labkit.models._heads import ACTIVATIONS
-from labkit.models._sparse import SparseMatrix
+from labkit.models._sparse import MaskedRows, SparseMatrix
 
 _sorted: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
@@ -116,14 +116,14 @@ class GraphAttention(nn.Module):
         for parameter in (self.weight, self.to_source, self.to_target):
             nn.init.xavier_uniform_(parameter)
 
-    def forward(self, x: Tensor | SparseMatrix, edges: Neighbourhoods) -> Float[Tensor, "nodes out"]:
+    def forward(self, x: Tensor | SparseMatrix | MaskedRows, edges: Neighbourhoods) -> Float[Tensor, "nodes out"]:
         h = (x @ self.weight).unflatten(1, (self.heads, -1))
         return edges.sum(self.attention(x, edges), h).flatten(1) + self.bias
 
-    def attention(self, x: Tensor | SparseMatrix, edges: Neighbourhoods) -> Float[Tensor, "edges heads"]:
+    def attention(self, x: Tensor | SparseMatrix | MaskedRows, edges: Neighbourhoods) -> Float[Tensor, "edges heads"]:
         """Weights of all edges. a·(Wx) is computed as (Wᵀa)·x, which is narrow where Wx is wide."""
         weight = self.weight.unflatten(1, (self.heads, -1))
-        halves = torch.cat([(weight * self.to_source).sum(dim=2), (weight * self.to_target).sum(dim=2)], dim=1)
+        halves = torch.cat([torch.einsum("ihd,hd->ih", weight, a) for a in (self.to_source, self.to_target)], dim=1)
         source, target = (x @ halves).chunk(2, dim=1)
         score = F.leaky_relu(source[edges.source] + target[edges.target], self.slope)
         return F.dropout(edges.softmax(score), self.dropout, self.training)
@@ -161,7 +161,7 @@ class GAT(nn.Module):
     ):
         super().__init__()
         if layers < 1 or hidden % heads:
-            raise ValueError(f"layers must be at least 1 (not {layers}) and heads must divide hidden ({heads}, {hidden})")
+            raise ValueError(f"layers must be at least 1, not {layers}, and {heads} heads must divide hidden={hidden}")
         if activation not in ACTIVATIONS:
             raise ValueError(unknown("activation", activation, ACTIVATIONS))
         self.dim, self.dropout = hidden, dropout
@@ -169,7 +169,7 @@ class GAT(nn.Module):
         self.layers = nn.ModuleList(GraphAttention(w, hidden // heads, heads, attention_dropout) for w in widths)
         self.activations = nn.ModuleList(ACTIVATIONS[activation]() for _ in self.layers)
 
-    def forward(self, x: Tensor | SparseMatrix, edge_index: Tensor) -> Float[Tensor, "nodes hidden"]:
+    def forward(self, x: Tensor | SparseMatrix | MaskedRows, edge_index: Tensor) -> Float[Tensor, "nodes hidden"]:
         edges = Neighbourhoods.of(edge_index, x.shape[0])
         for attend, activate in zip(self.layers, self.activations, strict=True):
             x = activate(attend(self._dropped(x), edges))

@@ -1,6 +1,7 @@
 """A constant sparse matrix that is multiplied in both directions: bag-of-words features, graph propagation."""
 
 import warnings
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Integer
@@ -29,6 +30,11 @@ class SparseMatrix:
 
     def __init__(self, matrix: Tensor, transpose: Tensor, column_factor: Tensor | None = None):
         self.matrix, self.transpose, self.column_factor = matrix, transpose, column_factor
+
+    @cached_property
+    def _order(self) -> Tensor:
+        """Entry k of the transpose is entry ``_order[k]`` of the matrix: both stand sorted, one by columns first."""
+        return torch.argsort(self.matrix.col_indices(), stable=True)
 
     @classmethod
     def from_edges(
@@ -62,12 +68,11 @@ class SparseMatrix:
         require_between("p", p, 0, 1)
         if p == 0:
             return self
-        keep = (torch.rand_like(self.matrix.values()) >= p) / max(1 - p, torch.finfo().tiny)
-        # entry k of the transpose is entry order[k] of the matrix: both stand sorted, columns first or rows first
-        order = torch.argsort(self.matrix.col_indices(), stable=True)
+        values = self.matrix.values()
+        keep = (torch.rand_like(values) >= p).to(values.dtype) / max(1 - p, torch.finfo().tiny)
         return SparseMatrix(
-            _with_values(self.matrix, self.matrix.values() * keep),
-            _with_values(self.transpose, self.transpose.values() * keep[order]),
+            _with_values(self.matrix, values * keep),
+            _with_values(self.transpose, self.transpose.values() * keep[self._order]),
             self.column_factor,
         )
 
