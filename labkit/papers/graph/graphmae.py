@@ -139,7 +139,7 @@ def _build(data, **changes) -> GraphMAE:
 # The released code's probe is a linear layer after 300 Adam steps on plain embeddings, of which the README reports the
 # last step's accuracy (anchors: its best-validation step is 0.6 lower). Ours: logistic regression, C by validation.
 PROTOCOLS = {"public": Protocol.public()}
-# Features stay 0 and 1: with rows divided by their sum, as the loader of the released PyG branch has it, training is far
+# Features stay 0 and 1: with rows divided by their sum, as the loader of the PyG branch has it, training is far
 # slower (Cora, seed 0, after 300 epochs: validation accuracy 74 % against 80 %).
 SOURCE = "configs.yml of the released code; features not normalised, by validation accuracy"
 WHERE = "README of the released code, 20 seeds, public split"
