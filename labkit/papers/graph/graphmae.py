@@ -186,8 +186,9 @@ def much_masking_helps(lab: Lab) -> Evidence:
     return Evidence(lab.scores(_short()), lab.scores(_short(mask_rate=0.1)), "50 % hidden", "10 % hidden")
 
 
-@claim("Training beats two propagations of the features with nothing trained (A²X).", needs="cora", minutes=20)
+@claim("Training beats two propagations of the features with nothing trained (A²X).", needs="cora", minutes=10)
 def training_beats_propagation(lab: Lab) -> Evidence:
-    trained = lab.scores(RECIPES[0])
-    floor = lab.floors(RECIPES[0])["propagated"].mean
-    return Evidence(trained, [floor] * len(trained), "GraphMAE", "A²X", note="A floor that the paper does not report.")
+    trained = lab.scores(_short())
+    floor = lab.floors(_short())["propagated"].mean
+    note = "A floor that the paper does not report; 300 of the recipe's 1 500 epochs."
+    return Evidence(trained, [floor] * len(trained), "GraphMAE", "A²X", note=note)
