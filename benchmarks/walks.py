@@ -20,8 +20,8 @@ WALKS, LENGTH, P, Q = 4, 80, 0.5, 2.0  # walks a node; the paper takes 10, at th
 
 @contextmanager
 def no_tables():
-    """Walks as on a graph whose tables would be larger than the walks."""
-    kept, _walks.TABLE = _walks.TABLE, 0.0
+    """Walks as on a graph whose tables would be too large."""
+    kept, _walks.TABLE = _walks.TABLE, -1
     try:
         yield
     finally:

@@ -10,7 +10,9 @@ from torch import Tensor
 from labkit._checks import require_between, require_positive
 from labkit.views._alias import AliasRows
 
-TABLE = 1.0  # entries of tables that are made for each step to be taken; tests set it
+TABLE = (
+    2**22
+)  # entries of alias tables at most: 64 MB, a second to make. By the graph alone: a seed must mean one thing
 
 
 class Adjacency:
@@ -47,6 +49,7 @@ class Adjacency:
         self._target = edge_index[1].long()[order]
         self.degree = edge_index[0].bincount(minlength=num_nodes)
         self._first = self.degree.cumsum(0) - self.degree
+        self._ways = int(self.degree[self._target].sum())  # of going two steps on
         self._weight = None
         if edge_weight is not None:
             if edge_weight.shape != order.shape or not (edge_weight.isfinite() & (edge_weight >= 0)).all():
@@ -108,12 +111,9 @@ class Adjacency:
         weight = torch.ones(len(edge), device=self.device).double() if self._weight is None else self._weight[edge]
         return owner, self._target[edge], weight
 
-    def _has_table(self, p: float, q: float) -> bool:
-        return self._second_order is not None and self._second_order[0] == (p, q)
-
     def _table(self, p: float, q: float) -> AliasRows:
         """For each edge (t, v) the distribution of equation 2 over the edges of v; the last p and q are kept."""
-        if not self._has_table(p, q):
+        if self._second_order is None or self._second_order[0] != (p, q):
             source = torch.repeat_interleave(torch.arange(self.num_nodes, device=self.device), self.degree)
             owner, target, weight = self.edges_of(self._target)
             rows = AliasRows(weight * _bias(self, source[owner], target, p, q), self.degree[self._target])
@@ -136,9 +136,9 @@ def random_walk(
 
     From v, reached from t, a neighbour x has chance proportional to w(v, x) times 1/p if x = t, 1 if t has an edge to
     x, 1/q otherwise. The distribution is exact, on either of two ways. Where Σ in-degree · out-degree over the nodes is
-    at most the number of steps to be taken, an alias table for each edge is made, all at once, and kept for further
-    walks with the same p and q. Otherwise neighbours are drawn by weight and kept with probability bias / largest bias,
-    until the neighbourhoods of the walks left are small enough to be laid out and drawn from.
+    at most 4 million, an alias table for each edge is made, all at once, and kept for further walks with the same p and
+    q. On larger graphs neighbours are drawn by weight and kept with probability bias / largest bias, until the
+    neighbourhoods of the walks left are small enough to be laid out and drawn from.
 
     Args:
         start: first node of each walk.
@@ -149,7 +149,7 @@ def random_walk(
 
     A walk that can't go on (a node without outgoing edges) stays where it is.
 
-    Cost: time O(walks · length) with tables; without, O(walks · length · (1 + log edges)) with a factor of at most
+    Cost: time O(walks · length) with tables, once made; without, O(walks · length · (1 + log edges)) with a factor of at most
     largest / smallest bias, the logarithm only for q ≠ 1. Memory O(walks · length + edges).
 
     Raises:
@@ -161,7 +161,7 @@ def random_walk(
     if p == q == 1:
         for step in range(1, length):
             walks[step] = adjacency.draw(walks[step - 1], generator)
-    elif adjacency._has_table(p, q) or adjacency.degree[adjacency._target].sum() <= TABLE * walks.numel():
+    elif adjacency._ways <= TABLE:
         _by_table(adjacency, walks, p, q, generator)
     else:
         _by_rejection(adjacency, walks, p, q, generator)

@@ -57,14 +57,14 @@ def surprise(counts, chance):
 @pytest.fixture(params=["tables", "rejection"])
 def way(request, monkeypatch):
     """Both ways to the same distribution."""
-    monkeypatch.setattr(_walks, "TABLE", 1e9 if request.param == "tables" else 0.0)
+    monkeypatch.setattr(_walks, "TABLE", 10**9 if request.param == "tables" else -1)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("p", "q"), [(1, 1), (0.25, 4), (4, 0.25), (1, 0.5), (1, 2), (4, 1), (0.5, 0.5), (50, 50)])
 def test_transition_chances_are_those_of_equation_2(p, q, weighted, way):
     data = small(weighted)
-    walks = random_walk(Adjacency.of(data), torch.arange(6).repeat(10_000), 3, p, q, seeded()).numpy()
+    walks = random_walk(Adjacency.of(data), torch.arange(6).repeat(5000), 3, p, q, seeded()).numpy()
     w = matrix(data)
     first = np.zeros((7, 7))
     np.add.at(first, (walks[:, 0], walks[:, 1]), 1)
@@ -83,13 +83,13 @@ def test_rejection_and_exact_draws_agree_on_a_hub(p, q, way):
     data = Data(edge_index=torch.cat([edges, edges.flip(0)], dim=1), num_nodes=400)
     adjacency, w = Adjacency.of(data), matrix(data)
     chance = second_order(w[:, [0, 1, 2, 399]][[0, 1, 2, 399]], p, q)  # neighbours 2 and 399 of 1 touch 1 and 0
-    walks = random_walk(adjacency, torch.full((40_000,), 1), 3, p, q, seeded()).numpy()
+    walks = random_walk(adjacency, torch.full((20_000,), 1), 3, p, q, seeded()).numpy()
     through_hub = walks[walks[:, 1] == 0][:, 2]
     back, near = (through_hub == 1).mean(), np.isin(through_hub, [2, 399]).mean()
     total = 1 / p + 2 + 396 / q
     for share, exact in ((back, 1 / p / total), (near, 2 / total)):
         assert share == pytest.approx(exact, abs=5 * (exact / len(through_hub)) ** 0.5)
-    one_by_one = [random_walk(adjacency, torch.tensor([1]), 3, p, q, seeded(s))[0] for s in range(2000)]
+    one_by_one = [random_walk(adjacency, torch.tensor([1]), 3, p, q, seeded(s))[0] for s in range(1000)]
     seen = np.array([walk[2] for walk in one_by_one if walk[1] == 2])
     exact = chance[1, 2, 1]  # 2's neighbours: 1 (back), 0 (touches 1), 3 (does not)
     exact = (1 / p) / (1 / p + 1 + 1 / q)

@@ -38,7 +38,7 @@ class EgoNets:
         As in GCC's released code: at most nodes − 2 of them, zeros beyond; their signs are the solver's. All nets are
         solved together, in time O(nets · size³).
         """
-        scale = self.degree.clamp(min=1).rsqrt()
+        scale = self.links.sum(dim=2).clamp(min=1).rsqrt()
         matrix = scale[:, :, None] * self.links * scale[:, None, :]
         # eigenvalues lie in [-1, 1]: those of the padding go below, out of the way
         matrix = matrix - 2 * torch.diag_embed((~self.real).to(matrix))

@@ -24,8 +24,6 @@ from labkit.train import fit, seeded
 from labkit.views import Adjacency
 
 WALKS = {"length": 80, "walks_per_node": 10, "p": 1.0, "q": 0.5}  # section 4.3: l = 80, r = 10
-
-
 SMOKE = {"length": 10, "walks_per_node": 1}
 
 
@@ -33,7 +31,7 @@ class Node2Vec(SkipGram):
     """Skip-gram over walks that lean inward or outward (sections 3.1 and 3.2, algorithm 1).
 
     The walks are :func:`walks`; noise nodes are drawn by degree to the power 3/4, since a uniform walk visits a node in
-    proportion to its degree and word2vec draws noise by visits to that power.
+    proportion to its (weighted) degree and word2vec draws noise by visits to that power.
 
     Args:
         data: the graph.
@@ -42,7 +40,7 @@ class Node2Vec(SkipGram):
     """
 
     def __init__(self, data, dim: int = 128, window: int = 10, negatives: int = 5, window_weights: str = "uniform"):
-        degree = data.edge_index[0].bincount(minlength=data.num_nodes)
+        degree = data.edge_index[0].bincount(data.get("edge_weight"), minlength=data.num_nodes)
         super().__init__(data.num_nodes, dim, window, negatives, degree.float() ** 0.75, window_weights)
 
 
@@ -55,7 +53,7 @@ def embed(
     data, seed: int, *, epochs: int = 1, lr: float = 0.01, dim: int = 128, window: int = 10,
     window_weights: str = "uniform", device: str = "auto", **of_walks: Any,
 ) -> Float[Tensor, "nodes dim"]:  # fmt: skip
-    """node2vec of a graph in one call, on the CPU; ``of_walks`` as in :func:`walks`."""
+    """node2vec of a graph in one call, brought to the CPU; ``of_walks`` as in :func:`walks`."""
     with seeded(seed):
         method = Node2Vec(data, dim, window, window_weights=window_weights)
     fit(method, walks(data, **of_walks), epochs=epochs, lr=lr, seed=seed, device=device, progress=False)
