@@ -130,13 +130,14 @@ def explained_by_roles(data, clusters: Integer[np.ndarray, " nodes"]) -> float:
     return float((between / ((values - values.mean(0)) ** 2).sum(0)).mean())
 
 
-def sweep(values: Sequence[float], seeds: Sequence[int] = (0,), **settings: Any) -> Float[np.ndarray, "p q seeds"]:
-    """Accuracy on Cora (public split) over a grid of p and q, all else as in the recipe; ``settings`` as in embed."""
+def sweep(
+    ps: Sequence[float], qs: Sequence[float], seeds: Sequence[int] = (0,), **settings: Any
+) -> Float[np.ndarray, "p q seeds"]:
+    """Accuracy on Cora (public split) over a grid of p and q; ``settings`` as in :func:`embed` and :func:`walks`."""
     data, protocol = load(CORA.data), PROTOCOLS["public"]
-    settings = {"epochs": 1, "walks_per_node": 5} | settings
     return np.array(
-        [[[protocol.score(embed(data, s, p=p, q=q, **settings), data.y, data).mean for s in seeds] for q in values]
-         for p in values]
+        [[[protocol.score(embed(data, s, p=p, q=q, **settings), data.y, data).mean for s in seeds] for q in qs]
+         for p in ps]
     )  # fmt: skip
 
 
