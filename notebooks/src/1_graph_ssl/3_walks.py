@@ -255,8 +255,8 @@ plt.show()
 walked.reveal(found["q = 0.5"].mean)
 
 # %% [markdown]
-# Windows matter: single edges lose to eigenvectors, walks win over them. And the whole grid of p and q? One seed each;
-# compare the spread over the grid with the ± over seeds above before reading anything into it.
+# Windows matter: single edges lose to eigenvectors, walks win over them. q hardly moves the mean. And with *two* walks a
+# node in place of five, over a grid of p and q? One seed each: single cells move by two or three points with the seed.
 
 # %%
 values = (0.25, 1.0, 4.0)
@@ -274,11 +274,15 @@ with plot.style(axes__grid=False):
         yticklabels=values,
         xlabel="q",
         ylabel="p",
-        title="Accuracy (%), 2 walks a node, one seed",
+        title="Accuracy (%), 2 walks a node",
     )
 plt.show()
+print("mean over p:", dict(zip(values, (100 * grid.mean(axis=0)).round(1).tolist(), strict=True)), "by q")
 
 # %% [markdown]
+# With so few walks q does matter: walks that stay near see the same few nodes again, and a small q shows each node more
+# of its surroundings in as many steps. More walks make up for it, as the bars above say.
+#
 # ## 6 · Missing links
 #
 # A fifth of the citations is taken out, every connected part kept whole, and node2vec walks on what is left. Half of
@@ -286,17 +290,17 @@ plt.show()
 # was walked on. A pair of nodes becomes features by one of four operators.
 
 # %%
-from labkit.papers.graph._links import OPERATORS, adamic_adar, hold_out_links, link_auc, score_auc
-
 best = predict("AUC of the Hadamard product?", guess=0.8)
-parts = [hold_out_links(cora, 0.2, seed) for seed in SEEDS]
+parts = [node2vec.hold_out_links(cora, 0.2, seed) for seed in SEEDS]
 embedded = [node2vec.embed(part.graph, seed, **small) for seed, part in enumerate(parts)]
 aucs = {
     name: (np.mean(values), np.std(values))
-    for name in OPERATORS
-    for values in [[link_auc(z, part, name, s) for s, (z, part) in enumerate(zip(embedded, parts, strict=True))]]
+    for name in node2vec.OPERATORS
+    for values in [
+        [node2vec.link_auc(z, part, name, s) for s, (z, part) in enumerate(zip(embedded, parts, strict=True))]
+    ]
 }
-adamic = np.mean([score_auc(adamic_adar(part.graph), part, s) for s, part in enumerate(parts)])
+adamic = np.mean([node2vec.score_auc(node2vec.adamic_adar(part.graph), part, s) for s, part in enumerate(parts)])
 plot.bars_with_floors(
     aucs, {"Adamic-Adar": adamic, "chance": 0.5}, title="Links of Cora, held out", axis_name="AUC (%)"
 )
@@ -360,10 +364,9 @@ left.reveal(np.mean(tradeoff[3]["accuracy"]))
 
 # %%
 from labkit.papers.graph import gcc
-from labkit.papers.graph._ego_nets import ego_nets
 
 centre = torch.tensor([names.index("Gavroche")] * 2)
-pair = ego_nets(adjacency, centre, length=64, restart=0.8, size=24, generator=torch.Generator().manual_seed(2))
+pair = gcc.ego_nets(adjacency, centre, length=64, restart=0.8, size=24, generator=torch.Generator().manual_seed(2))
 with plot.style():
     figure, axes = plt.subplots(1, 2, figsize=(8, 3.2))
     for axis, links, real, title in zip(
