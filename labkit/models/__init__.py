@@ -1,7 +1,7 @@
 """What computes: graph encoders, small vision encoders, heads."""
 
 from labkit.models._attention import GAT, GraphAttention, Neighbourhoods
-from labkit.models._diffusion import PPR, Adjacency, Heat, diffuse, diffusion_matrix
+from labkit.models._diffusion import PPR, Heat, OneStep, diffuse, diffusion_matrix
 from labkit.models._graph import GCN, GraphConvolution, propagation_matrix
 from labkit.models._heads import MLP
 from labkit.models._sparse import MaskedRows, SparseMatrix, sparse_if_faster
@@ -12,12 +12,12 @@ __all__ = [
     "GCN",
     "MLP",
     "PPR",
-    "Adjacency",
     "GraphAttention",
     "GraphConvolution",
     "Heat",
     "MaskedRows",
     "Neighbourhoods",
+    "OneStep",
     "ResNet",
     "SparseMatrix",
     "ViT",

@@ -246,7 +246,7 @@ without_words.reveal(ablation["edges alone"].mean)
 diffusion_gain = predict("Gain in accuracy from the diffusion view?", guess=0.03)
 
 # %%
-from labkit.models import PPR, Adjacency
+from labkit.models import PPR, OneStep
 from labkit.papers.graph.mvgrl import MVGRL
 
 
@@ -256,7 +256,7 @@ def contrast(kernels, seed):
     return labkit.fit(method, [data], epochs=EPOCHS, lr=1e-3, seed=seed).method.embed(data)
 
 
-pairs = {"edges and PPR": (Adjacency(), PPR(0.2)), "edges alone": (Adjacency(),), "PPR alone": (PPR(0.2),)}
+pairs = {"edges and PPR": (OneStep(), PPR(0.2)), "edges alone": (OneStep(),), "PPR alone": (PPR(0.2),)}
 multiview = {
     name: evaluate.Score.pool([probe(contrast(kernels, seed)) for seed in SEEDS]) for name, kernels in pairs.items()
 }
