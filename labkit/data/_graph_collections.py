@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.nn.functional import one_hot
 from torch_geometric.data import Data
 from torch_geometric.utils import coalesce, remove_self_loops
 
+from labkit._graph_batch import GraphBatch
 from labkit.data._arrays import read_zip
 from labkit.data._catalogue import Entry
 from labkit.data._store import read_bytes
@@ -49,6 +51,15 @@ class GraphSet(Sequence):
     def y(self) -> Int64[Tensor, " graphs"]:
         """The class of every graph."""
         return torch.cat([graph.y for graph in self.graphs])
+
+    @cached_property
+    def packed(self) -> GraphBatch:
+        """All graphs in one :class:`GraphBatch`, made once: what encoders embed and minibatches are cut from.
+
+        Raises:
+            ValueError: graphs without features x, of different widths, or with edges past their nodes.
+        """
+        return GraphBatch.of(self.graphs)
 
     def __repr__(self) -> str:
         folds = f"; {len(self.folds)} folds" if self.folds else ""

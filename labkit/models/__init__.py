@@ -1,5 +1,6 @@
 """What computes: graph encoders, small vision encoders, heads."""
 
+from labkit.models._gin import GIN, neighbours_and_itself
 from labkit.models._graph import GCN, GraphConvolution, propagation_matrix
 from labkit.models._heads import MLP
 from labkit.models._sparse import SparseMatrix, sparse_if_faster
@@ -7,11 +8,13 @@ from labkit.models._vision import ResNet, ViT, resnet8, resnet18
 
 __all__ = [
     "GCN",
+    "GIN",
     "MLP",
     "GraphConvolution",
     "ResNet",
     "SparseMatrix",
     "ViT",
+    "neighbours_and_itself",
     "propagation_matrix",
     "resnet8",
     "resnet18",
