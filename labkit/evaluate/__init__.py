@@ -1,5 +1,6 @@
 """What was learned: protocols, probes (with labels), geometry (without), floors."""
 
+from labkit.evaluate._cross_validation import CrossValidation
 from labkit.evaluate._floors import floors
 from labkit.evaluate._geometry import alignment, cka, effective_rank, trustworthiness, uniformity, uniformity_floor
 from labkit.evaluate._linear import linear_probe
@@ -9,6 +10,7 @@ from labkit.evaluate._score import Score
 from labkit.evaluate._split import Split
 
 __all__ = [
+    "CrossValidation",
     "Protocol",
     "Score",
     "Split",
