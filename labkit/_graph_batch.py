@@ -58,6 +58,15 @@ class GraphBatch:
         require_finite("x", x)
         return cls(x, local + ptr[owner], ptr)
 
+    @classmethod
+    def cat(cls, batches: Sequence["GraphBatch"]) -> "GraphBatch":
+        """The graphs of several batches, one batch after the other."""
+        begin = _offsets(torch.tensor([len(batch.x) for batch in batches])).tolist()
+        shifted = [(batch.edge_index + first, batch.ptr[1:] + first) for batch, first in zip(batches, begin[:-1])]
+        edges, ends = zip(*shifted)
+        x = torch.cat([batch.x for batch in batches])
+        return cls(x, torch.cat(edges, dim=1), torch.cat([batches[0].ptr[:1], *ends]))
+
     def __len__(self) -> int:
         """Number of graphs."""
         return len(self.ptr) - 1
