@@ -67,7 +67,11 @@ class GraphSet(Sequence):
 
 
 def read_tu(
-    entry: Entry, source: str = "tu", attributes: bool = False, transform: Callable[[Data], Data] | None = None
+    entry: Entry,
+    source: str = "tu",
+    attributes: bool = False,
+    transform: Callable[[Data], Data] | None = None,
+    per_class: int | None = None,
 ) -> GraphSet:
     """MUTAG, PROTEINS, IMDB-BINARY, REDDIT-BINARY.
 
@@ -79,6 +83,7 @@ def read_tu(
             ``use_node_attr``; from "tu" only.
         transform: called on each graph, as in PyG. IMDB-BINARY and REDDIT-BINARY have no x without one, e.g.
             ``torch_geometric.transforms.OneHotDegree(135)``.
+        per_class: only the first so many graphs of each class, without folds; for a quick look.
     """
     if source not in ("tu", "gin"):
         raise ValueError(f"source must be 'tu' or 'gin', not {source!r}")
@@ -91,7 +96,15 @@ def read_tu(
     else:
         name = file.name.removesuffix(".zip")
         graphs, folds = _gin_graphs(members[f"{name}/{name}.txt"]), _gin_folds(members, name)
+    if per_class is not None:
+        graphs, folds = _first_of_each_class(graphs, per_class), ()
     return GraphSet(tuple(map(transform, graphs) if transform else graphs), entry.name, folds)
+
+
+def _first_of_each_class(graphs: list[Data], count: int) -> list[Data]:
+    y = torch.cat([graph.y for graph in graphs])
+    chosen = torch.cat([(y == kind).nonzero().flatten()[:count] for kind in y.unique()])
+    return [graphs[i] for i in chosen.sort().values.tolist()]
 
 
 def _tu_graphs(members: dict[str, bytes], prefix: str, attributes: bool) -> list[Data]:
