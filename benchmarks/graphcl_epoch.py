@@ -14,6 +14,7 @@ from labkit.train import Minibatches
 
 NAME = "GraphCL epoch on PROTEINS"
 BATCH, RATE = 128, 0.01
+RANDOM = np.random.default_rng(0)
 
 
 class Augmented(torch.utils.data.Dataset):
@@ -31,7 +32,7 @@ class Augmented(torch.utils.data.Dataset):
         nodes = len(graph.x)
         loops = torch.tensor([[n, n] for n in range(nodes - 1)]).reshape(-1, 2).t()
         graph.edge_index = torch.cat([graph.edge_index, loops], dim=1)
-        keep = self.without_some(nodes) if np.random.randint(2) == 0 else self.one_hop(graph, nodes)
+        keep = self.without_some(nodes) if RANDOM.integers(2) == 0 else self.one_hop(graph, nodes)
         view = graph.clone()
         adjacency = torch.zeros(nodes, nodes)
         adjacency[graph.edge_index[0], graph.edge_index[1]] = 1
@@ -43,18 +44,18 @@ class Augmented(torch.utils.data.Dataset):
 
     @staticmethod
     def without_some(nodes):
-        dropped = np.random.choice(nodes, nodes // 10, replace=False)
+        dropped = RANDOM.choice(nodes, nodes // 10, replace=False)
         return {n for n in range(nodes) if n not in dropped}
 
     @staticmethod
     def one_hop(graph, nodes):
         source, target = graph.edge_index.numpy()
-        chosen = [np.random.randint(nodes)]
+        chosen = [RANDOM.integers(nodes)]
         near = set(target[source == chosen[0]])
         for _ in range(nodes):
             if len(chosen) > int(0.2 * nodes) or not near:
                 break
-            node = np.random.choice(list(near))
+            node = RANDOM.choice(list(near))
             if node not in chosen:
                 chosen.append(node)
         return set(chosen)
