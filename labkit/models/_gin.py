@@ -54,17 +54,17 @@ class GIN(nn.Module):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
-    def nodes(self, batch: GraphBatch) -> Float[Tensor, "nodes dim"]:
-        """The outputs of all layers side by side, before the pool."""
+    def nodes(self, batch: GraphBatch) -> list[Tensor]:
+        """What each layer makes of the nodes, [nodes, hidden], before the pool."""
         x, outputs = batch.x, []
         gather = neighbours_and_itself(batch)
         for update, norm in zip(self.updates, self.norms, strict=True):
             x = norm(torch.relu(update(gather @ x)))
             outputs.append(x)
-        return torch.cat(outputs, dim=1)
+        return outputs
 
     def forward(self, batch: GraphBatch) -> Float[Tensor, "graphs dim"]:
-        return batch.pool(self.nodes(batch), self.pool)
+        return torch.cat([batch.pool(x, self.pool) for x in self.nodes(batch)], dim=1)
 
     def __repr__(self) -> str:
         width = self.updates[0][0].in_features

@@ -6,6 +6,7 @@ are exact for each graph: ⌊ratio · n⌋ of its n nodes or edges.
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -86,30 +87,28 @@ def mask_attributes(
 
 
 def subgraph(
-    batch: GraphBatch, keep: float = 0.8, generator: torch.Generator | None = None, hops: int | None = None
+    batch: GraphBatch, keep: float = 0.8, generator: torch.Generator | None = None, one_hop: bool = False
 ) -> GraphBatch:
     """A connected part of each graph, grown from a random node (GraphCL, "subgraph").
 
     The next node is drawn uniformly from the neighbours of all nodes so far, until ⌊keep · nodes⌋ + 1 are there or no
     neighbour is left: what the code means to do (github.com/Shen-Lab/GraphCL/issues/24). Drawn for all graphs at once:
-    let a node join an exponential waiting time after its first neighbour did; as such times have no memory, the order
-    of joining has exactly that law, and it is a shortest path from the first node.
+    let a node join an exponential waiting time after its first neighbour did. Such times have no memory, so the order
+    of joining has exactly that law, and it is the order of shortest paths from the first node.
 
     Args:
         batch, generator: as in :func:`perturb_edges`.
         keep: share of the nodes in [0, 1].
-        hops: None, or at most so many edges from the first node. 1: what the released code does, as it throws away the
+        one_hop: only neighbours of the first node may join: what the released code does, as it throws away the
             neighbours of the nodes it adds.
 
-    Cost: O(edges) for each hop of the longest path that is needed, O(n log n) in the nodes.
+    Cost: Dijkstra's algorithm once over all graphs, O(edges · log n), on the CPU (SciPy).
 
     Raises:
-        ValueError: ``keep`` outside [0, 1], ``hops`` below 1.
+        ValueError: ``keep`` outside [0, 1].
     """
     require_between("keep", keep, 0, 1)
-    if hops is not None and hops < 1:
-        raise ValueError(f"hops must be at least 1, or None for no limit; not {hops}")
-    joined = _joining_times(batch, generator, hops)
+    joined = _joining_times(batch, generator, one_hop)
     order = joined.argsort()
     place = _places(order[batch.batch[order].argsort(stable=True)], batch.batch, batch.ptr)
     return batch.keep_nodes((place <= _share(batch.sizes, keep)[batch.batch]) & joined.isfinite())
@@ -138,20 +137,23 @@ class RandomChoice:
         return f"RandomChoice({', '.join(getattr(view, '__name__', repr(view)) for view in self.views)})"
 
 
-def _joining_times(batch: GraphBatch, generator: torch.Generator | None, hops: int | None) -> Tensor:
+def _joining_times(batch: GraphBatch, generator: torch.Generator | None, one_hop: bool) -> Tensor:
     """When each node joins: 0 for one random node of each graph, infinite where nothing leads."""
-    waiting = _draw(torch.rand, (len(batch.x),), batch.device, generator).neg().log1p().neg()  # exponential
-    graphs = batch.sizes.nonzero().flatten()
-    times = torch.full_like(waiting, torch.inf)
-    times[_random_nodes(batch, graphs, generator)] = 0
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import dijkstra
+
+    waiting = _draw(torch.rand, (len(batch.x),), batch.device, generator).double()
+    waiting = (-torch.log1p(-waiting)).clamp(min=1e-12)  # exponential; an edge of length 0 would be no edge
+    first = _random_nodes(batch, batch.sizes.nonzero().flatten(), generator)
     source, target = batch.edge_index
-    for _ in range(len(batch.x) if hops is None else hops):
-        reached = torch.full_like(times, torch.inf).scatter_reduce(0, target, times[source], "amin")
-        earlier = torch.minimum(times, reached + waiting)
-        if torch.equal(earlier, times):
-            break
-        times = earlier
-    return times
+    if one_hop:
+        times = torch.full_like(waiting, torch.inf)
+        times[first] = 0
+        near = target[times[source] == 0]
+        return times.scatter_reduce(0, near, waiting[near], "amin")
+    edges = csr_array((np.ones(len(source)), batch.edge_index.cpu().numpy()), shape=(len(waiting),) * 2)
+    edges.data = waiting.cpu().numpy()[edges.indices]  # only now: edges that are there twice were added up
+    return torch.from_numpy(dijkstra(edges, indices=first.cpu().numpy(), min_only=True)).to(batch.device)
 
 
 def _random_places(owner: Tensor, ptr: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -112,7 +112,7 @@ RELEASED = {  # aug.py
     "drop nodes": partial(drop_nodes, ratio=0.1),
     "perturb edges": partial(perturb_edges, ratio=0.1, add=False),
     "mask attributes": partial(mask_attributes, ratio=0.1, fill="noise"),
-    "subgraph": partial(subgraph, keep=0.2, hops=1),
+    "subgraph": partial(subgraph, keep=0.2, one_hop=True),
 }
 
 
