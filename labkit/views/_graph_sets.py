@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from labkit._checks import require_between, unknown
-from labkit._graph_batch import GraphBatch
+from labkit._graph_batch import GraphBatch, take
 
 FILLS = ("mean", "noise")
 
@@ -33,7 +33,7 @@ def drop_nodes(batch: GraphBatch, ratio: float = 0.2, generator: torch.Generator
     """
     require_between("ratio", ratio, 0, 1)
     place = _random_places(batch.batch, batch.ptr, generator)
-    return batch.keep_nodes(place >= _share(batch.sizes, ratio)[batch.batch])
+    return batch.keep_nodes(place >= take(_share(batch.sizes, ratio), batch.batch))
 
 
 def perturb_edges(
@@ -53,7 +53,7 @@ def perturb_edges(
     """
     require_between("ratio", ratio, 0, 1)
     place = _random_places(batch.edge_batch, batch.edge_ptr, generator)
-    hit = place < _share(batch.edge_ptr.diff(), ratio)[batch.edge_batch]
+    hit = place < take(_share(batch.edge_ptr.diff(), ratio), batch.edge_batch)
     if not add:
         return GraphBatch(batch.x, batch.edge_index[:, ~hit], batch.ptr)
     graph = batch.edge_batch[hit]
@@ -78,9 +78,9 @@ def mask_attributes(
     require_between("ratio", ratio, 0, 1)
     if fill not in FILLS:
         raise ValueError(unknown("fill", fill, FILLS))
-    hit = _random_places(batch.batch, batch.ptr, generator) < _share(batch.sizes, ratio)[batch.batch]
+    hit = _random_places(batch.batch, batch.ptr, generator) < take(_share(batch.sizes, ratio), batch.batch)
     if fill == "mean":
-        instead = batch.pool(batch.x, "mean")[batch.batch]
+        instead = take(batch.pool(batch.x, "mean"), batch.batch)
     else:
         instead = 0.5 + 0.5 * _draw(torch.randn, batch.x.shape, batch.device, generator)
     return GraphBatch(torch.where(hit[:, None], instead, batch.x), batch.edge_index, batch.ptr)
@@ -109,9 +109,8 @@ def subgraph(
     """
     require_between("keep", keep, 0, 1)
     joined = _joining_times(batch, generator, one_hop)
-    order = joined.argsort()
-    place = _places(order[batch.batch[order].argsort(stable=True)], batch.batch, batch.ptr)
-    return batch.keep_nodes((place <= _share(batch.sizes, keep)[batch.batch]) & joined.isfinite())
+    place = _places(joined.argsort(), batch.batch, batch.ptr)
+    return batch.keep_nodes((place <= take(_share(batch.sizes, keep), batch.batch)) & joined.isfinite())
 
 
 class RandomChoice:
@@ -149,8 +148,8 @@ def _joining_times(batch: GraphBatch, generator: torch.Generator | None, one_hop
     if one_hop:
         times = torch.full_like(waiting, torch.inf)
         times[first] = 0
-        near = target[times[source] == 0]
-        return times.scatter_reduce(0, near, waiting[near], "amin")
+        near = target[take(times, source) == 0]
+        return times.scatter_reduce(0, near, take(waiting, near), "amin")
     edges = csr_array((np.ones(len(source)), batch.edge_index.cpu().numpy()), shape=(len(waiting),) * 2)
     edges.data = waiting.cpu().numpy()[edges.indices]  # only now: edges that are there twice were added up
     return torch.from_numpy(dijkstra(edges, indices=first.cpu().numpy(), min_only=True)).to(batch.device)
@@ -159,14 +158,14 @@ def _joining_times(batch: GraphBatch, generator: torch.Generator | None, one_hop
 def _random_places(owner: Tensor, ptr: Tensor, generator: torch.Generator | None) -> Tensor:
     """For each row its place, from 0, in a random order of the rows of its graph."""
     shuffled = _draw(torch.randperm, len(owner), owner.device, generator)
-    return _places(shuffled[owner[shuffled].argsort(stable=True)], owner, ptr)
+    return _places(shuffled, owner, ptr)
 
 
 def _places(order: Tensor, owner: Tensor, ptr: Tensor) -> Tensor:
-    """Places within each graph of rows that ``order`` lists graph by graph."""
-    places = torch.empty_like(order)
-    places[order] = torch.arange(len(order), device=order.device) - ptr[owner]
-    return places
+    """For each row its place among the rows of its graph, in the order in which ``order`` lists all rows."""
+    graph_by_graph = take(order, take(owner, order).argsort(stable=True))
+    place = torch.arange(len(order), device=order.device) - take(ptr, owner)
+    return torch.empty_like(order).scatter_(0, graph_by_graph, place)
 
 
 def _share(counts: Tensor, ratio: float) -> Tensor:
