@@ -1,5 +1,7 @@
 """One GraphCL epoch on PROTEINS, against the published way: each graph augmented by itself in Python, then collated."""
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from torch_geometric.nn import GINConv, global_add_pool
 from benchmarks._bench import Row, alternate
 from labkit.data import load
 from labkit.papers.graph.graphcl import build
-from labkit.train import Minibatches
+from labkit.train import Minibatches, memory_kept
 
 NAME = "GraphCL epoch on PROTEINS"
 BATCH, RATE = 128, 0.01
@@ -18,8 +20,8 @@ RANDOM = np.random.default_rng(0)
 
 
 class Augmented(torch.utils.data.Dataset):
-    """Graphs with one augmented view each, made when asked for: nodes dropped, or a one-hop subgraph, by dense
-    adjacency and Python sets, as the description of https://github.com/Shen-Lab/GraphCL (unsupervised_TU) has it."""
+    """Each graph with one augmented view, made when asked for: nodes dropped or a one-hop subgraph, through a dense
+    adjacency, Python lists and sets, as https://github.com/Shen-Lab/GraphCL (unsupervised_TU/aug.py) goes about it."""
 
     def __init__(self, graphs):
         self.graphs = list(graphs)
@@ -28,45 +30,44 @@ class Augmented(torch.utils.data.Dataset):
         return len(self.graphs)
 
     def __getitem__(self, i):
-        graph = self.graphs[i].clone()
+        graph = deepcopy(self.graphs[i])
         nodes = len(graph.x)
         loops = torch.tensor([[n, n] for n in range(nodes - 1)]).reshape(-1, 2).t()
         graph.edge_index = torch.cat([graph.edge_index, loops], dim=1)
-        keep = self.without_some(nodes) if RANDOM.integers(2) == 0 else self.one_hop(graph, nodes)
-        view = graph.clone()
+        view = deepcopy(graph)
+        gone = self.dropped(nodes) if RANDOM.integers(2) == 0 else self.far(view.edge_index.numpy(), nodes)
         adjacency = torch.zeros(nodes, nodes)
-        adjacency[graph.edge_index[0], graph.edge_index[1]] = 1
-        gone = [n for n in range(nodes) if n not in keep]
+        adjacency[view.edge_index[0], view.edge_index[1]] = 1
         adjacency[gone, :] = 0
         adjacency[:, gone] = 0
         view.edge_index = adjacency.nonzero().t()
         return graph, view
 
     @staticmethod
-    def without_some(nodes):
-        dropped = RANDOM.choice(nodes, nodes // 10, replace=False)
-        return {n for n in range(nodes) if n not in dropped}
+    def dropped(nodes):
+        return RANDOM.choice(nodes, nodes // 10, replace=False)
 
     @staticmethod
-    def one_hop(graph, nodes):
-        source, target = graph.edge_index.numpy()
-        chosen = [RANDOM.integers(nodes)]
-        near = set(target[source == chosen[0]])
+    def far(edges, nodes):
+        chosen = [int(RANDOM.integers(nodes))]
+        near = set(edges[1][edges[0] == chosen[0]])
         for _ in range(nodes):
             if len(chosen) > int(0.2 * nodes) or not near:
                 break
             node = RANDOM.choice(list(near))
-            if node not in chosen:
-                chosen.append(node)
-        return set(chosen)
+            if node in chosen:
+                continue
+            chosen.append(node)
+            near.union(set(edges[1][edges[0] == node]))  # the released code drops this result, too
+        return [n for n in range(nodes) if n not in chosen]
 
 
 def without_missing_nodes(view, batch):
-    """The augmented batch keeps the nodes that still have an edge or loop, renumbered by a dictionary."""
-    ends = view.edge_index.numpy()
-    left = [n for n in range(len(view.x)) if n in ends[0] or n in ends[1]]
+    """The augmented batch keeps the nodes that still have an edge or loop, renumbered by a dictionary (gsimclr.py)."""
+    edges = view.edge_index.numpy()
+    left = [n for n in range(len(view.x)) if n in edges[0] or n in edges[1]]
     number = {old: new for new, old in enumerate(left)}
-    pairs = [[number[a], number[b]] for a, b in ends.T if a != b]
+    pairs = [[number[edges[0, e]], number[edges[1, e]]] for e in range(edges.shape[1]) if edges[0, e] != edges[1, e]]
     view.x, view.batch = view.x[left], batch.batch[left]
     view.edge_index = torch.tensor(pairs).reshape(-1, 2).t()
     return view
@@ -111,15 +112,36 @@ def epoch(method, batches, call, **options):
     return once
 
 
+def as_in_fit(method, graphs):
+    once = epoch(method, Minibatches(graphs.packed, BATCH, drop_last=False), method, fused=True)
+
+    def kept():
+        with memory_kept():
+            once()
+
+    return kept
+
+
+def views_alone(method, graphs):
+    batches = Minibatches(graphs.packed, BATCH, drop_last=False)
+    return lambda: [[view(batch) for view in method.views] for batch in batches]
+
+
 def main(repeats: int = 5) -> list[Row]:
-    graphs = load("proteins")
-    published = Published(graphs[0].num_features)
+    graphs, peer = load("proteins"), "the per-graph Python formulation"
+    method = Published(graphs[0].num_features)
     loader = DataLoader(Augmented(graphs), BATCH, shuffle=True)
-    theirs = epoch(published, loader, lambda pair: published(*pair))
-    rows = []
-    for variant, name in (("released", "one view augmented, one hop"), ("paper", "both views, subgraphs that grow")):
-        method = build(graphs, variant=variant)
-        ours = epoch(method, Minibatches(graphs.packed, BATCH, drop_last=False), method, fused=True)  # as fit does
-        entry = f"GraphCL epoch, {name}"
-        rows.append(Row(entry, "the per-graph Python formulation", *alternate(ours, theirs, repeats), at_least=10))
-    return rows
+    theirs = epoch(method, loader, lambda pair: method(*pair))
+    released, paper = (build(graphs, variant=variant) for variant in ("released", "paper"))
+
+    def their_views():
+        return [without_missing_nodes(view, batch) for batch, view in loader]
+
+    times = alternate(as_in_fit(released, graphs), theirs, repeats)
+    both = alternate(as_in_fit(paper, graphs), theirs, repeats)
+    alone = alternate(views_alone(released, graphs), their_views, repeats)
+    return [
+        Row("GraphCL epoch, one view augmented as in the released code", peer, *times, at_least=10),
+        Row("GraphCL epoch, both views augmented as in the paper", peer, *both),
+        Row("GraphCL epoch, its batches and views alone", peer, *alone, at_least=10),
+    ]
