@@ -1480,7 +1480,7 @@ class Explorer {
       " ": () => this.focus >= 0 && this.toggle(this.focus), s: () => this.selectNear(),
       c: () => this.focus >= 0 && this.colour.kind === "class" && this.selectClass(this.values[this.focus]),
       Enter: () => this.setFocus(this.hover >= 0 ? this.hover : pane.pick(pane.width / 2, pane.height / 2, 1e6)),
-      Escape: () => (this.focus >= 0 ? this.setFocus(-1) : this.select(null)),
+      Escape: () => (this.model.get("_focus") >= 0 ? this.setFocus(-1) : this.select(null)), // what is drawn may be a frame behind
       ",": () => this.setTime(Math.ceil(pane.time) - 1), ".": () => this.setTime(Math.floor(pane.time) + 1),
     };
     if (event.ctrlKey || event.metaKey || event.altKey) return;

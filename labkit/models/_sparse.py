@@ -1,11 +1,15 @@
 """A constant sparse matrix that is multiplied in both directions: bag-of-words features, graph propagation."""
 
 import warnings
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.weak import WeakIdKeyDictionary
+
+from labkit._checks import require_between
 
 SPARSE_BELOW = 0.1  # share of non-zeros under which CSR products beat dense ones (benchmarks/sparse_features.py)
 
@@ -26,6 +30,11 @@ class SparseMatrix:
 
     def __init__(self, matrix: Tensor, transpose: Tensor, column_factor: Tensor | None = None):
         self.matrix, self.transpose, self.column_factor = matrix, transpose, column_factor
+
+    @cached_property
+    def _order(self) -> Tensor:
+        """Entry k of the transpose is entry ``_order[k]`` of the matrix: both stand sorted, one by columns first."""
+        return torch.argsort(self.matrix.col_indices(), stable=True)
 
     @classmethod
     def from_edges(
@@ -59,6 +68,27 @@ class SparseMatrix:
             factor = factor * self.column_factor
         return SparseMatrix(self.matrix, self.transpose, factor)
 
+    def dropout(self, p: float) -> "SparseMatrix":
+        """Each non-zero entry set to zero with probability ``p``, the others divided by 1 − p; time O(non-zeros)."""
+        require_between("p", p, 0, 1)
+        if p == 0:
+            return self
+        values = self.matrix.values()
+        keep = (torch.rand_like(values) >= p).to(values.dtype) / max(1 - p, torch.finfo().tiny)
+        return SparseMatrix(
+            _with_values(self.matrix, values * keep),
+            _with_values(self.transpose, self.transpose.values() * keep[self._order]),
+            self.column_factor,
+        )
+
+    def squared_rows(self) -> Float[Tensor, " rows"]:
+        """Squared length of every row."""
+        entries = self.matrix.values()
+        if self.column_factor is not None:
+            entries = entries * self.column_factor[self.matrix.col_indices()]
+        rows = torch.repeat_interleave(self.matrix.crow_indices().diff())
+        return entries.new_zeros(self.shape[0]).index_add(0, rows, entries.square())
+
     def to(self, device=None, **_) -> "SparseMatrix":
         factor = None if self.column_factor is None else self.column_factor.to(device)
         return SparseMatrix(self.matrix.to(device), self.transpose.to(device), factor)
@@ -76,6 +106,35 @@ class SparseMatrix:
         rows, columns = self.shape
         filled = self.matrix.values().numel()
         return f"SparseMatrix({rows} × {columns}, {filled} non-zeros, {100 * filled / (rows * columns):.2g} %)"
+
+
+class MaskedRows:
+    """A matrix some of whose rows are another row of ``x``, or a learned token: what a masked encoder looks at.
+
+    Nothing is copied: like :class:`SparseMatrix` it can be multiplied by a weight, and dropped out.
+
+    Args:
+        x: [rows, columns], dense or a SparseMatrix.
+        source: [rows], which row of x stands at each place.
+        hidden: places where the token stands instead.
+        token: [1, columns].
+    """
+
+    def __init__(self, x: "Tensor | SparseMatrix", source: Tensor, hidden: Tensor, token: Tensor):
+        self.x, self.source, self.hidden, self.token = x, source, hidden, token
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.source), self.x.shape[1]
+
+    def dropout(self, p: float) -> "MaskedRows":
+        """Entries set to zero with probability ``p``; rows that stand in several places share their draw."""
+        x = F.dropout(self.x, p) if isinstance(self.x, Tensor) else self.x.dropout(p)
+        return MaskedRows(x, self.source, self.hidden, F.dropout(self.token, p))
+
+    def __matmul__(self, weight: Float[Tensor, "columns dim"]) -> Float[Tensor, "rows dim"]:
+        rows = (self.x @ weight)[self.source]
+        return rows.index_put((self.hidden,), (self.token @ weight).expand(len(self.hidden), -1))
 
 
 def sparse_if_faster(x: Tensor) -> "Tensor | SparseMatrix":
@@ -101,6 +160,12 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx, upstream: Tensor):
         return None, None, ctx.transpose @ upstream.contiguous()
+
+
+def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.sparse_csr_tensor(matrix.crow_indices(), matrix.col_indices(), values, size=matrix.shape)
 
 
 def _csr(row: Tensor, column: Tensor, value: Tensor, shape) -> Tensor:

@@ -1,0 +1,191 @@
+"""Graph attention with features that may be sparse and an aggregation that never holds edges × width."""
+
+import warnings
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.weak import WeakIdKeyDictionary
+
+from labkit._checks import unknown
+from labkit.models._heads import ACTIVATIONS
+from labkit.models._sparse import MaskedRows, SparseMatrix
+
+_sorted: WeakIdKeyDictionary = WeakIdKeyDictionary()
+
+
+class Neighbourhoods:
+    """Edges sorted by target for forward sums and by source for backward ones; a self-loop added at each node.
+
+    Attributes:
+        source, target: int64 [edges], sorted by target.
+        start: [nodes + 1], where each target's edges begin.
+        by_source, source_start: the same edges sorted by source: their places, and where each source's begin.
+    """
+
+    def __init__(self, edge_index: Integer[Tensor, "2 edges"], num_nodes: int):
+        loop = torch.arange(num_nodes, device=edge_index.device)
+        source, target = edge_index[:, edge_index[0] != edge_index[1]]
+        source, target = torch.cat([source, loop]), torch.cat([target, loop])
+        order = torch.argsort(target, stable=True)
+        self.source, self.target, self.num_nodes = source[order], target[order], num_nodes
+        self.start = _starts(self.target, num_nodes)
+        self.by_source = torch.argsort(self.source, stable=True)
+        self.source_start = _starts(self.source, num_nodes)
+
+    @classmethod
+    def of(cls, edge_index: Integer[Tensor, "2 edges"], num_nodes: int) -> "Neighbourhoods":
+        """The neighbourhoods of a graph, remembered for as long as ``edge_index`` lives and stays unchanged."""
+        state = (edge_index._version, num_nodes)
+        remembered = _sorted.get(edge_index)
+        if remembered is None or remembered[0] != state:
+            remembered = _sorted[edge_index] = (state, cls(edge_index, num_nodes))
+        return remembered[1]
+
+    def softmax(self, score: Float[Tensor, "edges heads"]) -> Float[Tensor, "edges heads"]:
+        """Scores to weights that add up to 1 at each target."""
+        top = score.new_full((self.num_nodes, score.shape[1]), -torch.inf)
+        top = top.scatter_reduce(0, self.target[:, None].expand_as(score), score.detach(), "amax")
+        weight = (score - top[self.target]).exp()
+        total = torch.zeros_like(top).index_add(0, self.target, weight)
+        return weight / total[self.target]
+
+    def sum(
+        self, weight: Float[Tensor, "edges heads"], h: Float[Tensor, "nodes heads dim"]
+    ) -> Float[Tensor, "nodes heads dim"]:
+        """Weighted sum over each target's sources, head by head; time O(edges · heads · dim)."""
+        return _WeightedSum.apply(weight, h, self)
+
+    def _product(self, start: Tensor, column: Tensor, values: Tensor, h: Tensor) -> Tensor:
+        parts = zip(values.unbind(1), h.unbind(1), strict=True)
+        return torch.stack([self._csr(start, column, head) @ part.contiguous() for head, part in parts], dim=1)
+
+    def _dots(self, a: Tensor, b: Tensor) -> Float[Tensor, "edges heads"]:
+        """a · b of each edge's target and source, head by head."""
+        if a.device.type == "cpu" and not torch.backends.mkl.is_available():  # torch has no sampled product there
+            return (a[self.target] * b[self.source]).sum(dim=2)
+        edges = self._csr(self.start, self.source, a.new_zeros(len(self.source)))
+        heads = zip(a.unbind(1), b.unbind(1), strict=True)
+        dots = [torch.sparse.sampled_addmm(edges, x.contiguous(), y.contiguous().T, beta=0).values() for x, y in heads]
+        return torch.stack(dots, dim=1)
+
+    def _csr(self, start: Tensor, column: Tensor, values: Tensor) -> Tensor:
+        with warnings.catch_warnings():  # "sparse CSR is in beta": tested against PyG's GATConv
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.sparse_csr_tensor(start, column, values.contiguous(), size=(self.num_nodes, self.num_nodes))
+
+
+class _WeightedSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, weight: Tensor, h: Tensor, edges: Neighbourhoods) -> Tensor:
+        ctx.save_for_backward(weight, h)
+        ctx.edges = edges
+        return edges._product(edges.start, edges.source, weight, h)
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor):
+        (weight, h), edges = ctx.saved_tensors, ctx.edges
+        to_weight = to_h = None
+        if ctx.needs_input_grad[0]:
+            to_weight = edges._dots(upstream, h)
+        if ctx.needs_input_grad[1]:
+            back = edges.by_source
+            to_h = edges._product(edges.source_start, edges.target[back], weight[back], upstream)
+        return to_weight, to_h, None
+
+
+class GraphAttention(nn.Module):
+    """One layer of graph attention (Veličković et al. 2018, equations 1 to 6); heads are concatenated.
+
+    The same function as PyG's ``GATConv`` with self-loops; ``x`` may also be a :class:`SparseMatrix`.
+
+    Args:
+        dim_in, dim, heads: input width, width of one head, number of heads: output [nodes, heads · dim].
+        dropout: of attention weights.
+        slope: of the leaky ReLU under the softmax.
+    """
+
+    def __init__(self, dim_in: int, dim: int, heads: int = 1, dropout: float = 0.0, slope: float = 0.2):
+        super().__init__()
+        self.heads, self.dropout, self.slope = heads, dropout, slope
+        self.weight = nn.Parameter(torch.empty(dim_in, heads * dim))
+        self.to_source = nn.Parameter(torch.empty(heads, dim))
+        self.to_target = nn.Parameter(torch.empty(heads, dim))
+        self.bias = nn.Parameter(torch.zeros(heads * dim))
+        for parameter in (self.weight, self.to_source, self.to_target):
+            nn.init.xavier_uniform_(parameter)
+
+    def forward(self, x: Tensor | SparseMatrix | MaskedRows, edges: Neighbourhoods) -> Float[Tensor, "nodes out"]:
+        h = (x @ self.weight).unflatten(1, (self.heads, -1))
+        return edges.sum(self.attention(x, edges), h).flatten(1) + self.bias
+
+    def attention(self, x: Tensor | SparseMatrix | MaskedRows, edges: Neighbourhoods) -> Float[Tensor, "edges heads"]:
+        """Weights of all edges. a·(Wx) is computed as (Wᵀa)·x, which is narrow where Wx is wide."""
+        weight = self.weight.unflatten(1, (self.heads, -1))
+        halves = torch.cat([torch.einsum("ihd,hd->ih", weight, a) for a in (self.to_source, self.to_target)], dim=1)
+        source, target = (x @ halves).chunk(2, dim=1)
+        score = F.leaky_relu(source[edges.source] + target[edges.target], self.slope)
+        return F.dropout(edges.softmax(score), self.dropout, self.training)
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[0]}, {self.to_source.shape[1]}, heads={self.heads}"
+
+
+class GAT(nn.Module):
+    """A stack of attention layers with an activation after each, as GraphMAE's encoder.
+
+    Args:
+        dim_in: features a node.
+        hidden: width of a layer: heads · width of one head.
+        layers, heads: numbers of them.
+        dropout, attention_dropout: of each layer's input, and of attention weights.
+        activation: "relu", "elu", "gelu", "prelu" or "tanh".
+
+    Shapes:
+        x: [nodes, dim_in], dense or :class:`SparseMatrix`; edge_index: [2, edges] -> [nodes, hidden].
+
+    Raises:
+        ValueError: a width that the heads don't divide, no layer, an unknown activation.
+    """
+
+    def __init__(
+        self,
+        dim_in: int,
+        hidden: int,
+        layers: int = 2,
+        heads: int = 4,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        activation: str = "prelu",
+    ):
+        super().__init__()
+        if layers < 1 or hidden % heads:
+            raise ValueError(f"layers must be at least 1, not {layers}, and {heads} heads must divide hidden={hidden}")
+        if activation not in ACTIVATIONS:
+            raise ValueError(unknown("activation", activation, ACTIVATIONS))
+        self.dim, self.dropout = hidden, dropout
+        widths = [dim_in] + [hidden] * (layers - 1)
+        self.layers = nn.ModuleList(GraphAttention(w, hidden // heads, heads, attention_dropout) for w in widths)
+        self.activations = nn.ModuleList(ACTIVATIONS[activation]() for _ in self.layers)
+
+    def forward(self, x: Tensor | SparseMatrix | MaskedRows, edge_index: Tensor) -> Float[Tensor, "nodes hidden"]:
+        edges = Neighbourhoods.of(edge_index, x.shape[0])
+        for attend, activate in zip(self.layers, self.activations, strict=True):
+            x = activate(attend(self._dropped(x), edges))
+        return x
+
+    def _dropped(self, x):
+        if not self.training or not self.dropout:
+            return x
+        return F.dropout(x, self.dropout) if isinstance(x, Tensor) else x.dropout(self.dropout)
+
+    def __repr__(self) -> str:
+        first = self.layers[0]
+        return f"GAT({first.weight.shape[0]} → {' → '.join([str(self.dim)] * len(self.layers))}, {first.heads} heads)"
+
+
+def _starts(sorted_or_not: Tensor, num_nodes: int) -> Tensor:
+    start = torch.zeros(num_nodes + 1, dtype=torch.int64, device=sorted_or_not.device)
+    torch.cumsum(torch.bincount(sorted_or_not, minlength=num_nodes), dim=0, out=start[1:])
+    return start

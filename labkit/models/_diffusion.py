@@ -1,0 +1,134 @@
+"""Diffusion on a graph: kernels of its normalised adjacency, as dense matrices and without any."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Integer
+from numpy.polynomial import chebyshev
+from torch import Tensor
+
+from labkit._checks import require_positive
+from labkit.models._graph import propagation_matrix
+
+_MOST_TERMS = 4096
+
+
+@dataclass(frozen=True)
+class PPR:
+    """Personalised PageRank, α (I − (1 − α) T)^-1 with T = D^-1/2 (A + I) D^-1/2 (Klicpera et al. 2019, section 3).
+
+    Args:
+        alpha: probability of going back to the start, in (0, 1].
+    """
+
+    alpha: float = 0.2
+
+    def __post_init__(self):
+        if not 0 < self.alpha <= 1:
+            raise ValueError(f"alpha must lie in (0, 1], not {self.alpha}")
+
+    def __call__(self, eigenvalue):
+        """The kernel's eigenvalue where T has ``eigenvalue``."""
+        return self.alpha / (1 - (1 - self.alpha) * eigenvalue)
+
+    def matrix(self, t: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
+        identity = torch.eye(len(t), dtype=t.dtype, device=t.device)
+        return self.alpha * torch.linalg.inv(identity - (1 - self.alpha) * t)
+
+
+@dataclass(frozen=True)
+class Heat:
+    """The heat kernel, exp(−time · (I − T)).
+
+    Args:
+        time: diffusion time, positive; MVGRL uses 5.
+    """
+
+    time: float = 5.0
+
+    def __post_init__(self):
+        require_positive("time", self.time)
+
+    def __call__(self, eigenvalue):
+        return np.exp(-self.time * (1 - eigenvalue))
+
+    def matrix(self, t: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
+        identity = torch.eye(len(t), dtype=t.dtype, device=t.device)
+        return torch.linalg.matrix_exp(self.time * (t - identity))
+
+
+@dataclass(frozen=True)
+class Adjacency:
+    """T itself: one step of a graph convolution."""
+
+    def __call__(self, eigenvalue):
+        return eigenvalue
+
+    def matrix(self, t: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
+        return t
+
+
+def diffusion_matrix(
+    edge_index: Integer[Tensor, "2 edges"], num_nodes: int, kernel: Callable = PPR()
+) -> Float[Tensor, "nodes nodes"]:
+    """The kernel as a dense matrix, exact, computed in float64 and returned in float32.
+
+    Args:
+        edge_index: edges between nodes 0 … num_nodes − 1.
+        num_nodes: number of nodes.
+        kernel: :class:`PPR`, :class:`Heat` or :class:`Adjacency`.
+
+    Cost: time O(nodes³), memory O(nodes²): 3 s for Cora's PPR on two cores. :func:`diffuse` needs neither.
+
+    Example:
+        >>> s = diffusion_matrix(data.edge_index, data.num_nodes, PPR(0.2))
+    """
+    t = propagation_matrix(edge_index, num_nodes).to_dense().double()
+    return kernel.matrix(t).float()
+
+
+def diffuse(
+    x: Float[Tensor, "nodes dim"],
+    edge_index: Integer[Tensor, "2 edges"],
+    kernel: Callable = PPR(),
+    tolerance: float = 1e-6,
+) -> Float[Tensor, "nodes dim"]:
+    """``diffusion_matrix(...) @ x`` without the matrix: a Chebyshev series of sparse products, with gradient for x.
+
+    The spectrum of T lies in [−1, 1], where the series of an analytic kernel converges geometrically: PPR with
+    α = 0.2 takes 22 products for 1e-6, heat with t = 5 takes 15.
+
+    Args:
+        x: one signal a column.
+        edge_index: both directions of every undirected edge.
+        kernel: as above, or any function of T's eigenvalues that is smooth on [−1, 1].
+        tolerance: largest error of the series, relative to x in the spectral norm.
+
+    Cost: time O(products · edges · dim), memory O(nodes · dim).
+
+    Raises:
+        ValueError: a kernel that is not smooth enough to be a short series.
+    """
+    t = propagation_matrix(edge_index, len(x))
+    first, *rest = _coefficients(kernel, tolerance)
+    before, now = x, t @ x
+    total = first * x + (rest[0] * now if rest else 0)
+    for coefficient in rest[1:]:
+        before, now = now, 2 * (t @ now) - before
+        total = total + coefficient * now
+    return total
+
+
+def _coefficients(kernel: Callable, tolerance: float) -> list[float]:
+    """Chebyshev coefficients of the kernel on [−1, 1], cut where the rest adds up to less than ``tolerance``."""
+    require_positive("tolerance", tolerance)
+    terms = 32
+    while terms <= _MOST_TERMS:
+        found = chebyshev.chebinterpolate(kernel, terms)
+        rest = np.cumsum(np.abs(found[::-1]))[::-1]  # rest[k]: what is lost when the series ends before term k
+        if np.abs(found[-4:]).sum() < tolerance / 4:
+            return found[: max(1, int((rest >= tolerance).sum()))].tolist()
+        terms *= 2
+    raise ValueError(f"{kernel} is not smooth enough on [-1, 1]: {_MOST_TERMS} products do not reach {tolerance:g}")

@@ -1,0 +1,116 @@
+"""Graph attention against PyG's GATConv, and rows that are masked without a copy."""
+
+import pytest
+import torch
+from torch_geometric.nn import GATConv
+
+from labkit.models import GAT, GraphAttention, MaskedRows, Neighbourhoods, SparseMatrix
+
+
+def random_graph(nodes=30, edges=90, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    edge_index = torch.randint(nodes - 2, (2, edges), generator=generator)  # the last two nodes have no edges
+    return edge_index.unique(dim=1)
+
+
+def pair(dim_in=7, dim=3, heads=2):
+    theirs, ours = GATConv(dim_in, dim, heads).double(), GraphAttention(dim_in, dim, heads).double()
+    ours.weight.data = theirs.lin.weight.data.T.clone()
+    ours.to_source.data, ours.to_target.data = theirs.att_src.data[0].clone(), theirs.att_dst.data[0].clone()
+    theirs.bias.data = torch.randn_like(theirs.bias)
+    ours.bias.data = theirs.bias.data.clone()
+    return ours, theirs
+
+
+def test_attention_and_all_gradients_equal_pyg():
+    edge_index = random_graph()
+    ours, theirs = pair()
+    x = torch.randn(30, 7, dtype=torch.float64, requires_grad=True)
+    y = x.detach().clone().requires_grad_()
+    a, b = ours(x, Neighbourhoods(edge_index, 30)), theirs(y, edge_index)
+    torch.testing.assert_close(a, b)
+    weight = torch.randn_like(a)
+    (a * weight).sum().backward()
+    (b * weight).sum().backward()
+    torch.testing.assert_close(x.grad, y.grad)
+    torch.testing.assert_close(ours.weight.grad, theirs.lin.weight.grad.T)
+    torch.testing.assert_close(ours.to_source.grad, theirs.att_src.grad[0])
+    torch.testing.assert_close(ours.to_target.grad, theirs.att_dst.grad[0])
+
+
+def test_sparse_features_give_the_same():
+    edge_index, (ours, _) = random_graph(), pair()
+    x = torch.randn(30, 7, dtype=torch.float64) * (torch.rand(30, 7) < 0.3)
+    edges = Neighbourhoods.of(edge_index, 30)
+    torch.testing.assert_close(ours(SparseMatrix.from_dense(x), edges), ours(x, edges))
+
+
+def test_weights_add_up_to_one_and_a_lonely_node_looks_at_itself():
+    edges = Neighbourhoods(random_graph(), 30)
+    weight = edges.softmax(torch.randn(len(edges.source), 2) * 50)
+    total = torch.zeros(30, 2).index_add(0, edges.target, weight)
+    torch.testing.assert_close(total, torch.ones(30, 2))
+    assert (edges.source[edges.target == 29] == 29).all()
+
+
+def test_neighbourhoods_are_remembered_until_the_edges_change():
+    edge_index = random_graph()
+    first = Neighbourhoods.of(edge_index, 30)
+    assert Neighbourhoods.of(edge_index, 30) is first
+    assert Neighbourhoods.of(edge_index, 31) is not first
+    again = Neighbourhoods.of(edge_index, 30)
+    edge_index[0, 0] = 5
+    assert Neighbourhoods.of(edge_index, 30) is not again
+
+
+def test_without_a_sampled_product_the_gradient_is_the_same(monkeypatch):
+    edges, weight = Neighbourhoods(random_graph(), 30), None
+    h = torch.randn(30, 2, 3, dtype=torch.float64)
+    weight = torch.rand(len(edges.source), 2, dtype=torch.float64, requires_grad=True)
+    (edges.sum(weight, h) ** 2).sum().backward()
+    fast, weight.grad = weight.grad, None
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: False)
+    (edges.sum(weight, h) ** 2).sum().backward()
+    torch.testing.assert_close(weight.grad, fast)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_masked_rows_equal_the_written_out_matrix(dense):
+    x, token = torch.randn(6, 4, dtype=torch.float64).relu(), torch.randn(1, 4, dtype=torch.float64)
+    source, hidden = torch.tensor([0, 1, 5, 3, 4, 5]), torch.tensor([1, 4])
+    written = x[source]
+    written[hidden] = token
+    weight = torch.randn(4, 3, dtype=torch.float64)
+    masked = MaskedRows(x if dense else SparseMatrix.from_dense(x), source, hidden, token)
+    assert masked.shape == (6, 4)
+    torch.testing.assert_close(masked @ weight, written @ weight)
+
+
+def test_sparse_dropout_keeps_the_mean_and_both_directions_agree():
+    torch.manual_seed(0)
+    x = SparseMatrix.from_dense((torch.rand(40, 50) < 0.4).double())
+    dropped = x.dropout(0.25)
+    torch.testing.assert_close(dropped.transpose.to_dense(), dropped.matrix.to_dense().T)
+    values = dropped.matrix.values()
+    assert set(values.unique().tolist()) == {0.0, 1 / 0.75}
+    assert values.mean().item() == pytest.approx(1, abs=0.1)
+    assert x.dropout(0) is x
+    with pytest.raises(ValueError, match="p must lie between 0 and 1"):
+        x.dropout(1.5)
+
+
+def test_squared_rows():
+    x = torch.randn(9, 6) * (torch.rand(9, 6) < 0.5)
+    factor = torch.rand(6)
+    sparse = SparseMatrix.from_dense(x)
+    torch.testing.assert_close(sparse.squared_rows(), x.square().sum(1))
+    torch.testing.assert_close(sparse.scale_columns(factor).squared_rows(), (x * factor).square().sum(1))
+
+
+def test_gat_says_what_it_is_and_refuses_what_it_cannot_be():
+    assert repr(GAT(10, 8, heads=2)) == "GAT(10 → 8 → 8, 2 heads)"
+    assert GAT(10, 8, heads=2)(torch.randn(30, 10), random_graph()).shape == (30, 8)
+    with pytest.raises(ValueError, match="3 heads"):
+        GAT(10, 8, heads=3)
+    with pytest.raises(ValueError, match="activation"):
+        GAT(10, 8, activation="sofplus")

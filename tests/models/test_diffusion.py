@@ -1,0 +1,64 @@
+"""Diffusion kernels against power series, eigenvectors and each other."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch_geometric.utils import to_undirected
+
+from labkit.models import PPR, Adjacency, Heat, diffuse, diffusion_matrix, propagation_matrix
+
+KERNELS = [PPR(0.2), PPR(0.05), Heat(5.0), Adjacency()]
+
+
+def graph(nodes=12, edges=20, seed=0):
+    edges = torch.randint(nodes, (2, edges), generator=torch.Generator().manual_seed(seed))
+    return to_undirected(edges[:, edges[0] != edges[1]])
+
+
+def test_ppr_is_the_limit_of_power_iteration():
+    t = propagation_matrix(graph(), 12).to_dense().double()
+    walk, total = torch.eye(12, dtype=torch.float64), torch.zeros(12, 12, dtype=torch.float64)
+    for _ in range(400):
+        total, walk = total + 0.15 * walk, 0.85 * walk @ t
+    torch.testing.assert_close(diffusion_matrix(graph(), 12, PPR(0.15)), total.float())
+
+
+def test_heat_is_its_power_series():
+    t = propagation_matrix(graph(), 12).to_dense().double()
+    term, total = torch.eye(12, dtype=torch.float64), torch.zeros(12, 12, dtype=torch.float64)
+    for k in range(1, 80):
+        total, term = total + term, term @ t * 3.0 / k
+    torch.testing.assert_close(diffusion_matrix(graph(), 12, Heat(3.0)), (total * np.exp(-3.0)).float())
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+@given(seed=st.integers(0, 99))
+@settings(max_examples=10, deadline=None)
+def test_the_series_and_the_eigenvectors_agree_with_the_matrix(kernel, seed):
+    edges = graph(seed=seed)
+    matrix = diffusion_matrix(edges, 14, kernel).double()  # nodes 12 and 13 have no edges
+    x = torch.randn(14, 3, dtype=torch.float64)
+    values, vectors = torch.linalg.eigh(propagation_matrix(edges, 14).to_dense().double())
+    by_spectrum = vectors @ torch.diag(torch.as_tensor(kernel(values.numpy()))) @ vectors.T
+    torch.testing.assert_close(matrix, by_spectrum, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(diffuse(x.float(), edges, kernel).double(), matrix @ x, rtol=1e-4, atol=2e-5)
+
+
+def test_the_series_has_the_gradient_of_a_symmetric_product():
+    edges, x = graph(), torch.randn(12, 2, requires_grad=True)
+    upstream = torch.randn(12, 2)
+    (diffuse(x, edges, PPR(0.3)) * upstream).sum().backward()
+    torch.testing.assert_close(x.grad, diffusion_matrix(edges, 12, PPR(0.3)).T @ upstream, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_refused():
+    with pytest.raises(ValueError, match="alpha"):
+        PPR(0.0)
+    with pytest.raises(ValueError, match="time"):
+        Heat(-1.0)
+    with pytest.raises(ValueError, match="not smooth enough"):
+        diffuse(torch.randn(12, 1), graph(), lambda eigenvalue: np.sign(eigenvalue))
+    with pytest.raises(ValueError, match="tolerance"):
+        diffuse(torch.randn(12, 1), graph(), PPR(), tolerance=0)

@@ -1,0 +1,79 @@
+"""GraphMAE's shortcuts against the formulation they replace."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from labkit.data import stochastic_block_model
+from labkit.losses import scaled_cosine_error
+from labkit.models import SparseMatrix
+from labkit.papers.graph.graphmae import GraphMAE
+from labkit.train import fit
+
+
+@pytest.fixture
+def data():
+    return stochastic_block_model([20, 20], features=8, seed=0)
+
+
+def small(**changes) -> GraphMAE:
+    torch.manual_seed(0)
+    return GraphMAE(8, hidden=12, heads=2, **changes)
+
+
+@pytest.mark.parametrize("gamma", [3.0, 1.0, None])
+@pytest.mark.parametrize("sparse", [True, False])
+def test_the_error_without_reconstructions_equals_the_one_with_them(gamma, sparse):
+    method = small(gamma=gamma).double()
+    method.decoder.bias.data.normal_()
+    x = torch.randn(30, 8, dtype=torch.float64)
+    m = torch.randn(30, 12, dtype=torch.float64, requires_grad=True)
+    hidden = torch.randperm(30)[:11]
+    ours = method.error(SparseMatrix.from_dense(x) if sparse else x, hidden, m)
+    y = (m @ method.decoder.weight + method.decoder.bias)[hidden]
+    plain = F.mse_loss(y, x[hidden]) if gamma is None else scaled_cosine_error(x[hidden], y, gamma)
+    torch.testing.assert_close(ours, plain)
+    parameters = [m, method.decoder.weight, method.decoder.bias]
+    for a, b in zip(torch.autograd.grad(ours, parameters), torch.autograd.grad(plain, parameters), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_the_decoder_is_attention_before_its_linear_map(data):
+    from labkit.models import Neighbourhoods
+
+    method = small().eval()
+    code = torch.randn(data.num_nodes, 12)
+    whole = method.decoder(code, Neighbourhoods(data.edge_index, data.num_nodes))
+    m = method.propagated(code, data.edge_index)
+    torch.testing.assert_close(m @ method.decoder.weight + method.decoder.bias, whole)
+
+
+def test_remasking_cuts_the_hidden_codes_off(data):
+    """With all dropout off, a hidden node's own code reaches the loss only where it is not hidden again."""
+    for remask in (True, False):
+        method = small(remask=remask, dropout=0.0, attention_dropout=0.0, replace_rate=0.0)
+        seen = {}
+        method.propagated = lambda code, edges, seen=seen: seen.setdefault("code", code)
+        torch.manual_seed(1)
+        method(data)
+        torch.manual_seed(1)
+        hidden = torch.randperm(data.num_nodes)[: data.num_nodes // 2]
+        assert (seen["code"][hidden] == 0).all() == remask
+        assert seen["code"].abs().sum() > 0
+
+
+def test_training_lowers_the_error_and_embeds_every_node(data):
+    method = small()
+    run = fit(method, [data], epochs=60, lr=5e-3, progress=False)
+    assert sum(run.history["loss"][-10:]) < 0.8 * sum(run.history["loss"][:10])
+    assert run.method.embed(data).shape == (40, 12)
+
+
+def test_what_is_refused(data):
+    for wrong in (0.0, 1.0, -0.1):
+        with pytest.raises(ValueError, match="mask_rate"):
+            small(mask_rate=wrong)
+    with pytest.raises(ValueError, match="gamma"):
+        small(gamma=0.0)
+    with pytest.raises(ValueError, match="hides none"):
+        fit(small(mask_rate=0.01), [data], epochs=1, progress=False)
