@@ -9,10 +9,7 @@ from torch import Tensor
 from labkit import evaluate
 from labkit.data import ImageSet
 from labkit.evaluate import CrossValidation, Protocol, Score
-from labkit.models import GIN
 from labkit.train import Minibatches
-
-GIN_STARTS = 3  # random starts of the floor "random GIN"
 
 
 @dataclass(frozen=True)
@@ -55,13 +52,10 @@ class Material:
         """The score of an embedding [items, dim] of this data set."""
         return protocol.score(z.cpu(), self.labels, self.dataset)
 
-    def floors(self, protocol: Protocol | CrossValidation, method: Any = None) -> dict[str, Score]:
-        """The same probe with nothing to train.
-
-        Raw features; for a graph A²X; for a set of graphs how many nodes and edges each has, and a random GIN if
-        ``method`` (which has its own "untrained" floor) holds another encoder.
-        """
-        return self._seen.floors(protocol, self, method)
+    def floors(self, protocol: Protocol | CrossValidation) -> dict[str, Score]:
+        """The same probe with nothing to train: raw features; for a graph A²X; for a set of graphs how many nodes and
+        edges each has, and a random GIN."""
+        return self._seen.floors(protocol, self)
 
 
 class _OneGraph:
@@ -80,7 +74,7 @@ class _OneGraph:
     def batches(self, _):
         return [self.graph]
 
-    def floors(self, protocol, material, _):
+    def floors(self, protocol, material):
         return evaluate.floors(material.raw, self.graph.y, self.graph, protocol, edge_index=self.graph.edge_index)
 
 
@@ -101,7 +95,7 @@ class _Images:
         images = self.images.images[self.images.splits["train"]]
         return Minibatches(images, min(size or 256, len(images)))
 
-    def floors(self, protocol, material, _):
+    def floors(self, protocol, material):
         return evaluate.floors(material.raw, self.images.labels, self.images, protocol)
 
 
@@ -122,7 +116,5 @@ class _Graphs:
         """Every graph, as the papers train: labels are for the probe alone. The last, smaller batch stays."""
         return Minibatches(self.items(), min(size or 128, len(self.graphs)), drop_last=False)
 
-    def floors(self, protocol, material, method):
-        has_gin = method is None or any(isinstance(part, GIN) for part in method.modules())
-        starts = 0 if has_gin else GIN_STARTS
-        return evaluate.graph_set_floors(self.items(), material.labels, self.graphs, protocol, random_gins=starts)
+    def floors(self, protocol, material):
+        return evaluate.graph_set_floors(self.items(), material.labels, self.graphs, protocol)

@@ -53,8 +53,7 @@ def run(
     material = Material(load(recipe.data, **recipe.load_options) if dataset is None else dataset)
     chosen.check(material.labels, material.dataset)
 
-    with seeded(0):  # built to know its encoder; the trainings below draw their own weights
-        floors = material.floors(chosen, recipe.build(material.dataset))
+    floors = material.floors(chosen)
 
     scores, untrained = [], []
     before = sum(run.seconds for run in runs) if runs else 0.0

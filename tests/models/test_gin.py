@@ -48,10 +48,17 @@ def test_gin_equals_pyg(pool):
     assert gin.dim == 18
 
 
-def test_it_starts_as_the_papers_code_does():
-    layers = [layer for layer in GIN(4, hidden=8).modules() if isinstance(layer, nn.Linear)]
-    assert all((layer.bias == 0).all() for layer in layers)
-    assert all(layer.weight.abs().max() <= (6 / sum(layer.weight.shape)) ** 0.5 for layer in layers)
+def test_a_constant_feature_without_biases_leaves_nothing_but_the_degree():
+    """Why biases start at random: without them node values of the first layer are multiples of 1 + degree."""
+    star = torch.tensor([[0, 0, 0, 1, 2, 3], [1, 2, 3, 0, 0, 0]])
+    batch = GraphBatch(torch.ones(4, 1), star, torch.tensor([0, 4]))
+    gin = GIN(1, layers=1).eval()
+    hub, leaf = gin.nodes(batch)[0][:2].detach()
+    assert not torch.allclose(hub, 2 * leaf)
+    for layer in gin.updates[0][::2]:
+        nn.init.zeros_(layer.bias)
+    hub, leaf = gin.nodes(batch)[0][:2].detach()
+    torch.testing.assert_close(hub, 2 * leaf)  # 1 + 3 neighbours against 1 + 1
 
 
 @pytest.mark.parametrize(

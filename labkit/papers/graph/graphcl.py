@@ -59,10 +59,6 @@ class GraphCL(Method):
         super().__init__()
         self.encoder = GIN(dim_in, hidden, layers)
         self.projector = MLP(self.encoder.dim, self.encoder.dim, self.encoder.dim)
-        for layer in self.projector:
-            if isinstance(layer, nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
         self.views, self.clean, self.temperature = views, clean, temperature
 
     def forward(self, batch: GraphBatch) -> Float[Tensor, ""]:
@@ -101,6 +97,13 @@ def loops_but_the_last(batch: GraphBatch) -> GraphBatch:
     return GraphBatch(batch.x, edges[:, graph_by_graph], batch.ptr)
 
 
+def xavier(layer: nn.Module) -> None:
+    """Released code: every linear layer starts with Xavier's weights and no bias."""
+    if isinstance(layer, nn.Linear):
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
+
+
 AUGMENTATIONS = {  # section 4.1: "the augmentation ratio is set to 0.2"; a subgraph keeps what the ratio leaves
     "identity": identity,
     "drop nodes": partial(drop_nodes, ratio=0.2),
@@ -125,12 +128,14 @@ def build(
         graphs: the set; gives the width of the features.
         augmentations: names of ``AUGMENTATIONS``; each graph draws one of them for each view.
         variant: "paper": both views are augmented. "released": the first view is the graph itself, the second one of
-            the weaker ``RELEASED`` augmentations; all but augmented graphs get self-loops, except on their last node.
+            the weaker ``RELEASED`` augmentations; all but augmented graphs get self-loops, except on their last node;
+            weights start as :func:`xavier` has them, which without node features makes a weak untrained encoder.
         second: other augmentations for the second view.
     """
     width = graphs.packed.x.shape[1]
     if variant == "released":
-        return GraphCL(width, (loops_but_the_last, _one_of(augmentations, RELEASED)), clean=loops_but_the_last)
+        views = (loops_but_the_last, _one_of(augmentations, RELEASED))
+        return GraphCL(width, views, clean=loops_but_the_last).apply(xavier)
     if variant != "paper":
         raise ValueError(unknown("variant", variant, ("paper", "released")))
     return GraphCL(width, (_one_of(augmentations, AUGMENTATIONS), _one_of(second or augmentations, AUGMENTATIONS)))

@@ -60,6 +60,14 @@ def test_the_paper_augments_both_views_and_the_release_one(graphs):
     assert torch.equal(first(batch).edge_index, loops_but_the_last(batch).edge_index)
     assert len(second(batch).x) < len(batch.x)
     assert not torch.equal(released.embed(batch), released.encoder(batch))  # embedded with its self-loops
+    biases = {
+        variant: [
+            layer.bias for layer in build(graphs, variant=variant).modules() if isinstance(layer, torch.nn.Linear)
+        ]
+        for variant in ("paper", "released")
+    }
+    assert all((bias == 0).all() for bias in biases["released"])
+    assert all((bias != 0).any() for bias in biases["paper"])
 
 
 def test_a_graph_embeds_the_same_in_any_company(graphs):
