@@ -91,10 +91,12 @@ class GraphBatch:
         """Graph i has the edges edge_ptr[i] to edge_ptr[i + 1] − 1."""
         return torch.searchsorted(self.edge_batch, torch.arange(len(self) + 1, device=self.device))
 
-    def __getitem__(self, graphs: Int64[Tensor, " chosen"] | slice) -> "GraphBatch":
-        """The chosen graphs in the order asked for; one may come twice. Cost: O(nodes + edges of the chosen)."""
-        if isinstance(graphs, slice):
-            graphs = torch.arange(len(self), device=self.device)[graphs]
+    def __getitem__(self, graphs: Tensor | slice) -> "GraphBatch":
+        """The chosen graphs (indices, a mask, a slice) in the order asked for; one may come twice.
+
+        Cost: O(nodes + edges of the chosen).
+        """
+        graphs = torch.arange(len(self), device=self.device)[graphs]
         rows, ptr = _ranges(self.ptr, graphs)
         edges, edge_ptr = _ranges(self.edge_ptr, graphs)
         shift = torch.repeat_interleave(ptr[:-1] - self.ptr[graphs], edge_ptr.diff(), output_size=len(edges))

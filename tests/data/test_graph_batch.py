@@ -38,6 +38,9 @@ def test_packing_and_choosing_equal_pygs_batch(sizes, seed, data):
     same(packed, Batch.from_data_list(graphs))
     chosen = data.draw(st.lists(st.integers(0, len(sizes) - 1), min_size=1, max_size=10))
     same(packed[torch.tensor(chosen)], Batch.from_data_list([graphs[i] for i in chosen]))
+    same(packed[torch.tensor(chosen) - len(sizes)], packed[torch.tensor(chosen)])  # counted from the end
+    mask = torch.tensor([i in chosen for i in range(len(sizes))])
+    same(packed[mask], packed[mask.nonzero().flatten()])
     assert [len(part) for part in packed.split(3)] == [len(graphs[i : i + 3]) for i in range(0, len(graphs), 3)]
 
 

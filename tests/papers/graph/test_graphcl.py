@@ -120,6 +120,8 @@ def test_what_cannot_work_is_named(graphs):
         build(graphs, augmentations=("drop node",))
     with pytest.raises(ValueError, match="no variant named 'realeased'"):
         build(graphs, variant="realeased")
+    with pytest.raises(ValueError, match="no set with a recipe of GraphCL named 'nci1'"):
+        gains("nci1")
     method = build(graphs)
     with pytest.raises(ValueError, match=r"must be a labkit\.data\.GraphBatch.*not Data"):
         method.check(graphs[0])
