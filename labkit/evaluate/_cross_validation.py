@@ -1,6 +1,6 @@
 """Graph classification's protocol: k-fold cross-validation of a support vector machine on frozen embeddings."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ _SELECT = {
     "cross-validation": "by {inner}-fold cross-validation inside the fold",
     "test (as the paper did)": "by TEST accuracy (as the paper did)",
 }
-Predict = Callable[[np.ndarray, np.ndarray, float], np.ndarray]  # train rows, rows to predict, C -> classes
+# train rows, rows to predict, values of C -> for each C the classes of those rows
+Predict = Callable[[np.ndarray, np.ndarray, Sequence[float]], Iterator[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class CrossValidation:
             for train, test in self._folds(classes, source, seed + repeat):
                 predict = self._machine(rows, classes, train)
                 c = self._choose(predict, classes, train, test)
-                predictions[-1][test] = predict(train, test, c)
+                predictions[-1][test] = next(predict(train, test, [c]))
                 accuracies[-1].append((predictions[-1][test] == classes[test]).mean())
                 strengths[-1].append(c)
         folds = len(accuracies[0])
@@ -156,15 +157,17 @@ class CrossValidation:
             spread = z[train].std(axis=0)
             z = (z - z[train].mean(axis=0)) / np.where(spread > 0, spread, 1)
         if self.svm == "linear":
-            return lambda rows, others, c: LinearSVC(C=c, dual=False).fit(z[rows], y[rows]).predict(z[others])
+            return lambda rows, others, strengths: (
+                LinearSVC(C=c, dual=False).fit(z[rows], y[rows]).predict(z[others]) for c in strengths
+            )
         variance = z[train].var()
         square = (z * z).sum(axis=1)
         distance = np.maximum(square[:, None] + square - 2 * z @ z.T, 0)
         kernel = np.exp(-distance / (z.shape[1] * variance if variance > 0 else 1))
 
-        def predict(rows: np.ndarray, others: np.ndarray, c: float) -> np.ndarray:
-            fitted = SVC(C=c, kernel="precomputed").fit(kernel[np.ix_(rows, rows)], y[rows])
-            return fitted.predict(kernel[np.ix_(others, rows)])
+        def predict(rows: np.ndarray, others: np.ndarray, strengths: Sequence[float]) -> Iterator[np.ndarray]:
+            within, across = kernel[np.ix_(rows, rows)], kernel[np.ix_(others, rows)]
+            return (SVC(C=c, kernel="precomputed").fit(within, y[rows]).predict(across) for c in strengths)
 
         return predict
 
@@ -178,9 +181,10 @@ class CrossValidation:
             inner = StratifiedKFold(self.inner_folds).split(train[:, None], y[train])
             parts = [(train[learn], train[judge]) for learn, judge in inner]
         right = [
-            np.mean([(predict(learn, judge, c) == y[judge]).mean() for learn, judge in parts]) for c in self.strengths
+            [(found == y[judge]).mean() for found in predict(learn, judge, self.strengths)] for learn, judge in parts
         ]
-        return self.strengths[int(np.argmax(np.round(right, 12)))]  # sums in another order must not break a tie
+        # rounded, as sums in another order must not break a tie; of equals the first, and so the smallest, C
+        return self.strengths[int(np.mean(right, axis=0).round(12).argmax())]
 
     def _check_given(self, y: Tensor, folds: Any) -> None:
         if not folds:
