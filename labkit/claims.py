@@ -130,9 +130,10 @@ class Lab:
         return [material.score(chosen, embed(run)).mean for run in self.runs(recipe)]
 
     def floors(self, recipe: Recipe, protocol: str | None = None) -> dict[str, Any]:
-        """Raw features and, on graphs, A²X, under the recipe's probe."""
+        """Raw features and, on a graph, A²X, on a set of graphs its sizes, under the recipe's probe."""
         _, chosen = recipes.choose_protocol(recipe, protocol)
-        return self._once(("floors", recipe.data, str(chosen)), lambda: self.material(recipe).floors(chosen))
+        key = ("floors", recipe.data, recipe.load_options, str(chosen))
+        return self._once(key, lambda: self.material(recipe).floors(chosen))
 
     def _once(self, key, make: Callable[[], Any]):
         # A recipe holds functions, which print with their address: the key is kept alive so that none is used twice.

@@ -18,7 +18,7 @@ build = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(build)
 
 SOURCES = build.sources()
-NEEDS = {"1_grace": "cora", "1_simclr": "nuisance-mnist"}
+NEEDS = {"1_grace": "cora", "1_simclr": "nuisance-mnist", "4_whole_graphs": "proteins"}
 
 
 def ids(source):
