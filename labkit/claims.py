@@ -5,7 +5,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,8 @@ class Lab:
     def runs(self, recipe: Recipe) -> list[Run]:
         """One training a seed; the same recipe is trained once for all claims that ask for it."""
         small = recipe.smoke if self.scale == "smoke" else {}
+        if self.scale == "smoke" and recipe.smoke_batches:
+            recipe = replace(recipe, batches=recipe.smoke_batches)
         arguments = {"device": self.device, "progress": self.progress} | small
         return [
             self._once(

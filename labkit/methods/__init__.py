@@ -2,5 +2,6 @@
 
 from labkit.methods._method import Method, in_blocks, inference
 from labkit.methods._two_view import TwoView
+from labkit.methods._walks import SkipGram, WalkBatches
 
-__all__ = ["Method", "TwoView", "in_blocks", "inference"]
+__all__ = ["Method", "SkipGram", "TwoView", "WalkBatches", "in_blocks", "inference"]

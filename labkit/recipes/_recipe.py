@@ -34,8 +34,10 @@ class Recipe:
         paper: protocol name -> the paper's number.
         source: where the settings were read.
         batch_size: images or graphs a batch; None: the one graph is the batch.
+        batches: data set -> what ``fit`` iterates over, where that is neither: walks on the graph, other graphs.
         load_options: keyword arguments of ``data.load``.
         smoke, smoke_load: changes to ``training`` and ``load_options`` under which the path runs in seconds.
+        smoke_batches: in place of ``batches`` then.
     """
 
     name: str
@@ -46,9 +48,11 @@ class Recipe:
     paper: dict[str, PaperNumber] = field(default_factory=dict)
     source: str = ""
     batch_size: int | None = None
+    batches: Callable[[Any], Any] | None = None
     load_options: dict[str, Any] = field(default_factory=dict)
     smoke: dict[str, Any] = field(default_factory=lambda: {"epochs": 2})
     smoke_load: dict[str, Any] = field(default_factory=dict)
+    smoke_batches: Callable[[Any], Any] | None = None
     variant: str = "released"
 
     def with_training(self, **changes) -> "Recipe":

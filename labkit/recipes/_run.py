@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +86,25 @@ def run(
     )
 
 
-def for_graph_file(recipe: Recipe, path: Path) -> tuple[Recipe, Any]:
+def for_graph_file(
+    recipe: Recipe, path: Path, features: str | None = None, label: str | None = None
+) -> tuple[Recipe, Any]:
     """The recipe's method on a graph from a file, with a random 10/10/80 split; the graph comes with it.
 
+    Args:
+        recipe: of a method for one graph.
+        path: what ``data.read_graph`` reads: .npz, .safetensors, .graphml, or an edge list with tables beside it.
+        features: for a file without any: "constant" (a column of ones) or "degree" (degree of a node, and least,
+            greatest, mean and spread of its neighbours': PyG's ``LocalDegreeProfile``).
+        label: the node attribute that holds the classes, of GraphML.
+
     Raises:
-        ValueError: the recipe is not for one graph, or what ``data.read_graph`` refuses.
+        ValueError: the recipe is not for graphs, features where the file has some or none where it lacks them, no
+            labels, or what ``data.read_graph`` refuses.
     """
     if recipe.batch_size is not None:
         raise ValueError(f"{recipe.name} is a recipe for images or for sets of graphs; --data takes one graph")
-    graph = read_graph(path)
+    graph = read_graph(path, partial(_with_features, features, path), label=label)
     if getattr(graph, "y", None) is None:
         raise ValueError(f"{path} holds no labels y: there is nothing to score an embedding by")
     transform = recipe.load_options.get("transform")
@@ -106,12 +117,26 @@ def for_graph_file(recipe: Recipe, path: Path) -> tuple[Recipe, Any]:
     return own, transform(graph) if transform else graph
 
 
+def _with_features(name: str | None, path: Path, graph):
+    """The graph itself if it has features, or with those asked for by name; never with others in silence."""
+    from torch_geometric.transforms import Constant, LocalDegreeProfile
+
+    if name is None and graph.x is None:
+        raise ValueError(f"{path} holds no node features; add them, or pass --features constant or --features degree")
+    if name is None:
+        return graph
+    if graph.x is not None:
+        raise ValueError(f"--features {name}: {path} has {graph.num_features} features a node of its own")
+    return {"constant": Constant(), "degree": LocalDegreeProfile()}[name](graph)
+
+
 def train(recipe: Recipe, material: Material, seed: int, **changes) -> Run:
     """Build the recipe's method from ``seed`` and train it; the snapshot at epoch 0 is the untrained encoder."""
     with seeded(seed):
         method = recipe.build(material.dataset)
     arguments = {"snapshots": [0]} | recipe.training | changes
-    return fit(method, material.batches(recipe.batch_size), seed=seed, watch=material.items, **arguments)
+    batches = recipe.batches(material.dataset) if recipe.batches else material.batches(recipe.batch_size)
+    return fit(method, batches, seed=seed, watch=material.items, **arguments)
 
 
 def spread(values: Sequence[float]) -> float:

@@ -15,8 +15,10 @@ from labkit.views._image_transforms import (
     RandomSolarize,
     simclr,
 )
+from labkit.views._walks import Adjacency, random_walk, restart_walk
 
 __all__ = [
+    "Adjacency",
     "ColorJitter",
     "Compose",
     "GaussianBlur",
@@ -34,6 +36,8 @@ __all__ = [
     "mask_attributes",
     "mask_feature_columns",
     "perturb_edges",
+    "random_walk",
+    "restart_walk",
     "simclr",
     "subgraph",
 ]
