@@ -1,7 +1,7 @@
 """What computes: graph encoders, small vision encoders, heads."""
 
 from labkit.models._attention import GAT, GraphAttention, Neighbourhoods
-from labkit.models._diffusion import PPR, Adjacency, Heat, diffuse, diffusion_matrix
+from labkit.models._diffusion import PPR, Heat, OneStep, diffuse, diffusion_matrix
 from labkit.models._gin import GIN, neighbours_and_itself
 from labkit.models._graph import GCN, GraphConvolution, propagation_matrix
 from labkit.models._heads import MLP
@@ -14,12 +14,12 @@ __all__ = [
     "GIN",
     "MLP",
     "PPR",
-    "Adjacency",
     "GraphAttention",
     "GraphConvolution",
     "Heat",
     "MaskedRows",
     "Neighbourhoods",
+    "OneStep",
     "ResNet",
     "SparseMatrix",
     "ViT",

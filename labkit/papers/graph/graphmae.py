@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch_geometric.transforms import NormalizeFeatures
 
 from labkit._checks import require_between, require_positive
 from labkit.claims import Evidence, Lab, claim
@@ -140,6 +139,9 @@ def _build(data, **changes) -> GraphMAE:
 # The released code's probe is a linear layer after 300 Adam steps on plain embeddings, of which the README reports the
 # last step's accuracy (anchors: its best-validation step is 0.6 lower). Ours: logistic regression, C by validation.
 PROTOCOLS = {"public": Protocol.public()}
+# Features stay 0 and 1: with rows divided by their sum, as the loader of the PyG branch has it, training is far
+# slower (Cora, seed 0, after 300 epochs: validation accuracy 74 % against 80 %).
+SOURCE = "configs.yml of the released code; features not normalised, by validation accuracy"
 WHERE = "README of the released code, 20 seeds, public split"
 
 RECIPES = [
@@ -150,8 +152,7 @@ RECIPES = [
         training={"epochs": 1500, "lr": 1e-3, "weight_decay": 2e-4, "schedule": "cosine"},
         protocols=PROTOCOLS,
         paper={"public": PaperNumber(84.2, 0.4, WHERE)},
-        source="configs.yml of the released code",
-        load_options={"transform": NormalizeFeatures()},
+        source=SOURCE,
     ),
     Recipe(
         name="graphmae/citeseer",
@@ -160,8 +161,7 @@ RECIPES = [
         training={"epochs": 300, "lr": 1e-3, "weight_decay": 2e-5, "schedule": "cosine"},
         protocols=PROTOCOLS,
         paper={"public": PaperNumber(73.4, 0.4, WHERE)},
-        source="configs.yml of the released code",
-        load_options={"transform": NormalizeFeatures()},
+        source=SOURCE,
     ),
 ]
 
@@ -186,8 +186,9 @@ def much_masking_helps(lab: Lab) -> Evidence:
     return Evidence(lab.scores(_short()), lab.scores(_short(mask_rate=0.1)), "50 % hidden", "10 % hidden")
 
 
-@claim("Training beats two propagations of the features with nothing trained (A²X).", needs="cora", minutes=20)
+@claim("Training beats two propagations of the features with nothing trained (A²X).", needs="cora", minutes=10)
 def training_beats_propagation(lab: Lab) -> Evidence:
-    trained = lab.scores(RECIPES[0])
-    floor = lab.floors(RECIPES[0])["propagated"].mean
-    return Evidence(trained, [floor] * len(trained), "GraphMAE", "A²X", note="A floor that the paper does not report.")
+    trained = lab.scores(_short())
+    floor = lab.floors(_short())["propagated"].mean
+    note = "A floor that the paper does not report; 300 of the recipe's 1 500 epochs."
+    return Evidence(trained, [floor] * len(trained), "GraphMAE", "A²X", note=note)
