@@ -285,10 +285,11 @@ NAMES = list(AUGMENTATIONS)[: 2 if SMOKE else None]
 matrices = {
     "MUTAG": {f"{a} + {b}": gain("MUTAG", a, b) for a, b in combinations_with_replacement(NAMES, 2)},
 }
-for data in ("proteins", "imdb-binary"):  # with more seeds: python -m labkit.papers.graph.graphcl proteins 5
+for name in ("PROTEINS", "IMDB-B"):  # measured before, if so: python -m labkit.papers.graph.graphcl proteins 5
+    data = name.lower().replace("-b", "-binary")
     measured = Path(labkit.__file__).parents[1] / "results" / "figures" / f"graphcl-gains-{data}.json"
     if measured.is_file():
-        matrices[data] = json.loads(measured.read_text())["gains"]
+        matrices[name] = json.loads(measured.read_text())["gains"]
 
 # %%
 with plot.style(axes__grid=False):
@@ -304,7 +305,8 @@ with plot.style(axes__grid=False):
             bold = "bold" if grid[b, a].abs() > 2 * error else "normal"
             axis.text(a, b, f"{grid[b, a]:+.1f}", ha="center", va="center", fontweight=bold)
         shown = axis.imshow(grid, cmap="RdBu_r", vmin=-5, vmax=5)
-        axis.set(title=name, xticks=range(len(labels)), yticks=range(len(labels)), yticklabels=labels)
+        axis.set(title=f"{name}, {len(values)} seeds", xticks=range(len(labels)), yticks=range(len(labels)))
+        axis.set_yticklabels(labels)
         axis.set_xticklabels(labels, rotation=30, ha="right")
         for side in axis.spines.values():
             side.set_visible(False)
