@@ -20,6 +20,7 @@ _spec.loader.exec_module(build)
 SOURCES = build.sources()
 NEEDS = {
     "1_grace": "cora",
+    "2_masking": "cora",
     "3_walks": "cora",
     "4_whole_graphs": "proteins",
     "1_simclr": "nuisance-mnist",

@@ -243,7 +243,7 @@ without_words.reveal(ablation["edges alone"].mean)
 # **Predict**: how much does the diffusion view add to the graph contrasted with itself?
 
 # %%
-diffusion_gain = predict("Gain in accuracy from the diffusion view?", guess=0.03)
+diffusion_gain = predict("Gain in accuracy from the diffusion view?", guess=0.03, low=-0.2, high=0.2)
 
 # %%
 from labkit.models import PPR, OneStep
