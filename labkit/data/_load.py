@@ -31,6 +31,7 @@ _READERS = {  # reader -> module; modules load when a set of theirs does
     "karate": "_graph_offline",
     "les_miserables": "_graph_offline",
     "sbm": "_random_graphs",
+    "planted_roles": "_planted_roles",
 }
 
 

@@ -149,8 +149,8 @@ def random_walk(
 
     A walk that can't go on (a node without outgoing edges) stays where it is.
 
-    Cost: time O(walks · length) with tables, once made; without, O(walks · length · (1 + log edges)) times at most
-    largest / smallest bias, the logarithm only for q ≠ 1. Memory O(walks · length + edges).
+    Cost: time O(walks · length) with tables, once made; without, O(walks · length · (1 + log edges)) with a factor of
+    at most largest / smallest bias, the logarithm only for q ≠ 1. Memory O(walks · length + edges).
 
     Raises:
         ValueError: ``length`` < 1, ``p`` or ``q`` not positive, a start outside the nodes.

@@ -94,6 +94,27 @@ def test_sbm_takes_its_options():
     assert graph.x.shape == (30, 3)
 
 
+def test_planted_roles_are_what_they_are_called():
+    graph = load("planted-roles", seed=3)
+    whole = networkx.Graph(graph.edge_index.T.tolist())
+    degree = torch.tensor([whole.degree(node) for node in range(1000)])
+    assert is_undirected(graph.edge_index)
+    assert networkx.is_connected(whole)
+    assert (degree[graph.y == 4] == 2).all()  # roofs
+    assert all(whole.has_edge(*whole.neighbors(roof)) for roof in (graph.y == 4).nonzero().flatten().tolist())
+    assert (degree[graph.y == 5] == 5).all()  # centres of stars: four tips and the ring
+    assert (degree[graph.y == 6] == 1).all()
+    count = graph.y.bincount()
+    assert count[1] == count[4] + count[5] == 100
+    assert count[2] == count[3] == 2 * count[4]
+    torch.testing.assert_close(graph.x.mean(dim=0), torch.zeros(10), atol=1e-5, rtol=0)
+    again, other = load("planted-roles", seed=3), load("planted-roles", seed=4)
+    assert torch.equal(graph.edge_index, again.edge_index)
+    assert not torch.equal(graph.y, other.y)
+    with pytest.raises(ValueError, match="ring must be at least 3 and built between 0 and ring, not 5 and 6"):
+        load("planted-roles", ring=5, built=6)
+
+
 def test_unknown_names_give_the_nearest_ones():
     with pytest.raises(ValueError, match="no data set named 'fashionmnist'; did you mean 'fashion-mnist'"):
         load("fashionmnist")

@@ -41,7 +41,8 @@ def core_number(edge_index: Int64[Tensor, "2 edges"], num_nodes: int) -> Int64[T
     Cost: time O(edges + nodes) in all plus a few operations on [nodes] for each round; a path of n nodes takes n / 2
     rounds, Cora's 2 708 nodes take 20.
     """
-    source, target = edge_index[:, edge_index[0] != edge_index[1]].unique(dim=1)
+    key = (edge_index[0] * num_nodes + edge_index[1])[edge_index[0] != edge_index[1]].unique()
+    source, target = key // num_nodes, key % num_nodes
     degree = source.bincount(minlength=num_nodes)
     first, remaining = degree.cumsum(0) - degree, degree.clone()
     core, k = torch.zeros_like(degree), 0

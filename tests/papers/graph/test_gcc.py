@@ -134,23 +134,11 @@ def test_the_queue_holds_the_latest_keys_and_the_slow_encoder_follows():
     assert not any(p.requires_grad for p in method.slow.parameters())
 
 
-def test_planted_roles():
-    data = gcc.planted_roles(seed=3)
-    degree = data.edge_index[0].bincount()
-    assert set(data.y.tolist()) == set(range(7))
-    assert (degree[data.y == 4] == 2).all()  # roofs
-    assert (degree[data.y == 6] == 1).all()  # tips
-    assert (degree[data.y == 5] == 5).all()  # centres of stars
-    assert len(degree) == len(data.y) == data.num_nodes
-
-
-def test_controls_are_plain_numbers_of_structure():
+def test_the_control_for_graphs_is_plain_numbers():
     karate, novel = load("karate"), load("les-miserables")
-    assert gcc.degree_profile(karate).shape == (34, 10)
-    assert gcc.size_profile([karate, novel, karate]).shape == (3, 5)
-    assert (
-        gcc.size_profile([karate, novel, karate])[0].tolist() == gcc.size_profile([karate, novel, karate])[2].tolist()
-    )
+    three = gcc.size_profile([karate, novel, karate])
+    assert three.shape == (3, 5)
+    assert torch.equal(three[0], three[2])
 
 
 @pytest.mark.skipif(not available("imdb-binary"), reason="imdb-binary not found; set LABKIT_DATA")
