@@ -91,7 +91,7 @@ def _data_get(options) -> None:
 
 
 def _run(options) -> None:
-    """Train and score a recipe once a seed, beside its floors: raw features, the untrained encoder, on graphs A²X."""
+    """Train and score a recipe once a seed, beside its floors: raw features, the untrained encoder, on a graph A²X."""
     from labkit import papers, recipes
 
     if options.recipe is None:

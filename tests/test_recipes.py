@@ -9,8 +9,8 @@ import torch
 from torch_geometric.data import Data
 
 from labkit import cli, data, papers, recipes
-from labkit.evaluate import Protocol
-from labkit.methods import SkipGram, WalkBatches
+from labkit.evaluate import CrossValidation, Protocol
+from labkit.methods import Method, SkipGram, WalkBatches, inference
 from labkit.papers.graph.grace import GRACE
 from labkit.recipes import PaperNumber, Recipe
 from labkit.views import Adjacency
@@ -213,3 +213,52 @@ def test_claims_run_at_smoke_scale(capsys):
     assert cli.main(["claims", "verify", "--all", "--scale", "smoke"]) == 0
     out = capsys.readouterr().out
     assert out.count("no verdict") == sum(map(len, papers.claims().values()))
+
+
+def chains_and_rings(count=40):
+    """A set of graphs: chains and rings of several sizes."""
+    graphs = []
+    for i in range(count):
+        n = 4 + i % 5
+        a = torch.arange(n - 1 + i % 2)
+        edge_index = torch.stack([a, (a + 1) % n])
+        graphs.append(
+            Data(x=torch.ones(n, 1), edge_index=torch.cat([edge_index, edge_index.flip(0)], 1), y=torch.tensor([i % 2]))
+        )
+    return data.GraphSet(tuple(graphs), "chains and rings")
+
+
+class Pooled(Method):
+    """The least a method for sets of graphs can be: sums of nodes, told to be small."""
+
+    def __init__(self, features):
+        super().__init__()
+        self.encoder = torch.nn.Linear(features, 4)
+
+    def forward(self, batch):
+        return self.encoder(batch.pool(batch.x)).square().mean()
+
+    @inference
+    def embed(self, batch):
+        return self.encoder(batch.pool(batch.x))
+
+
+def test_a_set_of_graphs_is_material_like_any_other():
+    recipe = Recipe(
+        name="pooled/chains",
+        data="mutag",
+        build=lambda graphs: Pooled(graphs.packed.x.shape[1]),
+        training={"epochs": 2},
+        protocols={"svm": CrossValidation(folds=4, strengths=1.0)},
+        batch_size=16,
+    )
+    graphs = chains_and_rings()
+    batches = recipes.Material(graphs).batches(16)
+    assert [len(batch) for batch in batches] == [16, 16, 8]  # all graphs: labels are for the probe alone
+    one, again = (recipes.run(recipe, seeds=2, dataset=graphs, progress=False) for _ in range(2))
+    assert one.scores == again.scores
+    assert set(one.floors) == {"raw", "size", "random GIN", "untrained"}
+    assert one.over == "2 pretrainings, each the mean of 4 folds"
+    lonely = data.GraphSet(graphs.graphs[::2] + graphs.graphs[1:6:2])
+    with pytest.raises(ValueError, match="class 1 has 3 items; 4-fold"):
+        recipes.run(recipe, dataset=lonely, progress=False)
