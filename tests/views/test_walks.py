@@ -17,13 +17,15 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def small(weighted=False):
-    """Seven nodes: a triangle with a tail, a hub, a leaf, and node 6 alone."""
+def small(kind="plain"):
+    """Seven nodes: a triangle with a tail, a hub, a leaf, and node 6 alone; two edges lead one way if "directed"."""
     pairs = [(0, 1), (1, 2), (2, 0), (2, 3), (3, 4), (3, 5), (3, 0)]
     edges = torch.tensor(pairs + [(b, a) for a, b in pairs]).T
     weight = torch.tensor([1.0, 2, 0.5, 3, 1, 0.25, 4] * 2)
     order = torch.randperm(14, generator=seeded())
-    return Data(edge_index=edges[:, order], num_nodes=7, edge_weight=weight[order] if weighted else None)
+    if kind == "directed":
+        order = order[(order != 6) & (order != 7)]
+    return Data(edge_index=edges[:, order], num_nodes=7, edge_weight=weight[order] if kind == "weighted" else None)
 
 
 def matrix(data):
@@ -60,10 +62,10 @@ def way(request, monkeypatch):
     monkeypatch.setattr(_walks, "TABLE", 10**9 if request.param == "tables" else -1)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("p", "q"), [(1, 1), (0.25, 4), (4, 0.25), (1, 0.5), (1, 2), (4, 1), (0.5, 0.5), (50, 50)])
-def test_transition_chances_are_those_of_equation_2(p, q, weighted, way):
-    data = small(weighted)
+@pytest.mark.parametrize("kind", ["plain", "weighted", "directed"])
+@pytest.mark.parametrize(("p", "q"), [(1, 1), (0.25, 4), (4, 0.25), (1, 2), (4, 1), (50, 50)])
+def test_transition_chances_are_those_of_equation_2(p, q, kind, way):
+    data = small(kind)
     walks = random_walk(Adjacency.of(data), torch.arange(6).repeat(5000), 3, p, q, seeded()).numpy()
     w = matrix(data)
     first = np.zeros((7, 7))
@@ -167,7 +169,7 @@ def test_alias_rows_hold_exactly_their_distributions(seed, rows, spread):
 
 
 def test_edges_of_and_has_edge_agree_with_the_matrix():
-    data = small(weighted=True)
+    data = small("weighted")
     adjacency, w = Adjacency.of(data), torch.from_numpy(matrix(data))
     nodes = torch.tensor([3, 6, 0, 3])
     owner, target, weight = adjacency.edges_of(nodes)
