@@ -88,15 +88,15 @@ def main(repeats: int = 5) -> list[Row]:
     prepare = alternate(lambda: Adjacency.of(data)._table(P, Q), published.prepare, min(repeats, 3))
     start = torch.arange(data.num_nodes).repeat(WALKS)
     walk = alternate(lambda: random_walk(adjacency, start, LENGTH, P, Q), published.walk, repeats)
-    uniform = alternate(lambda: random_walk(adjacency, start, LENGTH), published.walk, min(repeats, 2))[0]
+    uniform = alternate(lambda: random_walk(adjacency, start, LENGTH), published.walk, min(repeats, 3))
+    with no_tables():
+        rejection = alternate(lambda: random_walk(adjacency, start, LENGTH, P, Q), published.walk, min(repeats, 3))
     whole = [10 / WALKS * one + once for one, once in zip(walk, prepare, strict=True)]
     entry = f"{len(start)} walks of {LENGTH} nodes"
-    with no_tables():
-        rejection = alternate(lambda: random_walk(Adjacency.of(data), start, LENGTH, P, Q), lambda: None, repeats)[0]
     return [
         Row(f"{entry}, p = {P:g}, q = {Q:g}, tables ready", peer, *walk, at_least=20),
-        Row(f"{entry}, p = {P:g}, q = {Q:g}, by rejection (graphs too large for tables)", peer, rejection, walk[1]),
-        Row(f"{entry}, p = q = 1", peer, uniform, walk[1]),
+        Row(f"{entry}, p = {P:g}, q = {Q:g}, by rejection (graphs too large for tables)", peer, *rejection),
+        Row(f"{entry}, p = q = 1", peer, *uniform),
         Row("the tables", peer, *prepare),
         Row("the paper's corpus, 10 walks a node with their tables (from the above)", peer, *whole, at_least=20),
     ]
