@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from labkit.data import GraphBatch
 from labkit.views import Adjacency, restart_walk
 
 
@@ -75,20 +76,18 @@ def ego_nets(
     return EgoNets((linked & pair).float(), real)
 
 
-def whole_graphs(graphs: Sequence) -> EgoNets:
+def whole_graphs(batch: GraphBatch) -> EgoNets:
     """Whole graphs as nets; the centre is a node of the largest degree, as GCC's released code has it for graphs."""
-    sizes = torch.tensor([graph.num_nodes for graph in graphs])
-    owner = torch.repeat_interleave(torch.arange(len(graphs)), torch.tensor([graph.num_edges for graph in graphs]))
-    a, b = torch.cat([graph.edge_index for graph in graphs], dim=1)
-    links = torch.zeros(len(graphs), int(sizes.max()), int(sizes.max()))
-    links[owner, a, b] = 1
+    size = int(batch.sizes.max())
+    first = batch.ptr[batch.edge_batch]
+    links = torch.zeros(len(batch), size, size, device=batch.device)
+    links[batch.edge_batch, batch.edge_index[0] - first, batch.edge_index[1] - first] = 1
     links.diagonal(dim1=1, dim2=2).zero_()
-    centre = links.sum(2).argmax(1)
-    every = torch.arange(len(graphs))
-    order = torch.arange(links.shape[1]).repeat(len(graphs), 1)  # the centre changes places with the first node
+    centre, every = links.sum(2).argmax(1), torch.arange(len(batch), device=batch.device)
+    order = torch.arange(size, device=batch.device).repeat(len(batch), 1)  # the centre changes places with the first
     order[every, centre], order[every, 0] = 0, centre
     links = links[every[:, None, None], order[:, :, None], order[:, None, :]]
-    return EgoNets(links, torch.arange(links.shape[1]) < sizes[:, None])
+    return EgoNets(links, torch.arange(size, device=batch.device) < batch.sizes[:, None])
 
 
 class EgoPairs:
