@@ -78,7 +78,7 @@ def grid(
     degrees: Iterable[float] = LAPTOP["degrees"],
     homophilies: Iterable[float] = LAPTOP["homophilies"],
     seeds: Iterable[int] = LAPTOP["seeds"],
-    edge_weights: Sequence[float] = (0.1, 10.0),
+    edge_weights: Sequence[float] = (0.1, 1.0),
     nodes_a_class: int = 200,
     epochs: int = 100,
     progress: bool = True,
