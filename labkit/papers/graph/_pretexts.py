@@ -233,8 +233,8 @@ class PairwiseAttrSim(Pretext):
 class ContextLabel(Pretext):
     """Which labels stand around a node, within two hops? Mean squared error on the shares of the classes.
 
-    Neighbours count once, nodes two hops away once for each path. Labels of the train nodes are first spread to all others by label propagation (Zhu and Ghahramani 2003), and the
-    most likely one of each counts. The first of the tasks that the paper proposes ("SelfTask", section 5), without its
+    Neighbours count once, nodes two hops away once for each path. Labels of the train nodes are first spread to all
+    others by label propagation (Zhu and Ghahramani 2003), and the most likely one of each counts. The first of the tasks that the paper proposes ("SelfTask", section 5), without its
     label correction. Nodes that no label reaches have no target.
 
     Args:
