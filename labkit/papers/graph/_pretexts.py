@@ -1,4 +1,4 @@
-"""The pretext tasks of Jin et al. 2020 (section 3.1): what to predict from the hidden layer, and how wrong it is."""
+"""The pretext tasks of Jin et al. 2020: what to predict from the hidden layer, and how wrong it is."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -234,8 +234,9 @@ class ContextLabel(Pretext):
     """Which labels stand around a node, within two hops? Mean squared error on the shares of the classes.
 
     Neighbours count once, nodes two hops away once for each path. Labels of the train nodes are first spread to all
-    others by label propagation (Zhu and Ghahramani 2003), and the most likely one of each counts. The first of the tasks that the paper proposes ("SelfTask", section 5), without its
-    label correction. Nodes that no label reaches have no target.
+    others by label propagation (Zhu and Ghahramani 2003), and the most likely one of each counts. The first of the
+    tasks that the paper proposes ("SelfTask"), without its label correction. Nodes that no label reaches
+    have no target.
 
     Args:
         steps: of label propagation.

@@ -42,7 +42,7 @@ PRETEXTS: dict[type[Pretext], tuple[float, float]] = {
 
 
 class SelfTask(GCNClassifier):
-    """A GCN that classifies nodes and solves a pretext task with the same hidden layer (joint training, section 3).
+    """A GCN that classifies nodes and solves a pretext task with the same hidden layer (joint training).
 
     Loss: cross-entropy of the train nodes + ``weight`` · pretext loss. With no pretext it is the plain GCN: the same
     class, the same initial weights, the same draws of dropout up to the pretext's own.
