@@ -277,17 +277,23 @@ PROTOCOLS = {
 }
 KMEANS = {"epochs": 40, "optimizer": Lloyd}
 ADAM = {"epochs": 200, "lr": 0.01}
-SOURCE = "README of the released code (4 layers, 8 mixtures), its width of 512 cut to 128"
+SOURCE = "README of the released code: width 512, 4 layers, 8 mixtures"
 SUPERVISED = "README of the released code; constant learning rate where the code lowers it on a plateau"
 
 WHO = "The control sees 140 or 120 labels while it trains, the embedding none; its probe sees the same labels."
+NARROW = "At width 128."
 
 RECIPES = [
-    _recipe(data, FIE, KMEANS, True, SOURCE) for data in ("cora", "citeseer")
+    _recipe(data, partial(FIE, hidden=512), KMEANS, True, SOURCE) for data in ("cora", "citeseer")
 ] + [
     _recipe(f"{data}-supervised", SupervisedFIE, ADAM, False, SUPERVISED) for data in ("cora", "citeseer")
 ]  # fmt: skip
 CORA, CITESEER, CORA_SUPERVISED, CITESEER_SUPERVISED = RECIPES
+
+
+def _narrow(**changes) -> Recipe:
+    """Cora at width 128, in a tenth of the time: for what is compared with itself."""
+    return replace(CORA, build=partial(FIE, hidden=128, **changes))
 
 
 @claim("Without labels, Fisher embeddings and a linear probe beat a GAT trained with labels on Cora.", needs="cora",
@@ -321,18 +327,18 @@ def embedding_beats_propagation(lab: Lab) -> Evidence:
 
 @claim("Fitting the anchors by k-means beats anchors that are random nodes.", needs="cora", minutes=2)
 def kmeans_helps(lab: Lab) -> Evidence:
-    random = lab.scores(CORA, embed=lambda run: run.snapshots[0])
-    return Evidence(lab.scores(CORA), random, "k-means anchors", "random rows as anchors")
+    random = lab.scores(_narrow(), embed=lambda run: run.snapshots[0])
+    return Evidence(lab.scores(_narrow()), random, "k-means anchors", "random rows as anchors", note=NARROW)
 
 
 @claim("Attention that tells neighbours apart (temperature 0.1) beats the released one, which is nearly a plain mean.",
        needs="cora", minutes=4)  # fmt: skip
 def sharp_attention_helps(lab: Lab) -> Evidence:
-    sharp = replace(CORA, build=partial(FIE, temperature=0.1))
-    return Evidence(lab.scores(sharp), lab.scores(CORA), "temperature 0.1", "temperature = width")
+    sharp = _narrow(temperature=0.1)
+    return Evidence(lab.scores(sharp), lab.scores(_narrow()), "temperature 0.1", "temperature = width", note=NARROW)
 
 
 @claim("Applying the scaler that the released code fits and forgets helps.", needs="cora", minutes=4)
 def scaler_helps(lab: Lab) -> Evidence:
-    scaled = replace(CORA, load_options={"transform": standardised})
-    return Evidence(lab.scores(scaled), lab.scores(CORA), "standardised features", "as released")
+    scaled = replace(_narrow(), load_options={"transform": standardised})
+    return Evidence(lab.scores(scaled), lab.scores(_narrow()), "standardised features", "as released", note=NARROW)
