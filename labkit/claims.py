@@ -5,7 +5,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,8 @@ class Lab:
     def runs(self, recipe: Recipe) -> list[Run]:
         """One training a seed; the same recipe is trained once for all claims that ask for it."""
         small = recipe.smoke if self.scale == "smoke" else {}
+        if self.scale == "smoke" and recipe.smoke_batches:
+            recipe = replace(recipe, batches=recipe.smoke_batches)
         arguments = {"device": self.device, "progress": self.progress} | small
         return [
             self._once(
@@ -130,9 +132,10 @@ class Lab:
         return [material.score(chosen, embed(run)).mean for run in self.runs(recipe)]
 
     def floors(self, recipe: Recipe, protocol: str | None = None) -> dict[str, Any]:
-        """Raw features and, on graphs, A²X, under the recipe's probe."""
+        """Raw features and, on a graph, A²X, on a set of graphs its sizes, under the recipe's probe."""
         _, chosen = recipes.choose_protocol(recipe, protocol)
-        return self._once(("floors", recipe.data, str(chosen)), lambda: self.material(recipe).floors(chosen))
+        key = ("floors", recipe.data, recipe.load_options, str(chosen))
+        return self._once(key, lambda: self.material(recipe).floors(chosen))
 
     def _once(self, key, make: Callable[[], Any]):
         # A recipe holds functions, which print with their address: the key is kept alive so that none is used twice.
@@ -195,14 +198,14 @@ def board(results: str | Path) -> str:
         "",
         "## Recipes",
         "",
-        "| recipe | protocol | ours | raw | untrained | propagated | paper | over | s | command |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| recipe | protocol | ours | raw | untrained | propagated | other floors | paper | over | s | command |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in numbers:
         cells = [row["recipe"], row["protocol"], _spread(row)]
-        cells += [
-            _spread(row["floors"][name]) if name in row["floors"] else "" for name in ("raw", "untrained", "propagated")
-        ]
+        floors = dict(row["floors"])
+        cells += [_spread(floors.pop(name)) if name in floors else "" for name in ("raw", "untrained", "propagated")]
+        cells.append(", ".join(f"{name} {_spread(floor)}" for name, floor in floors.items()))
         paper = row["paper"]
         cells.append(f"{paper['mean']:.1f} ({paper['where']})" if paper else "")
         cells += [row["over"], f"{row['seconds']:.0f}", f"`{row['command']}`"]

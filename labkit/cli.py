@@ -40,7 +40,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--protocol", help="one of the recipe's protocols (default: the first)")
     run.add_argument("--epochs", type=_positive)
     run.add_argument("--device", default="auto")
-    run.add_argument("--data", type=Path, metavar="PATH", help="a graph of your own (.npz, .safetensors)")
+    run.add_argument("--data", type=Path, metavar="PATH",
+                     help="a graph of your own: .npz, .safetensors, .graphml, or edges (.edges, .csv, .tsv, .txt) "
+                     "with NAME.features.csv and NAME.labels.csv beside it")  # fmt: skip
+    run.add_argument("--features", choices=["constant", "degree"], help="for a graph whose file has no features")
+    run.add_argument("--label", metavar="NAME", help="the node attribute of a .graphml that holds the classes")
     run.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
     run.set_defaults(command=_run)
 
@@ -87,7 +91,7 @@ def _data_get(options) -> None:
 
 
 def _run(options) -> None:
-    """Train and score a recipe once a seed, beside its floors: raw features, the untrained encoder, on graphs A²X."""
+    """Train and score a recipe once a seed, beside its floors: raw features, the untrained encoder, on a graph A²X."""
     from labkit import papers, recipes
 
     if options.recipe is None:
@@ -99,7 +103,9 @@ def _run(options) -> None:
         raise ValueError(f"--json: there is no folder {options.json.parent}")
     dataset = None
     if options.data:
-        recipe, dataset = recipes.for_graph_file(recipe, options.data)
+        recipe, dataset = recipes.for_graph_file(recipe, options.data, options.features, options.label)
+    elif options.features or options.label:
+        raise ValueError("--features and --label say how to read a graph of your own; they need --data PATH")
     training = {"epochs": options.epochs} if options.epochs else {}
     result = recipes.run(
         recipe,

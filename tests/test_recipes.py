@@ -2,15 +2,18 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch_geometric.data import Data
 
 from labkit import cli, data, papers, recipes
-from labkit.evaluate import Protocol
+from labkit.evaluate import CrossValidation, Protocol
+from labkit.methods import Method, SkipGram, WalkBatches, inference
 from labkit.papers.graph.grace import GRACE
 from labkit.recipes import PaperNumber, Recipe
+from labkit.views import Adjacency
 
 KEYS = {
     *("recipe", "variant", "protocol", "seeds", "scores", "mean", "std", "over", "floors", "paper"),
@@ -98,6 +101,27 @@ def test_refused_before_training():
         recipes.run(recipe, dataset=lonely)
 
 
+def test_a_recipe_may_say_what_training_iterates_over():
+    """Walks on the graph, in place of the graph itself; fewer of them at smoke scale."""
+    from labkit.claims import Lab
+
+    sizes = []
+
+    def walks(count, data):
+        sizes.append((count, data.num_nodes))
+        return WalkBatches(Adjacency.of(data), length=6, walks_per_node=count)
+
+    recipe = small_recipe(
+        build=lambda graph: SkipGram(graph.num_nodes, dim=8, window=2),
+        batches=partial(walks, 5),
+        smoke_batches=partial(walks, 1),
+    )
+    result = recipes.run(recipe, seeds=1, dataset=two_groups(), progress=False)
+    assert set(result.floors) == {"raw", "untrained", "propagated"}
+    Lab("smoke", device="cpu", progress=False).runs(recipe)
+    assert sizes == [(5, 60), (1, 34)]
+
+
 def test_a_graph_of_ones_own_through_the_command_line(tmp_path, capsys):
     data.save_graph(two_groups(), tmp_path / "mine.npz")
     target = tmp_path / "out.json"
@@ -109,9 +133,38 @@ def test_a_graph_of_ones_own_through_the_command_line(tmp_path, capsys):
     assert json.loads(target.read_text())["recipe"] == "grace/mine"
 
 
+def test_an_edge_list_and_a_graphml_through_the_command_line(tmp_path, capsys):
+    import networkx
+
+    own = two_groups(nodes=200)
+    once = own.edge_index[:, own.edge_index[0] < own.edge_index[1]]
+    lines = {
+        "mine.edges": (f"n{a} n{b}" for a, b in once.T.tolist()),
+        "mine.features.csv": (",".join([f"n{i}", *map(str, row)]) for i, row in enumerate(own.x.tolist())),
+        "mine.labels.csv": (f"n{i},{'even' if y == 0 else 'odd'}" for i, y in enumerate(own.y.tolist())),
+    }
+    for name, text in lines.items():
+        (tmp_path / name).write_text("\n".join(text))
+    short = ["--seeds", "1", "--epochs", "1"]
+    assert cli.main(["run", "grace", "--data", str(tmp_path / "mine.edges"), *short]) == 0
+    assert "grace/mine" in capsys.readouterr().out
+    graph = networkx.Graph(once.T.tolist())
+    networkx.set_node_attributes(graph, {i: "even" if own.y[i] == 0 else "odd" for i in graph}, "club")
+    networkx.write_graphml(graph, tmp_path / "mine.graphml")
+    path = ["run", "grace", "--data", str(tmp_path / "mine.graphml"), "--label", "club"]
+    assert cli.main([*path, "--features", "degree", *short]) == 0
+    assert cli.main(["run", "node2vec", *path[2:], "--features", "degree", *short]) == 0
+    assert "node2vec/mine" in capsys.readouterr().out
+    assert cli.main([*path, *short]) == 2
+    assert "pass --features constant or --features degree" in capsys.readouterr().err
+    assert cli.main(["run", "grace", "--data", str(tmp_path / "mine.edges"), "--features", "degree"]) == 2
+    assert "has 40 features a node of its own" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["run", "grace", "--features", "degree"], "they need --data PATH"),
         (["run", "grase"], "no recipe named 'grase'"),
         (["run", "grace", "--data", "nowhere.npz"], "nowhere.npz"),
         (["run", "simclr", "--data", "x.npz"], "a recipe for images"),
@@ -154,9 +207,58 @@ def test_bad_numbers_are_refused_by_the_parser(seeds, capsys):
 
 def test_claims_run_at_smoke_scale(capsys):
     """The path of every claim works; no verdict is taken from so little."""
-    for name in ("cora", "nuisance-mnist"):
+    for name in ("cora", "nuisance-mnist", "citeseer", "imdb-binary"):
         if not data.available(name):
             pytest.skip(f"{name} not found; set LABKIT_DATA")
     assert cli.main(["claims", "verify", "--all", "--scale", "smoke"]) == 0
     out = capsys.readouterr().out
     assert out.count("no verdict") == sum(map(len, papers.claims().values()))
+
+
+def chains_and_rings(count=40):
+    """A set of graphs: chains and rings of several sizes."""
+    graphs = []
+    for i in range(count):
+        n = 4 + i % 5
+        a = torch.arange(n - 1 + i % 2)
+        edge_index = torch.stack([a, (a + 1) % n])
+        graphs.append(
+            Data(x=torch.ones(n, 1), edge_index=torch.cat([edge_index, edge_index.flip(0)], 1), y=torch.tensor([i % 2]))
+        )
+    return data.GraphSet(tuple(graphs), "chains and rings")
+
+
+class Pooled(Method):
+    """The least a method for sets of graphs can be: sums of nodes, told to be small."""
+
+    def __init__(self, features):
+        super().__init__()
+        self.encoder = torch.nn.Linear(features, 4)
+
+    def forward(self, batch):
+        return self.encoder(batch.pool(batch.x)).square().mean()
+
+    @inference
+    def embed(self, batch):
+        return self.encoder(batch.pool(batch.x))
+
+
+def test_a_set_of_graphs_is_material_like_any_other():
+    recipe = Recipe(
+        name="pooled/chains",
+        data="mutag",
+        build=lambda graphs: Pooled(graphs.packed.x.shape[1]),
+        training={"epochs": 2},
+        protocols={"svm": CrossValidation(folds=4, strengths=1.0)},
+        batch_size=16,
+    )
+    graphs = chains_and_rings()
+    batches = recipes.Material(graphs).batches(16)
+    assert [len(batch) for batch in batches] == [16, 16, 8]  # all graphs: labels are for the probe alone
+    one, again = (recipes.run(recipe, seeds=2, dataset=graphs, progress=False) for _ in range(2))
+    assert one.scores == again.scores
+    assert set(one.floors) == {"raw", "size", "random GIN", "untrained"}
+    assert one.over == "2 pretrainings, each the mean of 4 folds"
+    lonely = data.GraphSet(graphs.graphs[::2] + graphs.graphs[1:6:2])
+    with pytest.raises(ValueError, match="class 1 has 3 items; 4-fold"):
+        recipes.run(recipe, dataset=lonely, progress=False)

@@ -12,6 +12,7 @@ on the network; every file is checked against its sha256 before it is read.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from labkit._graph_batch import GraphBatch
 from labkit.data._catalogue import Catalogue, Entry, File, catalogue
 from labkit.data._image_set import ImageSet
 from labkit.data._load import available, load
@@ -29,6 +30,7 @@ __all__ = [
     "Catalogue",
     "Entry",
     "File",
+    "GraphBatch",
     "GraphSet",
     "ImageSet",
     "available",

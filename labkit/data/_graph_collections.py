@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.nn.functional import one_hot
 from torch_geometric.data import Data
 from torch_geometric.utils import coalesce, remove_self_loops
 
+from labkit._graph_batch import GraphBatch
 from labkit.data._arrays import read_zip
 from labkit.data._catalogue import Entry
 from labkit.data._store import read_bytes
@@ -50,13 +52,26 @@ class GraphSet(Sequence):
         """The class of every graph."""
         return torch.cat([graph.y for graph in self.graphs])
 
+    @cached_property
+    def packed(self) -> GraphBatch:
+        """All graphs in one :class:`GraphBatch`, made once: what encoders embed and minibatches are cut from.
+
+        Raises:
+            ValueError: graphs without features x, of different widths, or with edges past their nodes.
+        """
+        return GraphBatch.of(self.graphs)
+
     def __repr__(self) -> str:
         folds = f"; {len(self.folds)} folds" if self.folds else ""
         return f"GraphSet({self.name}: {len(self)} graphs{folds}; first: {self.graphs[0] if len(self) else 'none'})"
 
 
 def read_tu(
-    entry: Entry, source: str = "tu", attributes: bool = False, transform: Callable[[Data], Data] | None = None
+    entry: Entry,
+    source: str = "tu",
+    attributes: bool = False,
+    transform: Callable[[Data], Data] | None = None,
+    per_class: int | None = None,
 ) -> GraphSet:
     """MUTAG, PROTEINS, IMDB-BINARY, REDDIT-BINARY.
 
@@ -68,6 +83,7 @@ def read_tu(
             ``use_node_attr``; from "tu" only.
         transform: called on each graph, as in PyG. IMDB-BINARY and REDDIT-BINARY have no x without one, e.g.
             ``torch_geometric.transforms.OneHotDegree(135)``.
+        per_class: only the first so many graphs of each class, without folds; for a quick look.
     """
     if source not in ("tu", "gin"):
         raise ValueError(f"source must be 'tu' or 'gin', not {source!r}")
@@ -80,7 +96,15 @@ def read_tu(
     else:
         name = file.name.removesuffix(".zip")
         graphs, folds = _gin_graphs(members[f"{name}/{name}.txt"]), _gin_folds(members, name)
+    if per_class is not None:
+        graphs, folds = _first_of_each_class(graphs, per_class), ()
     return GraphSet(tuple(map(transform, graphs) if transform else graphs), entry.name, folds)
+
+
+def _first_of_each_class(graphs: list[Data], count: int) -> list[Data]:
+    y = torch.cat([graph.y for graph in graphs])
+    chosen = torch.cat([(y == kind).nonzero().flatten()[:count] for kind in y.unique()])
+    return [graphs[i] for i in chosen.sort().values.tolist()]
 
 
 def _tu_graphs(members: dict[str, bytes], prefix: str, attributes: bool) -> list[Data]:

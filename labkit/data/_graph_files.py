@@ -14,20 +14,32 @@ from torch_geometric.utils import remove_self_loops, to_undirected
 
 from labkit._checks import require_finite
 from labkit.data._arrays import read_npz
+from labkit.data._graph_networkx import from_networkx, read_graphml
+from labkit.data._graph_tables import SUFFIXES, read_tables
+
+GRAPHS = (".npz", ".safetensors", ".graphml", *SUFFIXES)
 
 
-def read_graph(path: str | Path, transform: Callable[[Data], Data] | None = None) -> Data:
-    """Read and check a graph of your own.
+def read_graph(source: Any, transform: Callable[[Data], Data] | None = None, *, label: str | None = None) -> Data:
+    """Read and check a graph of your own: a file, a networkx graph, or a PyG ``Data``.
 
-    Two layouts: what ``save_graph`` wrote (.npz or .safetensors: x, edge_index, y, masks), and the npz of PyG's
-    ``Amazon`` and ``Coauthor`` (adj_data, adj_indices, adj_indptr, adj_shape; attr_* in the same way, or a dense
-    attr_matrix; labels). As in PyG, a graph of the second layout loses its self-loops and gets both directions of each
-    edge; its feature values stay as they are.
+    - ``.npz``, ``.safetensors``: what ``save_graph`` wrote (x, edge_index, y, masks).
+    - ``.npz`` of PyG's ``Amazon`` and ``Coauthor`` (adj_data, adj_indices, adj_indptr, adj_shape; attr_* in the same
+      way, or a dense attr_matrix; labels).
+    - ``.edges``, ``.edgelist``, ``.csv``, ``.tsv``, ``.txt``: lines of ``source target [weight]``. For ``mine.edges``,
+      features are looked for in ``mine.features.csv`` (``node number number …``) and labels in ``mine.labels.csv``
+      (``node class``), or the same with .tsv and .txt; both may be missing.
+    - ``.graphml`` and networkx graphs: the node attribute y, label or class is y; "x" (a list of numbers), or else all
+      attributes that are numbers, become x; the edge attribute "weight" becomes edge_weight.
+
+    In all but the first, an undirected edge stands for both directions and self-loops are left out. Feature values
+    stay as they are. ``node_names``, ``class_names`` and ``feature_names`` keep what the file called them.
 
     Args:
-        path: the file.
+        source: path, networkx graph, or ``Data`` (which is checked and given back).
         transform: called before the check, as in PyG; a graph without features gets some from it, e.g.
             ``torch_geometric.transforms.Constant()``.
+        label: the node attribute that holds the classes, of GraphML and networkx graphs only.
 
     Raises:
         FileNotFoundError: no such file.
@@ -35,23 +47,41 @@ def read_graph(path: str | Path, transform: Callable[[Data], Data] | None = None
 
     Example:
         graph = labkit.data.read_graph("mine.npz")
+        graph = labkit.data.read_graph(networkx.karate_club_graph(), transform=Constant(), label="club")
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    arrays = _read_arrays(path)
-    if "edge_index" in arrays:
-        data = Data(**arrays)
-    elif {"adj_data", "adj_indices", "adj_indptr", "adj_shape"} <= arrays.keys():
-        data = npz_graph({name: values.numpy() for name, values in arrays.items()}, str(path))
-    else:
-        raise ValueError(
-            f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}, which is no graph; expected x and edge_index "
-            "(see save_graph), or adj_data, adj_indices, adj_indptr and adj_shape as in PyG's Amazon"
-        )
+    data = _read(source, label)
     data = transform(data) if transform else data
     check_graph(data)
     return data
+
+
+def _read(source: Any, label: str | None) -> Data:
+    if isinstance(source, Data):
+        return source
+    if hasattr(source, "is_multigraph"):  # a networkx graph, without importing networkx to find out
+        return from_networkx(source, label)
+    if not isinstance(source, str | Path):
+        raise TypeError(f"source must be a path, a networkx graph or a PyG Data, not {type(source).__name__}")
+    path = Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    if path.suffix == ".graphml":
+        return read_graphml(path, label)
+    if label is not None:
+        raise ValueError(f"label= names a node attribute of GraphML and networkx graphs; {path.name} has none")
+    return read_tables(path) if path.suffix in SUFFIXES else _read_tensors(path)
+
+
+def _read_tensors(path: Path) -> Data:
+    arrays = _read_arrays(path)
+    if "edge_index" in arrays:
+        return Data(**arrays)
+    if {"adj_data", "adj_indices", "adj_indptr", "adj_shape"} <= arrays.keys():
+        return npz_graph({name: values.numpy() for name, values in arrays.items()}, str(path))
+    raise ValueError(
+        f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}, which is no graph; expected x and edge_index "
+        "(see save_graph), or adj_data, adj_indices, adj_indptr and adj_shape as in PyG's Amazon"
+    )
 
 
 def _read_arrays(path: Path) -> dict[str, Tensor]:
@@ -66,7 +96,7 @@ def _read_arrays(path: Path) -> dict[str, Tensor]:
             return load(path.read_bytes())
         except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
             raise ValueError(f"{path} is no whole safetensors file ({error}); write it again") from error
-    raise ValueError(f"{path} must end in .npz or .safetensors, not {path.suffix or 'nothing'!r}")
+    raise ValueError(f"{path} must end in {', '.join(GRAPHS)}, not {path.suffix or 'nothing'!r}")
 
 
 def npz_graph(arrays: dict[str, np.ndarray], where: str) -> Data:

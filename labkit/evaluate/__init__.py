@@ -1,6 +1,7 @@
 """What was learned: protocols, probes (with labels), geometry (without), floors."""
 
-from labkit.evaluate._floors import floors
+from labkit.evaluate._cross_validation import CrossValidation
+from labkit.evaluate._floors import floors, graph_set_floors, random_gin
 from labkit.evaluate._geometry import alignment, cka, effective_rank, trustworthiness, uniformity, uniformity_floor
 from labkit.evaluate._linear import linear_probe
 from labkit.evaluate._neighbours import knn_probe, neighbours
@@ -9,6 +10,7 @@ from labkit.evaluate._score import Score
 from labkit.evaluate._split import Split
 
 __all__ = [
+    "CrossValidation",
     "Protocol",
     "Score",
     "Split",
@@ -16,9 +18,11 @@ __all__ = [
     "cka",
     "effective_rank",
     "floors",
+    "graph_set_floors",
     "knn_probe",
     "linear_probe",
     "neighbours",
+    "random_gin",
     "trustworthiness",
     "uniformity",
     "uniformity_floor",

@@ -2,10 +2,13 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from labkit._graph_batch import GraphBatch
 
 
 class Method(nn.Module):
@@ -58,6 +61,9 @@ def inference(embed: Callable) -> Callable:
     return embed_in_evaluation_mode
 
 
-def in_blocks(function: Callable[[Tensor], Tensor], items: Tensor, block: int = 1024) -> Tensor:
-    """``function(items)`` computed ``block`` items at a time, so that memory does not grow with the data set."""
+def in_blocks(function: Callable[[Any], Tensor], items: Tensor | GraphBatch, block: int = 1024) -> Tensor:
+    """``function(items)`` computed ``block`` items at a time, so that memory does not grow with the data set.
+
+    ``items``: a tensor, or a :class:`labkit.data.GraphBatch`, whose items are graphs.
+    """
     return torch.cat([function(part) for part in items.split(block)])

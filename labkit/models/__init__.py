@@ -1,7 +1,8 @@
 """What computes: graph encoders, small vision encoders, heads."""
 
 from labkit.models._attention import GAT, GraphAttention, Neighbourhoods
-from labkit.models._diffusion import PPR, Adjacency, Heat, diffuse, diffusion_matrix
+from labkit.models._diffusion import PPR, Heat, OneStep, diffuse, diffusion_matrix
+from labkit.models._gin import GIN, neighbours_and_itself
 from labkit.models._graph import GCN, GraphConvolution, propagation_matrix
 from labkit.models._heads import MLP
 from labkit.models._sparse import MaskedRows, SparseMatrix, sparse_if_faster
@@ -10,19 +11,21 @@ from labkit.models._vision import ResNet, ViT, resnet8, resnet18
 __all__ = [
     "GAT",
     "GCN",
+    "GIN",
     "MLP",
     "PPR",
-    "Adjacency",
     "GraphAttention",
     "GraphConvolution",
     "Heat",
     "MaskedRows",
     "Neighbourhoods",
+    "OneStep",
     "ResNet",
     "SparseMatrix",
     "ViT",
     "diffuse",
     "diffusion_matrix",
+    "neighbours_and_itself",
     "propagation_matrix",
     "resnet8",
     "resnet18",

@@ -60,7 +60,7 @@ class Heat:
 
 
 @dataclass(frozen=True)
-class Adjacency:
+class OneStep:
     """T itself: one step of a graph convolution."""
 
     def __call__(self, eigenvalue):
@@ -78,7 +78,7 @@ def diffusion_matrix(
     Args:
         edge_index: edges between nodes 0 … num_nodes − 1.
         num_nodes: number of nodes.
-        kernel: :class:`PPR`, :class:`Heat` or :class:`Adjacency`.
+        kernel: :class:`PPR`, :class:`Heat` or :class:`OneStep`.
 
     Cost: time O(nodes³), memory O(nodes²): 3 s for Cora's PPR on two cores. :func:`diffuse` needs neither.
 

@@ -6,10 +6,12 @@ from labkit.train._files import write_whole
 from labkit.train._fit import fit
 from labkit.train._memory import memory_kept
 from labkit.train._run import Run
+from labkit.train._subgraphs import Subgraphs
 
 __all__ = [
     "Minibatches",
     "Run",
+    "Subgraphs",
     "choose_device",
     "fit",
     "has_bfloat16",

@@ -1,42 +1,49 @@
-"""Minibatches of a tensor that lives on the device: no workers, no copies but the batch itself."""
+"""Minibatches of items that live on the device: no workers, no copies but the batch itself."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from labkit._graph_batch import GraphBatch
+
 
 class Minibatches:
     """Shuffled minibatches of the first dimension of ``items``, a new order in each epoch.
 
-    The order comes from torch's default generator, which ``fit`` seeds. Images stay uint8: CIFAR-10 is 150 MB.
+    The order comes from torch's default generator, which ``fit`` seeds. Images stay uint8: CIFAR-10 is 150 MB. Graphs
+    are cut from one packed set by index arithmetic.
 
     Args:
-        items: [n, ...] tensor.
-        size: items in a batch; a last batch that is smaller is left out, so that contrastive losses see equal batches.
+        items: [n, ...] tensor, or the :class:`labkit.data.GraphBatch` of a whole set (``graphs.packed``).
+        size: items in a batch.
+        drop_last: leave out a last batch that is smaller, so that contrastive losses see equal batches. Without it, one
+            of a single item is left out all the same: no contrast and no batch norm can use it.
 
     Raises:
         ValueError: ``size`` below 1 or above the number of items.
 
     Example:
         >>> batches = Minibatches(load("digits").images, size=256)
+        >>> batches = Minibatches(load("mutag").packed, size=128, drop_last=False)
     """
 
-    def __init__(self, items: Tensor, size: int):
+    def __init__(self, items: Tensor | GraphBatch, size: int, drop_last: bool = True):
         if not 1 <= size <= len(items):
             raise ValueError(f"size must be between 1 and the number of items, {len(items)}; not {size}")
-        self.items, self.size = items, size
+        self.items, self.size, self.drop_last = items, size, drop_last
 
     def __len__(self) -> int:
-        return len(self.items) // self.size
+        whole, rest = divmod(len(self.items), self.size)
+        return whole + (rest > 1 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Tensor | GraphBatch]:
         order = torch.randperm(len(self.items)).to(self.items.device)
         for part in order[: len(self) * self.size].split(self.size):
             yield self.items[part]
 
     def to(self, device: torch.device) -> "Minibatches":
-        return Minibatches(self.items.to(device), self.size)
+        return Minibatches(self.items.to(device), self.size, self.drop_last)
 
     def __repr__(self) -> str:
         return f"Minibatches({len(self)} × {self.size} of {len(self.items)})"

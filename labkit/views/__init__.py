@@ -1,6 +1,7 @@
 """What is changed: views of graphs and images, seeded, batched, on the device of their input."""
 
 from labkit.views._graph import drop_edges, mask_feature_columns
+from labkit.views._graph_sets import RandomChoice, drop_nodes, identity, mask_attributes, perturb_edges, subgraph
 from labkit.views._image import Compose
 from labkit.views._image_transforms import (
     ColorJitter,
@@ -14,19 +15,29 @@ from labkit.views._image_transforms import (
     RandomSolarize,
     simclr,
 )
+from labkit.views._walks import Adjacency, random_walk, restart_walk
 
 __all__ = [
+    "Adjacency",
     "ColorJitter",
     "Compose",
     "GaussianBlur",
     "GaussianNoise",
     "Normalize",
+    "RandomChoice",
     "RandomGrayscale",
     "RandomHorizontalFlip",
     "RandomInvert",
     "RandomResizedCrop",
     "RandomSolarize",
     "drop_edges",
+    "drop_nodes",
+    "identity",
+    "mask_attributes",
     "mask_feature_columns",
+    "perturb_edges",
+    "random_walk",
+    "restart_walk",
     "simclr",
+    "subgraph",
 ]

@@ -117,7 +117,7 @@ def lying_safetensors() -> bytes:
         ("a.safetensors", b"", "no whole safetensors"),
         ("a.npz", b"PK\x03\x04 and then nothing", "no whole npz"),
         ("a.npz", b"", "no whole npz"),
-        ("a.pt", b"a pickle", "must end in .npz or .safetensors"),
+        ("a.pt", b"a pickle", r"must end in \.npz, .*\.graphml, .* not '\.pt'"),
     ],
 )
 def test_broken_files_are_one_clear_error(name, content, says, tmp_path):

@@ -263,3 +263,10 @@ def test_decoded_images_keep_their_channels():
         file = io.BytesIO()
         Image.new(mode, (5, 4)).save(file, "PNG")
         assert decode_image(file.getvalue()).shape == (channels, 4, 5)
+
+
+def test_a_few_graphs_of_each_class_for_a_quick_look():
+    need("proteins")
+    few, whole = load("proteins", per_class=5), load("proteins")
+    assert few.y.bincount().tolist() == [5, 5]
+    assert torch.equal(few[0].x, whole[0].x)

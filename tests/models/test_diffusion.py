@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.utils import to_undirected
 
-from labkit.models import PPR, Adjacency, Heat, diffuse, diffusion_matrix, propagation_matrix
+from labkit.models import PPR, Heat, OneStep, diffuse, diffusion_matrix, propagation_matrix
 
-KERNELS = [PPR(0.2), PPR(0.05), Heat(5.0), Adjacency()]
+KERNELS = [PPR(0.2), PPR(0.05), Heat(5.0), OneStep()]
 
 
 def graph(nodes=12, edges=20, seed=0):

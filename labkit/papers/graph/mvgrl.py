@@ -22,9 +22,9 @@ from labkit.evaluate import Protocol
 from labkit.methods import Method, inference
 from labkit.models import (
     PPR,
-    Adjacency,
     GraphConvolution,
     Heat,
+    OneStep,
     diffuse,
     diffusion_matrix,
     propagation_matrix,
@@ -57,12 +57,12 @@ class MVGRL(Method):
         self,
         dim_in: int,
         dim: int = 512,
-        kernels: Sequence[Callable] = (Adjacency(), PPR(0.2)),
+        kernels: Sequence[Callable] = (OneStep(), PPR(0.2)),
         sample: int | None = 2000,
     ):
         super().__init__()
         if not kernels:
-            raise ValueError("kernels is empty: name at least one view, e.g. (Adjacency(), PPR(0.2))")
+            raise ValueError("kernels is empty: name at least one view, e.g. (OneStep(), PPR(0.2))")
         self.kernels, self.sample = tuple(kernels), sample
         self.encoders = nn.ModuleList(GraphConvolution(dim_in, dim) for _ in kernels)
         self.activations = nn.ModuleList(nn.PReLU() for _ in kernels)
@@ -114,11 +114,11 @@ _operators: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 def _operator(data, kernel: Callable) -> Callable[[Tensor, int], Tensor]:
     nodes = data.num_nodes
-    if kernel != Adjacency() and nodes <= DENSE_BELOW:
+    if kernel != OneStep() and nodes <= DENSE_BELOW:
         matrix = diffusion_matrix(data.edge_index, nodes, kernel)
         return lambda h, start: matrix[start : start + len(h), start : start + len(h)] @ h
     edges = data.edge_index
-    spread = propagation_matrix(edges, nodes).__matmul__ if kernel == Adjacency() else partial(_series, edges, kernel)
+    spread = propagation_matrix(edges, nodes).__matmul__ if kernel == OneStep() else partial(_series, edges, kernel)
 
     def among(h: Tensor, start: int) -> Tensor:
         padded = F.pad(h, (0, 0, start, nodes - start - len(h)))
@@ -170,7 +170,7 @@ def _cora(*kernels: Callable) -> Recipe:
 
 @claim("Contrasting with a diffusion view beats contrasting the graph with itself.", needs="cora", minutes=4)
 def diffusion_view_helps(lab: Lab) -> Evidence:
-    alone = _cora(Adjacency())
+    alone = _cora(OneStep())
     return Evidence(lab.scores(CORA), lab.scores(alone), "adjacency and PPR", "adjacency alone")
 
 
@@ -183,14 +183,14 @@ def adjacency_view_helps(lab: Lab) -> Evidence:
 @claim("More than two views do not help: adjacency, PPR and heat are no better than the first two.", needs="cora",
        minutes=6)  # fmt: skip
 def third_view_does_not_help(lab: Lab) -> Evidence:
-    three = _cora(Adjacency(), PPR(0.2), Heat(5.0))
+    three = _cora(OneStep(), PPR(0.2), Heat(5.0))
     note = "The paper says that a third view harms; an interval around zero leaves that open."
     return Evidence(lab.scores(CORA), lab.scores(three), "two views", "three views", note=note)
 
 
 @claim("PPR is a better second view than the heat kernel.", needs="cora", minutes=4)
 def ppr_beats_heat(lab: Lab) -> Evidence:
-    heat = _cora(Adjacency(), Heat(5.0))
+    heat = _cora(OneStep(), Heat(5.0))
     return Evidence(lab.scores(CORA), lab.scores(heat), "adjacency and PPR", "adjacency and heat")
 
 

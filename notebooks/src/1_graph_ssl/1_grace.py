@@ -1,5 +1,5 @@
 # %% [markdown]
-# # GRACE: two corrupted views of one graph
+# # Views and contrast: GRACE and MVGRL
 #
 # **The question.** A citation graph, no labels. Drop some edges and some features, twice. Is *finding each node again*
 # enough to learn what the papers are about, and how much of the score was there before any training?
@@ -10,9 +10,11 @@
 # - what GRACE does to a graph and why its loss is NT-Xent;
 # - what a linear probe reaches with *nothing* trained, and so what training adds;
 # - which of the two corruptions does the work, and how sure five seeds make you;
+# - what a diffusion shows an encoder that edges don't, and what MVGRL makes of it;
 # - how far to trust a map of the embedding.
 #
-# Zhu et al. 2020, [Deep Graph Contrastive Representation Learning](https://arxiv.org/abs/2006.04131).
+# Zhu et al. 2020, [Deep Graph Contrastive Representation Learning](https://arxiv.org/abs/2006.04131) (GRACE) ·
+# Hassani and Khasahmadi 2020, [Contrastive Multi-View Representation Learning on Graphs](https://arxiv.org/abs/2006.05582) (MVGRL).
 # Needs the Cora files (`labkit data get cora`).
 
 # %% tags=["parameters"]
@@ -99,6 +101,19 @@ with plot.style():
         axis.set_title(f"{title}: {kept.number_of_edges()} of {whole.number_of_edges()} citations")
         axis.axis("off")
 plt.show()
+
+# %% [markdown]
+# Now drag. The same neighbourhood, with its real words: drop edges, mask words, and diffuse (α = 1 is no diffusion;
+# MVGRL uses 0.2). Watch the middle panel: each convolution multiplies the graph's eigenvectors by these numbers, so
+# what it pushes to zero the encoder cannot see.
+
+# %%
+from torch_geometric.data import Data
+
+nodes, edges, _, _ = k_hop_subgraph(CENTRE, 2, data.edge_index, relabel_nodes=True)
+neighbourhood = Data(x=data.x[nodes], edge_index=edges, y=data.y[nodes])
+lab = labkit.explore.graph_view_lab(neighbourhood)
+lab
 
 # %% [markdown]
 # ## 4 · The method
@@ -217,7 +232,40 @@ plt.show()
 without_words.reveal(ablation["edges alone"].mean)
 
 # %% [markdown]
-# ## 8 · Your turn
+# ## 8 · Another second view: diffusion
+#
+# MVGRL changes nothing at random. Its second view is the *whole* graph under personalised PageRank,
+# $S = \alpha\,(I - (1 - \alpha) \hat A)^{-1}$: every node averages over all nodes, near ones most. Two encoders, one
+# convolution each; a bilinear discriminator learns whether a node of one view belongs to the *summary* of the other,
+# against nodes with shuffled features. The lines are in
+# [`labkit/papers/graph/mvgrl.py`](../../labkit/papers/graph/mvgrl.py); here the second view is taken out as control.
+#
+# **Predict**: how much does the diffusion view add to the graph contrasted with itself?
+
+# %%
+diffusion_gain = predict("Gain in accuracy from the diffusion view?", guess=0.03, low=-0.2, high=0.2)
+
+# %%
+from labkit.models import PPR, OneStep
+from labkit.papers.graph.mvgrl import MVGRL
+
+
+def contrast(kernels, seed):
+    with labkit.train.seeded(seed):
+        method = MVGRL(data.num_features, dim=256, kernels=kernels)
+    return labkit.fit(method, [data], epochs=EPOCHS, lr=1e-3, seed=seed).method.embed(data)
+
+
+pairs = {"edges and PPR": (OneStep(), PPR(0.2)), "edges alone": (OneStep(),), "PPR alone": (PPR(0.2),)}
+multiview = {
+    name: evaluate.Score.pool([probe(contrast(kernels, seed)) for seed in SEEDS]) for name, kernels in pairs.items()
+}
+plot.bars_with_floors(multiview, {"A²X": propagated.mean}, title=f"What is contrasted ({len(SEEDS)} seeds, width 256)")
+plt.show()
+diffusion_gain.reveal(multiview["edges and PPR"].mean - multiview["edges alone"].mean)
+
+# %% [markdown]
+# ## 9 · Your turn
 #
 # **Exercise 1** (easy, 3 min). What is the loss of an encoder that maps all nodes to one point? Write it as a number of
 # nodes, then check.
@@ -246,12 +294,24 @@ rank = evaluate.effective_rank(runs[0].snapshots[EPOCHS])
 check("effective rank of 128 dimensions", rank, 1, 128)
 
 # %% [markdown]
-# ## 9 · The claims, as this suite found them
+# **Exercise 3** (medium, 5 min). What does diffusion with α = 0.2 multiply an eigenvector of Â by, whose eigenvalue is
+# 0.5? Compute it from the formula of section 8.
 #
-# `labkit claims verify grace` runs them again; `BOARD.md` has all of them.
+# <details><summary>Hint</summary>S has the same eigenvectors; put the eigenvalue in Â's place.</details>
+# <details><summary>Solution</summary><code>0.2 / (1 - 0.8 * 0.5)</code>, one third: diffusion is a low-pass filter.</details>
+
+# %%
+passed = 0.2 / (1 - 0.8 * 0.5)  # your answer here
+check("what diffusion leaves of it", passed, PPR(0.2)(0.5) - 1e-3, PPR(0.2)(0.5) + 1e-3)
+
+# %% [markdown]
+# ## 10 · The claims, as this suite found them
+#
+# `labkit claims verify grace` (and `mvgrl`) runs them again; `BOARD.md` has all of them.
 
 # %%
 labkit.claims.show("grace")
+labkit.claims.show("mvgrl")
 
 # %% [markdown]
 # **What this does not show.** One graph and one split of 140 labels; the paper's own numbers use other splits
@@ -263,5 +323,5 @@ labkit.claims.show("grace")
 # | ± is over | splits of one training | trainings |
 # | floors | raw features, DeepWalk | raw features, untrained encoder, A²X |
 #
-# **References.** Zhu et al. 2020, *GRACE* · Chen et al. 2020, *SimCLR* · Wu et al. 2019, *Simplifying Graph
+# **References.** Zhu et al. 2020, *GRACE* · Hassani and Khasahmadi 2020, *MVGRL* · Chen et al. 2020, *SimCLR* · Wu et al. 2019, *Simplifying Graph
 # Convolutional Networks* (A²X) · Yang et al. 2016, *Planetoid* (the public split).

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from labkit.data import stochastic_block_model
-from labkit.models import PPR, Adjacency, Heat, diffusion_matrix
+from labkit.models import PPR, Heat, OneStep, diffusion_matrix
 from labkit.papers.graph import mvgrl
 from labkit.papers.graph.mvgrl import MVGRL
 from labkit.train import fit
@@ -34,7 +34,7 @@ def plain_loss(method, data, start, size, order):
 
 
 @pytest.mark.parametrize("dense_below", [4096, 0])
-@pytest.mark.parametrize("kernels", [(Adjacency(), PPR(0.2)), (Adjacency(),), (Adjacency(), PPR(0.2), Heat(2.0))])
+@pytest.mark.parametrize("kernels", [(OneStep(), PPR(0.2)), (OneStep(),), (OneStep(), PPR(0.2), Heat(2.0))])
 @pytest.mark.parametrize("sample", [None, 10])
 def test_the_loss_equals_the_dense_one(data, kernels, sample, dense_below, monkeypatch):
     monkeypatch.setattr(mvgrl, "DENSE_BELOW", dense_below)

@@ -1,0 +1,250 @@
+"""Playgrounds: sliders over a computation that answers at once, drawn by plotly, with a matplotlib twin.
+
+A playground is a function from the sliders' values to panels. The function is plain Python: a reader can leave the
+sliders and call it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets
+import numpy as np
+
+from labkit import plot
+from labkit._checks import unknown
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One thing drawn: a line (broken where x is NaN), points, or bars.
+
+    Attributes:
+        kind: "line", "points" or "bars".
+        x, y: [n] coordinates.
+        colour: one colour, or one for each point.
+        name: in the legend; "" stays out of it.
+        width: of a line, or of a point, in pixels.
+        opacity: in [0, 1].
+        dash: a dashed line.
+        text: [n], shown when the mouse is over a point.
+    """
+
+    kind: str
+    x: Any
+    y: Any
+    colour: Any = plot.COLOURS[0]
+    name: str = ""
+    width: float = 2.0
+    opacity: float = 1.0
+    dash: bool = False
+    text: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Axes with layers; ``says`` is one line of numbers under its title. Without axis names, axes are not drawn."""
+
+    title: str
+    layers: Sequence[Layer]
+    x_name: str = ""
+    y_name: str = ""
+    x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = None
+    says: str = ""
+
+    @property
+    def is_map(self) -> bool:
+        return not (self.x_name or self.y_name)
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A number to drag.
+
+    Attributes:
+        label: beside the slider, with its unit.
+        value: at the start.
+        low, high, step: what can be chosen.
+    """
+
+    label: str
+    value: float
+    low: float
+    high: float
+    step: float
+
+    def widget(self) -> Any:
+        style = {"description_width": "initial"}
+        whole = all(isinstance(v, int) for v in (self.value, self.low, self.high, self.step))
+        kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
+        layout = ipywidgets.Layout(width="300px")
+        return kind(value=self.value, min=self.low, max=self.high, step=self.step, description=self.label, style=style,
+                    layout=layout, continuous_update=True)  # fmt: skip
+
+
+class Playground(ipywidgets.VBox):
+    """Sliders above panels. ``values``, ``panels`` and ``set(...)`` give everything to Python.
+
+    Args:
+        compute: sliders' values by name -> panels, always as many and with as many layers; under 100 ms.
+        sliders: by the names of ``compute``'s arguments.
+        title: above the panels of the static twin, and the start of its alt text.
+    """
+
+    def __init__(self, compute: Callable[..., Sequence[Panel]], sliders: dict[str, Slider], title: str):
+        self._compute, self._title = compute, title
+        self.sliders = {name: slider.widget() for name, slider in sliders.items()}
+        self.panels = list(compute(**self.values))
+        self.figure = _figure(self.panels)
+        for widget in self.sliders.values():
+            widget.observe(self._on_change, "value")
+        row = ipywidgets.HBox(list(self.sliders.values()), layout=ipywidgets.Layout(flex_flow="row wrap"))
+        super().__init__([row, self.figure])
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Where the sliders stand."""
+        return {name: widget.value for name, widget in self.sliders.items()}
+
+    def set(self, **values: float) -> "Playground":
+        """Move sliders from Python: ``lab.set(alpha=0.1)``; the picture is drawn once, after all of them."""
+        for name in values:
+            if name not in self.sliders:
+                raise ValueError(unknown("slider", name, self.sliders))
+        for name, value in values.items():
+            widget = self.sliders[name]
+            if not widget.min <= value <= widget.max:
+                raise ValueError(f"{name} must lie between {widget.min:g} and {widget.max:g}, not {value}")
+        self._quiet = True
+        try:
+            for name, value in values.items():
+                self.sliders[name].value = value
+        finally:
+            self._quiet = False
+        self._on_change(None)
+        return self
+
+    _quiet = False
+
+    def _on_change(self, _: Any) -> None:
+        if self._quiet:
+            return
+        self.panels = list(self._compute(**self.values))
+        with self.figure.batch_update():
+            _fill(self.figure, self.panels)
+
+    def twin(self) -> Any:
+        """The panels as a matplotlib figure: what a reader without a kernel sees."""
+        return _twin(self.panels, self._title, self.sliders, self.values)
+
+    @property
+    def alt_text(self) -> str:
+        """The picture in words."""
+        at = ", ".join(f"{widget.description} {self.values[name]:g}" for name, widget in self.sliders.items())
+        said = ". ".join(f"{panel.title}: {panel.says}" for panel in self.panels if panel.says)
+        return f"{self._title}, at {at}. {said}"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        from labkit.explore._twin import png
+
+        bundle = super()._repr_mimebundle_(**kwargs) or {}
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        data = {**data, "text/plain": self.alt_text, "image/png": png(self.twin())}
+        return data, {**metadata, "image/png": {"alt": self.alt_text}}
+
+
+def _figure(panels: Sequence[Panel]) -> Any:
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    sheet = make_subplots(rows=1, cols=len(panels), subplot_titles=[" "] * len(panels), horizontal_spacing=0.07)
+    for column, panel in enumerate(panels, 1):
+        for layer in panel.layers:
+            named = {"name": layer.name, "showlegend": bool(layer.name), "opacity": layer.opacity}
+            look = {"hovertemplate": "%{text}<extra></extra>"} if layer.text is not None else {"hoverinfo": "skip"}
+            if layer.kind == "bars":
+                trace = go.Bar(marker_color=layer.colour, **named, **look)
+            elif layer.kind == "line":
+                line = {"color": layer.colour, "width": layer.width, "dash": "dash" if layer.dash else "solid"}
+                trace = go.Scatter(mode="lines", line=line, **named, **look)
+            else:
+                trace = go.Scatter(mode="markers", marker={"size": layer.width}, **named, **look)
+            sheet.add_trace(trace, row=1, col=column)
+        names = {"title_text": panel.x_name}, {"title_text": panel.y_name}
+        for update, name in zip((sheet.update_xaxes, sheet.update_yaxes), names, strict=True):
+            update(visible=not panel.is_map, row=1, col=column, **name)
+        if panel.is_map:
+            sheet.update_yaxes(scaleanchor=f"x{column if column > 1 else ''}", row=1, col=column)
+    sheet.update_layout(
+        width=330 * len(panels), height=380, margin={"l": 50, "r": 20, "t": 60, "b": 50}, template="plotly_white",
+        legend={"orientation": "h", "y": -0.2},
+    )  # fmt: skip
+    for title, column in zip(sheet.layout.annotations, range(1, len(panels) + 1), strict=True):
+        left = sheet.layout[f"xaxis{column if column > 1 else ''}"].domain[0]
+        title.update(x=left, xanchor="left", align="left", font={"size": 13, "color": plot.INK})
+    live = go.FigureWidget(sheet)
+    live._config = {**live._config, "showSendToCloud": False, "displaylogo": False}
+    with live.batch_update():
+        _fill(live, panels)
+    return live
+
+
+def _fill(figure: Any, panels: Sequence[Panel]) -> None:
+    """New data into the traces that are there: nothing is made anew, so that dragging stays smooth."""
+    layers = [layer for panel in panels for layer in panel.layers]
+    for trace, layer in zip(figure.data, layers, strict=True):
+        trace.x, trace.y = _floats(layer.x), _floats(layer.y)
+        if layer.kind == "points":
+            trace.marker.color = layer.colour if isinstance(layer.colour, str) else list(layer.colour)
+        if layer.text is not None:
+            trace.text = list(layer.text)
+    for title, panel in zip(figure.layout.annotations, panels, strict=True):
+        title.text = f"<b>{panel.title}</b><br><span style='font-size:11px'>{panel.says}</span>"
+    for column, panel in enumerate(panels, 1):
+        suffix = "" if column == 1 else str(column)
+        for axis, limits in (("x", panel.x_range), ("y", panel.y_range)):
+            if limits is not None:
+                figure.layout[f"{axis}axis{suffix}"].range = list(limits)
+
+
+def _floats(values: Any) -> np.ndarray:
+    return np.asarray(values, dtype=np.float32)  # plotly sends float32 as bytes, all else as lists
+
+
+def _twin(panels: Sequence[Panel], title: str, sliders: dict[str, Any], values: dict[str, float]) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with plot.style():
+        figure = Figure(figsize=(4 * len(panels), 3.9))
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for ax, panel in zip(axes, panels, strict=True):
+            _draw(ax, panel)
+        at = "   ".join(f"{widget.description} = {values[name]:g}" for name, widget in sliders.items())
+        figure.suptitle(f"{title}   ({at})", x=0.01, ha="left", fontsize=10, color=plot.INK)
+    return figure
+
+
+def _draw(ax: Any, panel: Panel) -> None:
+    for layer in panel.layers:
+        x, y = np.asarray(layer.x, dtype=float), np.asarray(layer.y, dtype=float)
+        named = {"label": layer.name or None, "alpha": layer.opacity}
+        if layer.kind == "bars":
+            ax.bar(x, y, color=layer.colour, **named)
+        elif layer.kind == "line":
+            ax.plot(x, y, color=layer.colour, lw=0.75 * layer.width, ls="--" if layer.dash else "-", **named)
+        else:
+            ax.scatter(x, y, c=layer.colour, s=layer.width**2 / 2, linewidths=0, zorder=3, **named)
+    ax.set_title(f"{panel.title}\n", fontsize=11)
+    ax.text(0, 1.02, panel.says, transform=ax.transAxes, fontsize=9, color=plot.INK)
+    ax.set(xlabel=panel.x_name, ylabel=panel.y_name)
+    for limits, set_limits in ((panel.x_range, ax.set_xlim), (panel.y_range, ax.set_ylim)):
+        if limits is not None:
+            set_limits(*limits)
+    if panel.is_map:
+        ax.set_axis_off()
+        ax.set_aspect("equal", adjustable="datalim")
+    if any(layer.name for layer in panel.layers):
+        ax.legend(fontsize=9)

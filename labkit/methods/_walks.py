@@ -1,0 +1,170 @@
+"""Walks as sentences: skip-gram with negative sampling, shared by DeepWalk, node2vec and k-core embeddings."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from labkit._checks import unknown
+from labkit.methods._method import Method, inference
+from labkit.views import Adjacency, random_walk
+
+_WEIGHTS = {"uniform": lambda k, w: 1.0, "linear": lambda k, w: (w - k + 1) / w}
+_AHEAD = 64  # batches whose walks are drawn together: a step of few walks costs as much as one of many
+
+
+class WalkBatches:
+    """Batches of walks from every node, drawn anew in each epoch, for ``fit``.
+
+    Args:
+        adjacency: the graph.
+        length: nodes of a walk.
+        walks_per_node: one number, or one for each node (int64 [nodes]). Nodes without edges start none.
+        p, q: of node2vec, see :func:`labkit.views.random_walk`; 1 and 1: DeepWalk.
+        size: walks in a batch; the last batch may be smaller.
+
+    Walks come from torch's default generator, which ``fit`` seeds; memory O(64 · size · length).
+
+    Raises:
+        ValueError: no walks, or a number of walks that is negative or not one a node.
+
+    Example:
+        >>> batches = WalkBatches(Adjacency.of(data), length=80, walks_per_node=10, q=0.5)
+        >>> run = labkit.fit(SkipGram(data.num_nodes), batches, epochs=2, lr=0.01, watch=data)
+    """
+
+    def __init__(
+        self,
+        adjacency: Adjacency,
+        length: int = 80,
+        walks_per_node: int | Int64[Tensor, " nodes"] = 10,
+        p: float = 1.0,
+        q: float = 1.0,
+        size: int = 128,
+    ):
+        count = torch.as_tensor(walks_per_node, device=adjacency.device).expand(adjacency.num_nodes)
+        count = torch.where(adjacency.degree > 0, count, 0)
+        if int(count.min()) < 0 or int(count.sum()) == 0 or size < 1:
+            raise ValueError(
+                f"walks_per_node must be at least 0 and above 0 somewhere, and size at least 1, not "
+                f"{int(count.min())} to {int(count.max())} and {size}"
+            )
+        random_walk(adjacency, count[:0], length, p, q)  # refuses a length, p or q that can't be used
+        self.adjacency, self.count = adjacency, count
+        self.length, self.p, self.q, self.size = length, p, q, size
+
+    def __len__(self) -> int:
+        return -(-int(self.count.sum()) // self.size)
+
+    def __iter__(self) -> Iterator[Int64[Tensor, "walks length"]]:
+        start = torch.repeat_interleave(torch.arange(len(self.count), device=self.count.device), self.count)
+        start = start[torch.randperm(len(start)).to(start.device)]
+        for part in start.split(self.size * _AHEAD):
+            yield from random_walk(self.adjacency, part, self.length, self.p, self.q).split(self.size)
+
+    def to(self, device: torch.device) -> "WalkBatches":
+        """The same walks on another device."""
+        adjacency, count = self.adjacency.to(device), self.count.to(device)
+        return WalkBatches(adjacency, self.length, count, self.p, self.q, self.size)
+
+    def __repr__(self) -> str:
+        return f"WalkBatches({len(self)} × {self.size} walks of {self.length} nodes, p={self.p:g}, q={self.q:g})"
+
+
+class SkipGram(Method):
+    """A vector for each node, near to those met within a window of the same walk (Perozzi et al. 2014, "DeepWalk").
+
+    The loss is skip-gram with negative sampling (Mikolov et al. 2013, equation 4): for a node i and a node j at most
+    ``window`` steps from it, −log σ(z_i · c_j) − Σ over ``negatives`` noise nodes n of log σ(−z_i · c_n); mean over
+    all such pairs. Noise nodes are drawn ``shared`` times a walk and serve all its nodes, weighted so that the
+    expectation is that of drawing ``negatives`` for each pair by itself (Ji et al. 2016): products of matrices in
+    place of single rows.
+
+    Args:
+        num_nodes: rows of the table.
+        dim: width of the embedding.
+        window: largest distance in a walk, in steps.
+        negatives: noise nodes for each pair, in expectation.
+        noise: [nodes] weights that noise nodes are drawn by; None: all alike. word2vec: visits to the power 3/4.
+        window_weights: "uniform": every pair in the window counts once, as in node2vec's paper. "linear": a pair at
+            distance k counts (window − k + 1) / window, which is what word2vec and gensim do by shrinking the window
+            at random, and so what the released code of DeepWalk and node2vec trains.
+        shared: noise nodes drawn for each walk.
+
+    Shapes:
+        forward: walks int64 [walks, length]; ``embed(data)``: the table [nodes, dim], for the graph it was trained on.
+
+    Cost of a step: time O(walks · length · (length + shared) · dim), memory O(walks · length · (length + shared)) and,
+    in the optimiser, O(nodes · dim).
+
+    Raises:
+        ValueError: sizes below 1, noise weights that are negative or all 0.
+    """
+
+    def __init__(
+        self,
+        num_nodes: int,
+        dim: int = 128,
+        window: int = 10,
+        negatives: int = 5,
+        noise: Float[Tensor, " nodes"] | None = None,
+        window_weights: str = "uniform",
+        shared: int = 64,
+    ):
+        super().__init__()
+        if min(num_nodes, dim, window, negatives, shared) < 1:
+            raise ValueError("num_nodes, dim, window, negatives and shared must be at least 1, not "
+                             f"{num_nodes}, {dim}, {window}, {negatives} and {shared}")  # fmt: skip
+        if window_weights not in _WEIGHTS:
+            raise ValueError(unknown("window_weights", window_weights, _WEIGHTS))
+        noise = torch.ones(num_nodes) if noise is None else noise
+        if noise.shape != (num_nodes,) or not (noise.isfinite() & (noise >= 0)).all() or noise.sum() == 0:
+            raise ValueError(f"noise must hold one weight of at least 0 for each of the {num_nodes} nodes, not all 0")
+        self.table, self.context = nn.Embedding(num_nodes, dim), nn.Embedding(num_nodes, dim)
+        nn.init.uniform_(self.table.weight, -0.5 / dim, 0.5 / dim)  # as word2vec starts
+        nn.init.zeros_(self.context.weight)
+        self.register_buffer("noise_until", noise.double().cumsum(0))
+        self.window, self.negatives, self.shared = window, negatives, shared
+        self.distance_weight = [_WEIGHTS[window_weights](k, window) for k in range(1, window + 1)]
+
+    def forward(self, walks: Int64[Tensor, "walks length"]) -> Float[Tensor, ""]:
+        z, near = self.table(walks), self.context(walks)
+        weight = self.pair_weights(walks.shape[1]).to(z)
+        noise = self.context(self.draw_noise(len(walks)))
+        positive = F.softplus(-(z @ near.mT)) * weight
+        negative = F.softplus(z @ noise.mT).mean(dim=2) * weight.sum(dim=1)
+        return (positive.sum() + self.negatives * negative.sum()) / (len(walks) * weight.sum())
+
+    def pair_weights(self, length: int) -> Float[Tensor, "length length"]:
+        """What a pair of places in a walk counts: a band of ``window`` diagonals on either side of an empty one."""
+        weight = torch.zeros(length, length, device=self.noise_until.device)
+        for k, value in enumerate(self.distance_weight[: length - 1], start=1):
+            weight.diagonal(k).fill_(value)
+            weight.diagonal(-k).fill_(value)
+        return weight
+
+    def draw_noise(self, walks: int) -> Int64[Tensor, "walks shared"]:
+        """Noise nodes for each walk."""
+        level = torch.rand(walks, self.shared, device=self.noise_until.device, dtype=torch.float64)
+        place = torch.searchsorted(self.noise_until, level * self.noise_until[-1], right=True)
+        return place.clamp_(max=len(self.noise_until) - 1)
+
+    @inference
+    def embed(self, data) -> Float[Tensor, "nodes dim"]:
+        if data.num_nodes != len(self.table.weight):
+            raise ValueError(
+                f"this embedding has a row for each of the {len(self.table.weight)} nodes it was trained on; a graph "
+                f"of {data.num_nodes} nodes needs a training of its own"
+            )
+        return self.table.weight.clone()
+
+    def check(self, walks) -> None:
+        if not isinstance(walks, Tensor) or walks.dim() != 2 or walks.dtype != torch.int64 or walks.shape[1] < 2:
+            raise ValueError(
+                "SkipGram trains on walks, int64 [walks, length] with length of at least 2: use WalkBatches(...), not "
+                f"{list(walks.shape) if isinstance(walks, Tensor) else type(walks).__name__}"
+            )
+        if int(walks.max()) >= len(self.table.weight):
+            raise ValueError(f"walks reach node {int(walks.max())}, but num_nodes is {len(self.table.weight)}")

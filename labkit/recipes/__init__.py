@@ -1,0 +1,19 @@
+"""A recipe: data, method, training, protocol and the paper's number. Run it over seeds and say what came out."""
+
+from labkit.recipes._circumstances import circumstances
+from labkit.recipes._material import Material
+from labkit.recipes._recipe import PaperNumber, Recipe, Result, choose_protocol
+from labkit.recipes._run import for_graph_file, run, spread, train
+
+__all__ = [
+    "Material",
+    "PaperNumber",
+    "Recipe",
+    "Result",
+    "choose_protocol",
+    "circumstances",
+    "for_graph_file",
+    "run",
+    "spread",
+    "train",
+]

@@ -1,0 +1,109 @@
+"""What a recipe is, and what running one gives."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from labkit._checks import unknown
+from labkit.evaluate import CrossValidation, Protocol
+from labkit.methods import Method
+from labkit.train import write_whole
+
+
+@dataclass(frozen=True)
+class PaperNumber:
+    """What a paper or its repository reports under a protocol, in percent, and where it was read."""
+
+    mean: float
+    std: float | None
+    where: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One experiment, whole.
+
+    Attributes:
+        name: "method/data".
+        data: name in the catalogue.
+        build: data set -> untrained method (random weights from torch's default generator).
+        training: keyword arguments of ``fit``.
+        protocols: name -> how embeddings are scored; the first is the default.
+        paper: protocol name -> the paper's number.
+        source: where the settings were read.
+        batch_size: images or graphs a batch; None: the one graph is the batch.
+        batches: data set -> what ``fit`` iterates over, where that is neither: walks on the graph, other graphs.
+        load_options: keyword arguments of ``data.load``.
+        smoke, smoke_load: changes to ``training`` and ``load_options`` under which the path runs in seconds.
+        smoke_batches: in place of ``batches`` then.
+    """
+
+    name: str
+    data: str
+    build: Callable[[Any], Method]
+    training: dict[str, Any]
+    protocols: dict[str, Protocol | CrossValidation]
+    paper: dict[str, PaperNumber] = field(default_factory=dict)
+    source: str = ""
+    batch_size: int | None = None
+    batches: Callable[[Any], Any] | None = None
+    load_options: dict[str, Any] = field(default_factory=dict)
+    smoke: dict[str, Any] = field(default_factory=lambda: {"epochs": 2})
+    smoke_load: dict[str, Any] = field(default_factory=dict)
+    smoke_batches: Callable[[Any], Any] | None = None
+    variant: str = "released"
+
+    def with_training(self, **changes) -> "Recipe":
+        """The same recipe with other arguments of ``fit``."""
+        return replace(self, training=self.training | changes)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a recipe gave: one score a seed, the floors beside it, the paper's number, and where it was run."""
+
+    recipe: str
+    variant: str
+    protocol: str
+    seeds: list[int]
+    scores: list[float]
+    mean: float
+    std: float
+    over: str
+    floors: dict[str, dict[str, Any]]
+    paper: dict[str, Any] | None
+    seconds: float
+    device: str
+    threads: int
+    versions: dict[str, str]
+    commit: str
+    dirty: bool
+    command: str
+
+    def save(self, path: str | Path) -> None:
+        write_whole(path, (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode())
+
+    def __str__(self) -> str:
+        lines = [f"{self.recipe} ({self.variant})   {_percent(self.mean, self.std)}   over {self.over}"]
+        for name, floor in self.floors.items():
+            lines.append(f"  floor, {name:<11} {_percent(floor['mean'], floor['std'])}   over {floor['over']}")
+        if self.paper:
+            spread = "" if self.paper["std"] is None else f" ± {self.paper['std']:.1f}"
+            lines.append(f"  paper              {self.paper['mean']:.1f}{spread} %   {self.paper['where']}")
+        lines.append(f"  protocol: {self.protocol}")
+        lines.append(f"  {self.seconds:.0f} s on {self.device}, {self.threads} threads")
+        return "\n".join(lines)
+
+
+def choose_protocol(recipe: Recipe, name: str | None) -> tuple[str, Protocol | CrossValidation]:
+    """The recipe's protocol of that name, or its first."""
+    name = name or next(iter(recipe.protocols))
+    if name not in recipe.protocols:
+        raise ValueError(unknown(f"protocol of {recipe.name}", name, recipe.protocols))
+    return name, recipe.protocols[name]
+
+
+def _percent(mean: float, std: float) -> str:
+    return f"{100 * mean:5.1f}" + (f" ± {100 * std:.1f} %" if std else " %      ")

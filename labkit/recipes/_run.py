@@ -1,0 +1,148 @@
+"""Run a recipe over seeds, with its floors."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from labkit import evaluate
+from labkit.data import load, read_graph
+from labkit.evaluate import Protocol
+from labkit.recipes._circumstances import circumstances
+from labkit.recipes._material import Material
+from labkit.recipes._recipe import Recipe, Result, choose_protocol
+from labkit.train import Run, choose_device, fit, seeded, to_device
+
+
+def run(
+    recipe: Recipe,
+    seeds: int | Sequence[int] = 5,
+    *,
+    protocol: str | None = None,
+    dataset=None,
+    device: str = "auto",
+    progress: bool = True,
+    on_seed: Callable[[int, Run, float], None] | None = None,
+    runs: Sequence[Run] | None = None,
+    **training,
+) -> Result:
+    """Train and score a recipe once for each seed, with its floors.
+
+    Args:
+        recipe: what to run.
+        seeds: how many (0, 1, ...) or which.
+        protocol: one of ``recipe.protocols``; None: the first.
+        dataset: in place of ``load(recipe.data)``.
+        device, progress: as in ``fit``.
+        on_seed: called with (seed, run, score) as each seed ends.
+        runs: trainings of this recipe with these seeds, to be scored instead of training anew (several protocols,
+            one training: ``Lab.runs``); their seconds count as if they had been trained here.
+        training: changes to the recipe's ``fit`` arguments, e.g. ``epochs=20``.
+
+    Raises:
+        ValueError: an unknown protocol, no seeds, or what ``fit`` and the protocol refuse.
+    """
+    chosen_name, chosen = choose_protocol(recipe, protocol)
+    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not seeds:
+        raise ValueError("seeds is empty: name at least one seed, e.g. seeds=5 for 0 to 4")
+    device = choose_device(device)
+    started = time.perf_counter()
+    material = Material(load(recipe.data, **recipe.load_options) if dataset is None else dataset)
+    chosen.check(material.labels, material.dataset)
+
+    floors = material.floors(chosen)
+
+    scores, untrained = [], []
+    before = sum(run.seconds for run in runs) if runs else 0.0
+    for seed, trained in zip(seeds, runs or [None] * len(seeds), strict=True):
+        trained = trained or train(recipe, material, seed, device=device, progress=progress, **training)
+        scores.append(material.score(chosen, trained.method.embed(to_device(material.items, device))))
+        untrained.append(material.score(chosen, trained.snapshots[0]))
+        if on_seed:
+            on_seed(seed, trained, scores[-1].mean)
+
+    pooled = evaluate.Score.pool(scores)
+    facts = {name: _facts(floor) for name, floor in floors.items()}
+    facts["untrained"] = _facts(evaluate.Score.pool(untrained))
+    paper = recipe.paper.get(chosen_name)
+    return Result(
+        recipe=recipe.name,
+        variant=recipe.variant,
+        protocol=pooled.protocol,
+        seeds=seeds,
+        scores=list(pooled.values),
+        mean=pooled.mean,
+        std=pooled.std,
+        over=pooled.over,
+        floors=facts,
+        paper=asdict(paper) if paper else None,
+        seconds=before + time.perf_counter() - started,
+        command=" ".join(["labkit run", recipe.name, f"--seeds {len(seeds)}", f"--protocol {chosen_name}"]),
+        **circumstances(device),
+    )
+
+
+def for_graph_file(
+    recipe: Recipe, path: Path, features: str | None = None, label: str | None = None
+) -> tuple[Recipe, Any]:
+    """The recipe's method on a graph from a file, with a random 10/10/80 split; the graph comes with it.
+
+    Args:
+        recipe: of a method for one graph.
+        path: what ``data.read_graph`` reads: .npz, .safetensors, .graphml, or an edge list with tables beside it.
+        features: for a file without any: "constant" (a column of ones) or "degree" (degree of a node, and least,
+            greatest, mean and spread of its neighbours': PyG's ``LocalDegreeProfile``).
+        label: the node attribute that holds the classes, of GraphML.
+
+    Raises:
+        ValueError: the recipe is not for graphs, features where the file has some or none where it lacks them, no
+            labels, or what ``data.read_graph`` refuses.
+    """
+    if recipe.batch_size is not None:
+        raise ValueError(f"{recipe.name} is a recipe for images or for sets of graphs; --data takes one graph")
+    graph = read_graph(path, partial(_with_features, features, path), label=label)
+    if getattr(graph, "y", None) is None:
+        raise ValueError(f"{path} holds no labels y: there is nothing to score an embedding by")
+    transform = recipe.load_options.get("transform")
+    own = replace(
+        recipe,
+        name=f"{recipe.name.split('/')[0]}/{path.stem}",
+        protocols={"random": Protocol.random(0.1, 0.1, 0.8, repeats=5)},
+        paper={},
+    )
+    return own, transform(graph) if transform else graph
+
+
+def _with_features(name: str | None, path: Path, graph):
+    """The graph itself if it has features, or with those asked for by name; never with others in silence."""
+    from torch_geometric.transforms import Constant, LocalDegreeProfile
+
+    if name is None and graph.x is None:
+        raise ValueError(f"{path} holds no node features; add them, or pass --features constant or --features degree")
+    if name is None:
+        return graph
+    if graph.x is not None:
+        raise ValueError(f"--features {name}: {path} has {graph.num_features} features a node of its own")
+    return {"constant": Constant(), "degree": LocalDegreeProfile()}[name](graph)
+
+
+def train(recipe: Recipe, material: Material, seed: int, **changes) -> Run:
+    """Build the recipe's method from ``seed`` and train it; the snapshot at epoch 0 is the untrained encoder."""
+    with seeded(seed):
+        method = recipe.build(material.dataset)
+    arguments = {"snapshots": [0]} | recipe.training | changes
+    batches = recipe.batches(material.dataset) if recipe.batches else material.batches(recipe.batch_size)
+    return fit(method, batches, seed=seed, watch=material.items, **arguments)
+
+
+def spread(values: Sequence[float]) -> float:
+    """Standard deviation (n − 1); 0 for a single value."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def _facts(score: evaluate.Score) -> dict[str, Any]:
+    return {"mean": score.mean, "std": score.std, "over": score.over}

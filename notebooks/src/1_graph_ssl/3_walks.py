@@ -1,0 +1,434 @@
+# %% [markdown]
+# # Walks and structure: node2vec, k-cores, GCC
+#
+# **The question.** A graph and nothing else: no features, no labels. What can be learned from *strolling* on it: which
+# nodes belong together, which play the same part, and does it carry over to a graph that was never walked on?
+#
+# <!-- measured -->
+#
+# At the end you can say
+# - what p and q do to a walk, and how little they do to the embedding;
+# - why a famous figure shows roles, and when it stops showing them;
+# - how much of a graph one can leave out before its embedding suffers;
+# - what a frozen encoder knows of a graph it has never seen.
+#
+# Grover & Leskovec 2016, [node2vec](https://arxiv.org/abs/1607.00653) · Brandeis et al. 2020,
+# [k-core embedding](https://arxiv.org/abs/2009.02085) · Qiu et al. 2020, [GCC](https://arxiv.org/abs/2006.09963).
+# Needs the Cora and CiteSeer files (`labkit data get cora`); the novel and the graph with planted roles need none.
+
+# %% tags=["parameters"]
+import os
+
+import networkx as nx
+import numpy as np
+import torch
+from matplotlib import pyplot as plt
+
+import labkit
+from labkit import plot
+from labkit.teach import check, predict
+
+SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
+SEEDS = range(1 if SMOKE else 3)
+
+# %% [markdown]
+# ## 1 · A walk that leans
+#
+# Hugo's novel: 77 characters, linked when they meet. A walker who came from *t* and stands at *v* goes on to *x* with
+# weight 1/p if that is back to *t*, 1 if *x* knows *t* too, 1/q if it leads away. Large q: it stays near. Small q: it
+# wanders off.
+#
+# All walks take a step at once: a few tensor operations, no loop over nodes, exact (the tests compare counts with the
+# equation by a chi-square test).
+
+# %%
+from labkit.views import Adjacency, random_walk
+
+novel = labkit.data.load("les-miserables")
+novel.edge_weight = None  # the paper's text: characters are linked or not
+adjacency = Adjacency.of(novel)
+names = list(novel.node_names)
+start = torch.full((20_000,), names.index("Marius"))
+met = {}
+for q in (0.25, 1.0, 4.0):
+    walks = random_walk(adjacency, start, length=6, p=1.0, q=q, generator=torch.Generator().manual_seed(0))
+    met[q] = walks[:, 1:].flatten().bincount(minlength=77) / walks[:, 1:].numel()
+few = predict("Of the steps that leave Marius, how many stay with his 19 neighbours or himself, at q = 4?", guess=0.5)
+
+# %%
+graph = nx.Graph(novel.edge_index.T.tolist())
+graph.add_nodes_from(range(77))
+place = nx.spring_layout(graph, seed=7, k=0.3)
+xy = np.array([place[node] for node in range(77)])
+
+
+def draw(axis, size, color, title):
+    """The novel's graph on the one layout that this notebook uses."""
+    nx.draw_networkx_edges(graph, place, ax=axis, edge_color="#dddddd", width=0.6)
+    axis.scatter(*xy.T, s=size, c=color, linewidths=0.4, edgecolors="white", zorder=3)
+    axis.set_title(title)
+    axis.axis("off")
+
+
+with plot.style():
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6))
+    for axis, (q, share) in zip(axes, met.items(), strict=True):
+        colors = np.where(np.arange(77) == start[0].item(), plot.COLOURS[1], plot.COLOURS[0])
+        draw(axis, 10 + 3000 * share.numpy(), colors, f"q = {q:g}: where 5 steps from Marius lead")
+plt.show()
+near = [*graph.neighbors(start[0].item()), start[0].item()]
+few.reveal(met[4.0][near].sum().item())
+print({q: round(share[near].sum().item(), 3) for q, share in met.items()}, "of the steps, by q")
+
+# %% [markdown]
+# ## 2 · Walks as sentences
+#
+# Then the walks are read like sentences: a node's vector shall tell which nodes stand within a window of it, against
+# nodes drawn at random. The whole method is the class below; `labkit.methods.SkipGram` is the same with options, and
+# DeepWalk is p = q = 1.
+
+# %%
+from torch.nn.functional import softplus
+
+from labkit.methods import Method, WalkBatches, inference
+
+
+class SkipGram(Method):
+    def __init__(self, nodes, dim=128, window=10, negatives=5, noise=64):
+        super().__init__()
+        self.table, self.context = torch.nn.Embedding(nodes, dim), torch.nn.Embedding(nodes, dim)
+        torch.nn.init.uniform_(self.table.weight, -0.5 / dim, 0.5 / dim)
+        torch.nn.init.zeros_(self.context.weight)
+        self.window, self.negatives, self.noise = window, negatives, noise
+
+    def forward(self, walks):  # [walks, length]
+        places = torch.arange(walks.shape[1])
+        distance = (places[:, None] - places).abs()
+        pairs = ((distance > 0) & (distance <= self.window)).float()
+        z, met = self.table(walks), self.context(walks)
+        others = self.context(torch.randint(len(self.table.weight), (len(walks), self.noise)))
+        positive = softplus(-(z @ met.mT)) * pairs
+        negative = softplus(z @ others.mT).mean(dim=2) * pairs.sum(dim=1)
+        return (positive.sum() + self.negatives * negative.sum()) / (len(walks) * pairs.sum())
+
+    @inference
+    def embed(self, data):
+        return self.table.weight.clone()
+
+
+SHOTS = [1, 2, 3, 5, 10, 20, 40]
+
+
+def train(q, seed):
+    batches = WalkBatches(adjacency, length=80, walks_per_node=10, p=1.0, q=q, size=77)
+    with labkit.train.seeded(seed):
+        method = SkipGram(77, dim=16)
+    shots = SHOTS[:3] if SMOKE else SHOTS
+    return labkit.fit(method, batches, epochs=shots[-1], lr=0.01, seed=seed, watch=novel, snapshots=shots)
+
+
+runs = {q: [train(q, seed) for seed in SEEDS] for q in (0.5, 2.0)}
+runs[0.5][0]
+
+# %% [markdown]
+# ## 3 · The figure
+#
+# Figure 3 of the paper: k-means on the embedding, drawn on the graph. q = 0.5 with six clusters gives *communities*;
+# q = 2 with three gives *roles*: main characters, those between, those at the edge. It is shown in every lecture.
+#
+# **Predict**: communities are measured by modularity (how many more edges stay inside than chance would have it), roles
+# by how much of the variance of degree, core number, clustering and betweenness lies between the clusters. At q = 2,
+# three clusters, fully trained: how much?
+
+# %%
+roles_guess = predict("Share of structural variance between the three clusters at q = 2?", guess=0.6)
+
+# %%
+from sklearn.cluster import KMeans
+
+from labkit.papers.graph.node2vec import explained_by_roles, modularity
+
+
+def clusters(z, k):
+    return KMeans(k, n_init=10, random_state=0).fit_predict(z.numpy())
+
+
+last = max(runs[2.0][0].snapshots)
+figure3 = {q: clusters(runs[q][0].snapshots[last], k) for q, k in ((0.5, 6), (2.0, 3))}
+with plot.style():
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.6))
+    for axis, (q, of) in zip(axes, figure3.items(), strict=True):
+        color = [plot.COLOURS[c] for c in of]
+        draw(
+            axis,
+            20 + 8 * np.array([graph.degree(v) for v in range(77)]),
+            color,
+            f"p = 1, q = {q:g}: {of.max() + 1} clusters",
+        )
+        for node in sorted(range(77), key=graph.degree)[-7:]:
+            axis.annotate(names[node], xy[node], (0, 5), textcoords="offset points", ha="center", fontsize=8)
+plt.show()
+roles_guess.reveal(explained_by_roles(novel, figure3[2.0]))
+print(f"modularity: {modularity(novel, figure3[0.5]):.2f} at q = 0.5, {modularity(novel, figure3[2.0]):.2f} at q = 2")
+
+# %% [markdown]
+# Both pictures show communities. Where did the roles go? Look at the same runs *while they train*.
+
+# %%
+shots = sorted(runs[2.0][0].snapshots)
+measured = {
+    (q, what): [[of_what(novel, clusters(run.snapshots[shot], k)) for shot in shots] for run in runs[q]]
+    for q in runs
+    for what, of_what, k in (("communities", modularity, 6), ("roles", explained_by_roles, 3))
+}
+with plot.style():
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.6))
+    for axis, what, measure in zip(
+        axes,
+        ("communities", "roles"),
+        ("modularity, 6 clusters", "share of structural variance, 3 clusters"),
+        strict=True,
+    ):
+        for q in runs:
+            plot.curve(measured[q, what], shots, label=f"q = {q:g}", ax=axis, marker="o", axis_names=("epoch", measure))
+        axis.set(
+            xscale="log",
+            xticks=shots,
+            xticklabels=shots,
+            title=f"{what.capitalize()} ({len(SEEDS)} seeds)",
+            ylim=(-0.1, 0.75),
+        )
+plt.show()
+
+# %% [markdown]
+# In the first epochs vectors have little but *length*: nodes that are met often move first, so clusters sort by degree,
+# and more so at q = 2. With training directions take over: communities at **both** q, and roles are gone. A role is not
+# something that a window can see: two centres of two far-away groups never meet in a walk, so nothing pulls their
+# vectors together. (struc2vec was written for that reason.) What an early stop showed was how far training had got.
+#
+# ## 4 · Look into it
+#
+# Lines of the clicked character go to its nearest neighbours in 16 dimensions; its links can be laid over the map. Is
+# Gavroche nearer to those he meets or to those who, like him, stand between groups?
+
+# %%
+labkit.explore.explore(run=runs[2.0][0], labels=figure3[0.5], graph=novel, texts=names,
+                       columns={"degree": np.array([graph.degree(v) for v in range(77)])})  # fmt: skip
+
+# %% [markdown]
+# ## 5 · What the embedding is good for
+#
+# Cora's citations without a word of its texts. The control that papers leave out is spectral: the leading eigenvectors
+# of the normalised adjacency, as many as node2vec has dimensions, nothing trained. **Predict** which wins.
+
+# %%
+from labkit.papers.graph import node2vec
+
+cora = labkit.data.load("cora")
+protocol = node2vec.PROTOCOLS["public"]
+walked = predict("Accuracy of a linear probe on node2vec (140 labels)?", guess=0.6)
+small = {"walks_per_node": 1, "length": 10} if SMOKE else {"walks_per_node": 5}
+
+
+def score(z):
+    return protocol.score(z, cora.y, cora)
+
+
+# %%
+from labkit.evaluate import Score
+
+found = {
+    f"q = {q:g}" + (" (DeepWalk)" if q == 1 else ""): Score.pool(
+        [score(node2vec.embed(cora, s, q=q, **small)) for s in SEEDS]
+    )
+    for q in (0.5, 1.0, 2.0)
+}
+found["window 1: single edges"] = Score.pool([score(node2vec.embed(cora, s, window=1, **small)) for s in SEEDS])
+spectral = score(node2vec.spectral(cora, 128)).mean
+untrained = score(torch.randn(cora.num_nodes, 128, generator=torch.Generator().manual_seed(0))).mean
+plot.bars_with_floors(
+    found, {"128 eigenvectors": spectral, "random vectors": untrained}, title="Cora, public split, no features"
+)
+plt.show()
+walked.reveal(found["q = 0.5"].mean)
+
+# %% [markdown]
+# Windows matter, q does not move the mean by more than the seeds do. (`labkit.papers.graph.node2vec.sweep` has the
+# whole grid of p and q.)
+#
+# ## 6 · Missing links
+#
+# A fifth of the citations is taken out, every connected part kept whole, and node2vec walks on what is left. Half of
+# the missing links, and as many pairs without one, teach a classifier; the other half scores it. Nothing that is scored
+# was walked on. A pair of nodes becomes features by one of four operators.
+
+# %%
+from labkit.papers.graph._links import OPERATORS, adamic_adar, hold_out_links, link_auc, score_auc
+
+best = predict("AUC of the Hadamard product?", guess=0.8)
+parts = [hold_out_links(cora, 0.2, seed) for seed in SEEDS]
+embedded = [node2vec.embed(part.graph, seed, **small) for seed, part in enumerate(parts)]
+aucs = {
+    name: (np.mean(values), np.std(values))
+    for name in OPERATORS
+    for values in [[link_auc(z, part, name, s) for s, (z, part) in enumerate(zip(embedded, parts, strict=True))]]
+}
+adamic = np.mean([score_auc(adamic_adar(part.graph), part, s) for s, part in enumerate(parts)])
+plot.bars_with_floors(
+    aucs, {"Adamic-Adar": adamic, "chance": 0.5}, title="Links of Cora, held out", axis_name="AUC (%)"
+)
+plt.show()
+best.reveal(aucs["hadamard"][0])
+
+# %% [markdown]
+# The average says where the two nodes are, not whether they are near each other: it can't work well. Differences do as
+# well as products here.
+#
+# ## 7 · Leave out the outside
+#
+# A node is in the **k-core** when it keeps k neighbours after everyone with fewer was sent home, again and again. Walk
+# and train in the core only, then let everyone outside take the mean of their neighbours, layer by layer. It is cheaper
+# the smaller the core. The control: *as many random nodes* in place of the core.
+
+# %%
+from labkit.papers.graph import kcore
+
+core = kcore.core_number(cora.edge_index, cora.num_nodes)
+print("nodes in the k-core:", {k: int((core >= k).sum()) for k in range(1, int(core.max()) + 1)})
+left = predict("Accuracy with the 3-core embedded (46 % of the nodes) and the rest propagated?", guess=0.5)
+short = {"epochs": 1 if SMOKE else 2, "dim": 16 if SMOKE else 128}
+tradeoff = kcore.tradeoff(cora, (0, 2, 3, 4), list(SEEDS)[:2], **short)
+corewalk = [kcore.embed(cora, 0, "linear", seed, **short) for seed in list(SEEDS)[:2]]
+scattered = [kcore.embed_part(cora, kcore.random_part(cora, 3, seed), seed, **short) for seed in list(SEEDS)[:2]]
+
+# %%
+with plot.style():
+    figure, axis = plt.subplots(figsize=(7, 4))
+    for k, row in tradeoff.items():
+        label = "whole graph (DeepWalk)" if k == 0 else f"{k}-core, {100 * row['share'][0]:.0f} % of nodes"
+        axis.scatter(row["seconds"], 100 * np.array(row["accuracy"]), s=60, label=label)
+    axis.scatter(
+        [s for _, s in corewalk], [100 * score(z).mean for z, _ in corewalk], s=60, marker="^", label="CoreWalk"
+    )
+    axis.axhline(100 * np.mean([score(z).mean for z in scattered]), color="black", ls="--", lw=1)
+    axis.annotate("as many random nodes as the 3-core", (0.98, 100 * np.mean([score(z).mean for z in scattered])), (0, 4),
+                  xycoords=("axes fraction", "data"), textcoords="offset points", ha="right")  # fmt: skip
+    axis.set(
+        xscale="log",
+        xlabel="seconds (decomposition, walks, training, propagation)",
+        ylabel="test accuracy (%)",
+        title="Time against quality as k rises",
+    )
+    axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+plt.show()
+left.reveal(np.mean(tradeoff[3]["accuracy"]))
+
+# %% [markdown]
+# The 2-core gives up nothing: its missing leaves are best described by their one neighbour anyway. From there on time is
+# bought with accuracy. As many random nodes do far worse: it matters that the core hangs together.
+#
+# ## 8 · Carry it over: GCC
+#
+# A table of vectors knows one graph. GCC trains an *encoder* of small subgraphs: walks with restart cut two nets around
+# the same node, and they have to find each other among the nets of other nodes. What goes in is structure alone:
+# eigenvectors of the net, degrees, which node is the centre.
+
+# %%
+from labkit.papers.graph import gcc
+from labkit.papers.graph._ego_nets import ego_nets
+
+centre = torch.tensor([names.index("Gavroche")] * 2)
+pair = ego_nets(adjacency, centre, length=64, restart=0.8, size=24, generator=torch.Generator().manual_seed(2))
+with plot.style():
+    figure, axes = plt.subplots(1, 2, figsize=(8, 3.2))
+    for axis, links, real, title in zip(
+        axes, pair.links, pair.real, ("one net around Gavroche", "another"), strict=True
+    ):
+        net = nx.from_numpy_array(links[real][:, real].numpy())
+        nx.draw_networkx(net, nx.spring_layout(net, seed=1), ax=axis, with_labels=False, node_size=50, edge_color="#cccccc",
+                         node_color=[plot.COLOURS[1]] + [plot.COLOURS[0]] * (len(net) - 1))  # fmt: skip
+        axis.set_title(f"{title}: {len(net)} nodes")
+        axis.axis("off")
+plt.show()
+
+# %% [markdown]
+# Pre-train on Cora and CiteSeer, freeze, and embed a graph it has never seen, where the truth is known: a ring with
+# houses and stars built onto it, every node with a role. **Predict**: the control is the degree of a node and of its
+# neighbours; how well do those tell seven roles?
+
+# %%
+planted = gcc.planted_roles()
+shape = nx.Graph(planted.edge_index.T.tolist())
+degrees = predict("Accuracy of the degree profile on seven roles?", guess=0.6)
+pairs = gcc.pretraining(("cora", "citeseer"), steps=3 if SMOKE else 25)
+transfer = {"GCC, frozen": [], "the same, untrained": []}
+for seed in list(SEEDS)[:2]:
+    with labkit.train.seeded(seed):
+        method = gcc.GCC(queue=4096)
+    transfer["the same, untrained"].append(gcc.ROLES.score(method.embed(planted), planted.y))
+    run = labkit.fit(method, pairs, epochs=1 if SMOKE else 8, lr=0.005, weight_decay=1e-5, seed=seed)
+    transfer["GCC, frozen"].append(gcc.ROLES.score(method.embed(planted), planted.y))
+profile = gcc.ROLES.score(gcc.degree_profile(planted), planted.y)
+plot.bars_with_floors({name: Score.pool(scores) for name, scores in transfer.items()}, {"degree profile": profile},
+                      title="Seven planted roles on an unseen graph")  # fmt: skip
+plt.show()
+degrees.reveal(profile.mean)
+
+# %% [markdown]
+# Here are the roles that section 3 looked for: an encoder of neighbourhoods gives nodes that never meet the same
+# vector, since their neighbourhoods look the same. Note how much of it the *untrained* encoder has.
+#
+# ## 9 · Your turn
+#
+# **Exercise 1** (easy, 3 min). What does a step of a walk cost that comes from a leaf's only neighbour? At p = 4, what is
+# the chance that a walk returns from a node with one other neighbour, which does not know where it came from, at q = 1?
+#
+# <details><summary>Hint</summary>Two ways: back with weight 1/p, on with weight 1/q.</details>
+# <details><summary>Solution</summary><code>returns = (1 / 4) / (1 / 4 + 1)</code>, 0.2.</details>
+
+# %%
+returns = (1 / 4) / (1 / 4 + 1)  # your answer here
+path = Adjacency(torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), 3)
+walks = random_walk(path, torch.zeros(20_000, dtype=torch.int64), 3, p=4.0, generator=torch.Generator().manual_seed(0))
+seen = (walks[:, 2] == 0).float().mean().item()
+check("chance to return", returns, seen - 0.01, seen + 0.01, hint="1/p against 1/q")
+
+# %% [markdown]
+# **Exercise 2** (medium, 10 min). Section 3 blames the length of the vectors. Scale the rows of the third epoch's
+# embedding (q = 2) to length 1 and cluster again: how much of the structural variance is left?
+#
+# <details><summary>Hint</summary><code>torch.nn.functional.normalize(z)</code></details>
+# <details><summary>Solution</summary>
+# <code>left = explained_by_roles(novel, clusters(torch.nn.functional.normalize(early), 3))</code></details>
+
+# %%
+early = runs[2.0][0].snapshots[3]
+left = explained_by_roles(novel, clusters(torch.nn.functional.normalize(early), 3))  # your answer here
+print(f"with lengths {explained_by_roles(novel, clusters(early, 3)):.2f}, without {left:.2f}")
+check("share of structural variance without lengths", left, 0.0, 0.5)
+
+# %% [markdown]
+# ## 10 · The claims, as this suite found them
+#
+# `labkit claims verify node2vec`, `kcore` and `gcc` run them again; `BOARD.md` has all of them.
+
+# %%
+for paper in ("node2vec", "kcore", "gcc"):
+    labkit.claims.show(paper)
+
+# %% [markdown]
+# **What this does not show.** Graphs of a few thousand nodes; the k-core's savings grow with the graph. The paper's
+# figure may have been drawn from a training that was stopped early, or from weighted edges; it does not say. GCC was
+# pre-trained for minutes on two citation graphs, where the paper takes days on six graphs of up to millions of nodes.
+#
+# | | paper or released code | here |
+# |---|---|---|
+# | node2vec's optimiser | SGD, one pass over a fixed corpus | Adam, walks drawn anew in each epoch |
+# | window | uniform (paper), falling with distance (released) | uniform; both in `SkipGram(window_weights=...)` |
+# | link prediction | half of the edges out | a fifth: Cora has too few beyond a spanning forest |
+# | k-core propagation | divides by a product of adjacency matrices (released) | mean of the neighbours (paper) |
+# | GCC | queue 16 384, 75 000 steps | queue 4 096, 200 steps |
+#
+# **References.** Perozzi et al. 2014, *DeepWalk* · Grover & Leskovec 2016, *node2vec* · Ribeiro et al. 2017,
+# *struc2vec* · Brandeis et al. 2020, *About Graph Degeneracy* · Salha et al. 2019, *A Degeneracy Framework* · Qiu et al.
+# 2020, *GCC* · Donnat et al. 2018, *GraphWave* (planted roles).

@@ -1,0 +1,100 @@
+"""Packed graphs against PyG's Batch: index arithmetic, views of parts, pools, bad input."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch_geometric.data import Batch, Data
+
+from labkit.data import GraphBatch, GraphSet
+from labkit.methods import in_blocks
+from labkit.train import Minibatches
+
+
+def random_graphs(sizes, seed=0, features=3):
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        Data(
+            x=torch.rand(n, features, generator=generator),
+            edge_index=torch.randint(n, (2, 2 * n if n > 1 else 0), generator=generator),
+            y=torch.tensor([i % 2]),
+        )
+        for i, n in enumerate(sizes)
+    ]
+
+
+def same(ours, theirs):
+    assert torch.equal(ours.x, theirs.x)
+    assert torch.equal(ours.edge_index, theirs.edge_index)
+    assert torch.equal(ours.ptr, theirs.ptr)
+    assert torch.equal(ours.batch, theirs.batch)
+
+
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=8), seed=st.integers(0, 50), data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_packing_and_choosing_equal_pygs_batch(sizes, seed, data):
+    graphs = random_graphs(sizes, seed)
+    packed = GraphBatch.of(graphs)
+    same(packed, Batch.from_data_list(graphs))
+    chosen = data.draw(st.lists(st.integers(0, len(sizes) - 1), min_size=1, max_size=10))
+    same(packed[torch.tensor(chosen)], Batch.from_data_list([graphs[i] for i in chosen]))
+    same(packed[torch.tensor(chosen) - len(sizes)], packed[torch.tensor(chosen)])  # counted from the end
+    mask = torch.tensor([i in chosen for i in range(len(sizes))])
+    same(packed[mask], packed[mask.nonzero().flatten()])
+    assert [len(part) for part in packed.split(3)] == [len(graphs[i : i + 3]) for i in range(0, len(graphs), 3)]
+
+
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=6), seed=st.integers(0, 50))
+@settings(max_examples=40, deadline=None)
+def test_keep_nodes_gives_the_induced_subgraphs(sizes, seed):
+    graphs = random_graphs(sizes, seed)
+    packed = GraphBatch.of(graphs)
+    keep = torch.rand(len(packed.x), generator=torch.Generator().manual_seed(seed)) < 0.5
+    parts = [graph.subgraph(keep[packed.batch == i]) for i, graph in enumerate(graphs)]
+    same(packed.keep_nodes(keep), Batch.from_data_list(parts))
+
+
+def test_pools_over_each_graph_with_an_empty_one():
+    packed = GraphBatch.of(random_graphs([4, 2, 3]))
+    packed = packed.keep_nodes(packed.batch != 1)
+    x = packed.x - 2  # all negative: a maximum over nothing must not look like one over these
+    parts = [x[packed.batch == i] for i in range(3)]
+    zero = torch.zeros(3)
+    for how, reduce in {"sum": lambda p: p.sum(0), "mean": lambda p: p.mean(0), "max": lambda p: p.amax(0)}.items():
+        expected = torch.stack([reduce(part) if len(part) else zero for part in parts])
+        torch.testing.assert_close(packed.pool(x, how), expected)
+
+
+def test_minibatches_cover_each_graph_once_and_keep_the_last_part():
+    graphs = GraphSet(tuple(random_graphs(range(1, 12))), "random")
+    for i, graph in enumerate(graphs):
+        graph.x[:] = i
+    batches = Minibatches(graphs.packed, 4, drop_last=False)
+    seen = [int(value) for batch in batches for value in batch.x[batch.ptr[:-1], 0]]
+    assert (len(batches), sorted(seen)) == (3, list(range(11)))
+    assert seen != sorted(seen)
+    assert len(Minibatches(graphs.packed, 4)) == 2
+    assert len(Minibatches(graphs.packed, 5, drop_last=False)) == 2  # the eleventh would be alone
+    assert len(batches.to(torch.device("cpu"))) == 3
+
+
+def test_in_blocks_takes_graphs():
+    packed = GraphBatch.of(random_graphs([3, 1, 2, 5, 2]))
+    whole = in_blocks(lambda part: part.pool(part.x), packed, block=2)
+    torch.testing.assert_close(whole, packed.pool(packed.x))
+
+
+def test_bad_graphs_are_named():
+    good = random_graphs([3, 4])
+    with pytest.raises(ValueError, match="there are no graphs"):
+        GraphBatch.of([])
+    with pytest.raises(ValueError, match="graph 1 has no features x"):
+        GraphBatch.of([good[0], Data(edge_index=good[1].edge_index, num_nodes=4)])
+    with pytest.raises(ValueError, match="graph 0 has 3, graph 2 has 5"):
+        GraphBatch.of([*good, *random_graphs([2], features=5)])
+    past = Data(x=torch.zeros(2, 3), edge_index=torch.tensor([[0, 1], [1, 2]]))
+    with pytest.raises(ValueError, match=r"edge \[1, 2\] of graph 1 points outside its 2 nodes"):
+        GraphBatch.of([good[0], past, good[1]])
+    good[1].x[0, 0] = torch.nan
+    with pytest.raises(ValueError, match="NaN"):
+        GraphBatch.of(good)

@@ -1,0 +1,267 @@
+"""Graphs in the formats people have them in: edge lists with tables beside them, GraphML, networkx, PyG."""
+
+import networkx
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch_geometric.data import Data
+from torch_geometric.transforms import Constant
+from torch_geometric.utils import is_undirected
+
+from labkit.data import load, read_graph
+
+EDGES = "a b\nb c\nc a\nc d\n"
+FEATURES = "a,1,0\nb,0.5,0\nc,-1,2e3\nd,0,0\ne,7,7\n"
+LABELS = "a red\nb red\nc blue\nd blue\ne red\n"
+
+
+def write(folder, name="mine.edges", edges=EDGES, features=FEATURES, labels=LABELS):
+    (folder / name).write_text(edges)
+    stem = name.rsplit(".", 1)[0]
+    for part, text, suffix in (("features", features, ".csv"), ("labels", labels, ".txt")):
+        if text is not None:
+            (folder / f"{stem}.{part}{suffix}").write_text(text)
+    return folder / name
+
+
+def pairs(data):
+    return sorted(map(tuple, data.edge_index.t().tolist()))
+
+
+@pytest.mark.parametrize("name", ["mine.edges", "mine.edgelist", "mine.csv", "mine.tsv", "mine.txt"])
+def test_edges_features_and_labels(name, tmp_path):
+    graph = read_graph(write(tmp_path, name))
+    assert graph.node_names == ("a", "b", "c", "d", "e")  # e is isolated: the features list it
+    assert pairs(graph) == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 3), (3, 2)]
+    assert graph.x.tolist() == [[1, 0], [0.5, 0], [-1, 2000], [0, 0], [7, 7]]
+    assert graph.class_names == ("blue", "red")
+    assert graph.y.tolist() == [1, 1, 0, 0, 1]
+    assert graph.num_nodes == 5
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [
+        "a,b\nb,c\nc,a\nc,d\n",
+        "a\tb\nb\tc\nc\ta\nc\td",
+        "a;b\nb;c\nc;a\nc;d\n",
+        "# a comment\n\n% another\nsource target\na  b\nb c\nc   a\nc d\n",
+        "From,To\r\na,b\r\nb,c\r\nc,a\r\nc,d\r\n",
+        '"a","b"\n"b",c\nc,a\nc,d\n',
+        "\ufeffa b\nb a\nb c\nc c\nc a\nc d\nd c\n",  # a byte order mark, both directions, a self-loop
+    ],
+)
+def test_separators_headers_comments(edges, tmp_path):
+    expected = pairs(read_graph(write(tmp_path, "one.edges")))
+    assert pairs(read_graph(write(tmp_path, "two.edges", edges=edges))) == expected
+
+
+def test_names_without_tables_are_numbered_by_size_or_first_come(tmp_path):
+    path = write(tmp_path, edges="10 2\n2 1\n", features=None, labels=None)
+    assert read_graph(path, Constant()).node_names == ("1", "2", "10")
+    path.write_text("10 2\n2 x\n")
+    assert read_graph(path, Constant()).node_names == ("10", "2", "x")
+
+
+def test_labels_alone_number_the_nodes_and_whole_numbers_sort_as_numbers(tmp_path):
+    path = write(tmp_path, features=None, labels="d 10\nc 2\nb 2\na 10\nz -1\n")
+    graph = read_graph(path, Constant())
+    assert graph.node_names == ("d", "c", "b", "a", "z")
+    assert graph.class_names == (-1, 2, 10)
+    assert graph.y.tolist() == [2, 1, 1, 2, 0]
+
+
+def test_weights(tmp_path):
+    path = write(tmp_path, edges="a b 2\nb c 0.5\nc a 1\nb a 2\n")
+    graph = read_graph(path)
+    weight = dict(zip(map(tuple, graph.edge_index.t().tolist()), graph.edge_weight.tolist()))
+    assert weight == {(0, 1): 2, (1, 0): 2, (1, 2): 0.5, (2, 1): 0.5, (2, 0): 1, (0, 2): 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"edges": ""}, "the graph is empty: mine.edges lists no edge"),
+        ({"edges": "# nothing\n"}, "lists no edge"),
+        ({"edges": "a b\nb\n"}, "line 2 of mine.edges has 1 columns; expected source, target"),
+        ({"edges": "a b c d\n"}, "line 1 of mine.edges has 4 columns"),
+        ({"edges": "a b 1\nb c heavy\n"}, "line 2 of mine.edges gives an edge the weight 'heavy'"),
+        ({"edges": "a b nan\n"}, "the weight 'nan'"),
+        ({"edges": "a b -1\n"}, "the weight '-1'"),
+        ({"edges": "a b 1\nb c\n"}, "a weight to 1 of 2 edges"),
+        ({"edges": "a b 1\nb a 2\n"}, "between nodes 0 and 1 two different weights"),
+        ({"edges": "a,b\nb,\n"}, "line 2 of mine.edges has an empty cell"),
+        ({"edges": "a b\nb stranger\n"}, "mine.edges names the node 'stranger', which mine.features.csv does not list"),
+        ({"edges": "a b\n\0\n"}, "line 2 is binary"),
+        ({"edges": "a a\n"}, "the graph is empty: 5 nodes and no edge"),
+        ({"features": "a,1\nb,2,3\n"}, "line 2 of mine.features.csv has 2 features, the first row 1"),
+        ({"features": "a,1\nb,two\n"}, "line 2 of mine.features.csv holds 'two' where a number should be"),
+        ({"features": "a,1\na,2\n"}, "mine.features.csv lists the node 'a' twice"),
+        ({"features": ""}, "mine.features.csv lists no node"),
+        ({"features": FEATURES.replace("7,7", "nan,7")}, "x holds NaN"),
+        ({"features": "a\nb\nc\nd\ne\n"}, "x must have shape"),
+        ({"features": None}, "no node features x"),
+        ({"labels": "a 1\nb 2\n"}, "mine.labels.txt has no label for 3 of 5 nodes \\(first: 'c'\\)"),
+        ({"labels": LABELS + "stranger red\n"}, "mine.labels.txt names the node 'stranger', which mine.features.csv"),
+        ({"labels": "a red blue\n"}, "line 1 of mine.labels.txt has 3 columns; expected node, class"),
+    ],
+)
+def test_tables_that_do_not_fit(changes, says, tmp_path):
+    with pytest.raises(ValueError, match=says):
+        read_graph(write(tmp_path, **changes))
+
+
+def test_hostile_tables(tmp_path):
+    path = write(tmp_path, features=None, labels=None)
+    path.write_bytes(b"a b\n\xff\xfe\n")
+    with pytest.raises(ValueError, match="no text in UTF-8"):
+        read_graph(path)
+    path.write_text("a" * (2**24 + 2))
+    with pytest.raises(ValueError, match="line 1 is longer than 16 MB"):
+        read_graph(path)
+    path.write_text('a,"' + "b" * 200_000 + '"\n')  # csv's own limit is no crash
+    assert read_graph(path, Constant()).num_nodes == 2
+    (tmp_path / "mine.features.csv").write_text(FEATURES)
+    (tmp_path / "mine.features.tsv").write_text(FEATURES)
+    with pytest.raises(ValueError, match=r"mine.features.csv and mine.features.tsv both stand beside"):
+        read_graph(path)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.text(max_size=200) | st.binary(max_size=200).map(lambda b: b.decode("latin1")),
+    suffix=st.sampled_from(["edges", "graphml"]),
+)
+def test_any_text_is_a_graph_or_one_clear_error(text, suffix, tmp_path):
+    path = tmp_path / f"mine.{suffix}"
+    path.write_text(text, encoding="utf-8", errors="replace")
+    try:
+        graph = read_graph(path, Constant())
+    except ValueError:
+        return
+    assert graph.num_edges > 0
+
+
+def karate_like(directed=False):
+    graph = networkx.DiGraph() if directed else networkx.Graph()
+    for name, club, age in (("ann", "left", 30), ("bob", "left", 41.5), ("cyd", "right", 22), ("dan", "right", 5)):
+        graph.add_node(name, club=club, age=age, member=True)
+    graph.add_weighted_edges_from([("ann", "bob", 2), ("bob", "cyd", 1), ("cyd", "cyd", 9)])
+    return graph
+
+
+@pytest.mark.parametrize("through_file", [False, True])
+def test_networkx_and_graphml(through_file, tmp_path):
+    source = karate_like()
+    if through_file:
+        networkx.write_graphml(source, tmp_path / "mine.graphml", infer_numeric_types=True)
+        source = str(tmp_path / "mine.graphml")
+    graph = read_graph(source, label="club")
+    assert graph.node_names == ("ann", "bob", "cyd", "dan")
+    assert graph.feature_names == ("age", "member")
+    assert graph.x.tolist() == [[30, 1], [41.5, 1], [22, 1], [5, 1]]
+    assert graph.y.tolist() == [0, 0, 1, 1]
+    assert graph.class_names == ("left", "right")
+    assert pairs(graph) == [(0, 1), (1, 0), (1, 2), (2, 1)]
+    assert graph.edge_weight.tolist() == [2, 2, 1, 1]
+    assert read_graph(source).y is None
+
+
+def test_a_directed_networkx_graph_stays_directed():
+    graph = read_graph(karate_like(directed=True))
+    assert pairs(graph) == [(0, 1), (1, 2)]
+    assert graph.edge_weight.tolist() == [2, 1]
+
+
+def test_networkx_attribute_rules():
+    graph = networkx.path_graph(3)
+    for node in graph:
+        graph.nodes[node].update(x=[node, 1.0], y=node % 2, size=node)
+    data = read_graph(graph)
+    assert data.x.tolist() == [[0, 1], [1, 1], [2, 1]]
+    assert data.y.tolist() == [0, 1, 0]
+    for node in graph:  # a layout: y is a coordinate there, no class
+        graph.nodes[node].update(x=float(node), y=node / 2)
+    data = read_graph(graph)
+    assert data.feature_names == ("size", "x", "y")
+    assert data.y is None
+    assert not is_undirected(read_graph(networkx.DiGraph([(0, 1)]), Constant()).edge_index)
+
+
+def broken(**changes):
+    graph = networkx.path_graph(3)
+    networkx.set_node_attributes(graph, {0: 1.0, 1: 2.0, 2: 3.0}, "size")
+    for node, attributes in changes.items():
+        graph.nodes[int(node[1])].update(attributes)
+    return graph
+
+
+@pytest.mark.parametrize(
+    ("graph", "label", "says"),
+    [
+        (networkx.MultiGraph([(0, 1), (0, 1)]), None, "parallel edges"),
+        (networkx.Graph(), None, "is empty: it has no nodes"),
+        (networkx.path_graph(3), None, "no node features x"),
+        (broken(n1={"weight": 3}), None, "2 of 3 nodes of the graph lack 'weight' \\(first: node number 0\\)"),
+        (broken(), "club", "no node attribute named 'club'"),
+        (broken(), "size", "'size' of the graph must hold whole numbers or text"),
+        (broken(n0={"club": "a"}), "club", "2 of 3 nodes of the graph lack 'club'"),
+        (broken(n0={"x": [1, 2]}, n1={"x": [1]}, n2={"x": [1]}), None, "'x' of the graph must hold equally long"),
+        (broken(n0={"size": float("nan")}), None, "x holds NaN"),
+        (networkx.Graph([(0, 1, {"weight": 1}), (1, 2)]), None, "a weight to 1 of 2 edges"),
+        (networkx.Graph([(0, 1, {"weight": "heavy"})]), None, "edge weights of the graph must be numbers"),
+    ],
+)
+def test_networkx_graphs_that_do_not_fit(graph, label, says):
+    with pytest.raises(ValueError, match=says):
+        read_graph(graph, label=label)
+
+
+NAMESPACE = 'xmlns="http://graphml.graphdrawing.org/xmlns"'
+BILLION = '<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><graphml>&b;</graphml>'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (BILLION, "was refused: it declares a document type"),
+        ('<!DOCTYPE g SYSTEM "file:///etc/passwd"><graphml/>', "was refused: it declares a document type"),
+        ('<!DOCTYPE g [<!ENTITY e SYSTEM "file:///etc/passwd">]><graphml>&e;</graphml>', "was refused"),
+        ("<a>" * 100_000, "nested deeper than 64"),
+        ("<graphml>", "no whole XML file"),
+        ("", "no whole XML file"),
+        ("no xml", "no whole XML file"),
+        ("<graphml/>", "no GraphML that networkx can read"),
+        (f"<graphml {NAMESPACE}><graph/></graphml>", "is empty: it has no nodes"),
+        (f'<graphml {NAMESPACE}><graph><node id="a"><data key="k">1</data></node></graph></graphml>', "no key k"),
+        (f"<graphml {NAMESPACE}><graph><hyperedge/></graph></graphml>", "no GraphML that networkx can read"),
+        (f'<graphml {NAMESPACE}><key id="k" for="node" attr.name="n" attr.type="int"/><graph><node id="a">'
+         '<data key="k">x</data></node></graph></graphml>', "no GraphML that networkx can read"),
+    ],
+)  # fmt: skip
+def test_malformed_and_hostile_graphml(text, says, tmp_path):
+    (tmp_path / "mine.graphml").write_text(text)
+    with pytest.raises(ValueError, match=says):
+        read_graph(tmp_path / "mine.graphml")
+
+
+def test_graphs_of_other_kinds():
+    karate = load("karate")
+    assert read_graph(karate) is karate
+    with pytest.raises(ValueError, match="the graph is empty"):
+        read_graph(Data(x=torch.ones(2, 1), edge_index=torch.zeros(2, 0).long()))
+    with pytest.raises(TypeError, match="source must be a path, a networkx graph or a PyG Data, not list"):
+        read_graph([(0, 1)])
+
+
+def test_a_label_is_for_named_attributes_only(tmp_path):
+    with pytest.raises(ValueError, match="label= names a node attribute of GraphML"):
+        read_graph(write(tmp_path), label="club")
+
+
+def test_a_networkx_graph_equals_the_catalogue_s_reading_of_it():
+    graph = read_graph(networkx.karate_club_graph(), Constant(), label="club")
+    ours = load("karate")
+    assert pairs(graph) == pairs(ours)
+    assert graph.y.tolist() == ours.y.tolist()

@@ -1,0 +1,96 @@
+"""Playgrounds: what the sliders say is what is computed, drawn, and written beside the picture."""
+
+import numpy as np
+import pytest
+import torch
+
+from labkit.data import stochastic_block_model
+from labkit.explore import Layer, Panel, Playground, Slider, graph_view_lab
+
+
+def line(slope: float, offset: float) -> list[Panel]:
+    x = np.arange(5)
+    layers = [Layer("line", x, slope * x + offset, name="theory"), Layer("points", x, slope * x, text=list("abcde"))]
+    return [Panel("A line", layers, "x", "y", says=f"slope {slope:g}"), Panel("Bars", [Layer("bars", x, x)], "x", "y")]
+
+
+@pytest.fixture
+def playground():
+    sliders = {"slope": Slider("slope", 1.0, -2.0, 2.0, 0.1), "offset": Slider("offset", 0.0, 0.0, 1.0, 0.1)}
+    return Playground(line, sliders, "Lines")
+
+
+def test_a_slider_moves_the_traces_that_are_there(playground):
+    traces = list(playground.figure.data)
+    playground.sliders["slope"].value = 2.0
+    assert playground.values == {"slope": 2.0, "offset": 0.0}
+    assert list(playground.figure.data) == traces
+    np.testing.assert_allclose(playground.figure.data[0].y, 2 * np.arange(5))
+    assert "slope 2" in playground.figure.layout.annotations[0].text
+    assert playground.panels[0].says == "slope 2"
+
+
+def test_set_moves_several_sliders_and_computes_once(playground):
+    calls = []
+    playground._compute = lambda **values: calls.append(values) or line(**values)
+    assert playground.set(slope=-1.0, offset=0.5) is playground
+    assert calls == [{"slope": -1.0, "offset": 0.5}]
+    np.testing.assert_allclose(playground.figure.data[0].y, 0.5 - np.arange(5))
+
+
+def test_set_refuses_what_there_is_no_slider_for(playground):
+    with pytest.raises(ValueError, match="no slider named 'slop'; did you mean 'slope'"):
+        playground.set(slop=1.0)
+    with pytest.raises(ValueError, match="slope must lie between -2 and 2, not 3"):
+        playground.set(offset=0.5, slope=3.0)
+    assert playground.values == {"slope": 1.0, "offset": 0.0}
+
+
+def test_readers_without_a_kernel_get_a_picture_with_words(playground):
+    data, metadata = playground._repr_mimebundle_()
+    assert data["image/png"].startswith(b"\x89PNG")
+    assert len(data["image/png"]) < 150_000
+    assert metadata["image/png"]["alt"] == data["text/plain"] == "Lines, at slope 1, offset 0. A line: slope 1"
+
+
+def test_nothing_is_sent_away(playground):
+    assert playground.figure._config["showSendToCloud"] is False
+
+
+@pytest.fixture
+def lab():
+    return graph_view_lab(stochastic_block_model([12, 12], p_in=0.4, seed=0), k=4)
+
+
+def test_the_untouched_graph_is_unchanged(lab):
+    lab.set(edge_drop=0.0, feature_mask=0.0, alpha=1.0)
+    graph, spectra, embedding = lab.panels
+    assert graph.says.split()[0] == graph.says.split()[2]  # all edges of all
+    np.testing.assert_allclose(spectra.layers[0].y, spectra.layers[1].y, atol=1e-5)
+    assert embedding.says.startswith("100 %")
+
+
+def test_diffusion_lets_through_what_its_kernel_says(lab):
+    lab.set(edge_drop=0.0, feature_mask=0.0, alpha=0.2)
+    before, after = (torch.as_tensor(layer.y) for layer in lab.panels[1].layers)
+    expected = 0.2 * before / (1 - 0.8 * before)
+    torch.testing.assert_close(after, expected.sort(descending=True).values, rtol=1e-3, atol=1e-4)
+
+
+def test_the_same_draw_is_the_same_view_and_everything_may_be_dropped(lab):
+    first = lab.set(draw=3).panels[0].says
+    assert lab.set(draw=4).set(draw=3).panels[0].says == first
+    lab.set(edge_drop=0.95, feature_mask=0.95)
+    assert all(np.isfinite(layer.y).any() or not np.isfinite(layer.x).any() for layer in lab.panels[2].layers)
+
+
+def test_the_view_lab_refuses_what_it_cannot_draw():
+    with pytest.raises(ValueError, match="up to 400 nodes, not 500"):
+        graph_view_lab(stochastic_block_model([250, 250]))
+    graph = stochastic_block_model([5, 5])
+    graph.x[2] = torch.nan
+    with pytest.raises(ValueError, match="x holds NaN"):
+        graph_view_lab(graph)
+    graph.x = None
+    with pytest.raises(ValueError, match="needs features"):
+        graph_view_lab(graph)

@@ -1,0 +1,100 @@
+"""Bandana's masks, its loss against a plain rewrite, and links that nothing trained has seen."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch_geometric.nn import GCNConv
+
+from labkit.data import stochastic_block_model
+from labkit.papers.graph.bandana import Bandana, predict_links
+from labkit.train import fit
+
+
+@pytest.fixture
+def data():
+    return stochastic_block_model([20, 20], p_in=0.4, p_out=0.05, features=8, seed=0)
+
+
+def small(**changes) -> Bandana:
+    torch.manual_seed(0)
+    return Bandana(8, **{"hidden": 12, "layers": 2, "decoder_hidden": 6} | changes)
+
+
+def test_a_nodes_bandwidths_add_up_to_one(data):
+    edges = data.edge_index[:, torch.randperm(data.num_edges)]
+    weight, target = small().draw(edges, data.num_nodes)
+    total = torch.zeros(data.num_nodes).index_add(0, edges[0], weight)
+    has_edges = edges[0].bincount(minlength=data.num_nodes) > 0
+    torch.testing.assert_close(total[has_edges], torch.ones(int(has_edges.sum())))
+    assert torch.equal(weight, target)
+
+
+def test_in_the_released_order_they_do_not_unless_edges_are_sorted(data):
+    method = small(released_order=True)
+    for edges, right in (
+        (data.edge_index, True),
+        (data.edge_index[:, torch.randperm(data.num_edges)], False),
+    ):
+        weight, _ = method.draw(edges, data.num_nodes)
+        total = torch.zeros(data.num_nodes).index_add(0, edges[0], weight)
+        has_edges = edges[0].bincount(minlength=data.num_nodes) > 0
+        assert bool((total[has_edges] - 1).abs().max() < 1e-5) == right
+
+
+def test_the_discrete_mask_keeps_its_share_and_asks_for_the_rest(data):
+    kept, target = small(mask="discrete", keep=0.3).draw(data.edge_index, data.num_nodes)
+    assert set(kept.unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(target, 1 - kept)
+    assert kept.mean().item() == pytest.approx(0.3, abs=0.1)
+
+
+def test_the_loss_equals_a_plain_rewrite_with_pyg(data):
+    method = small(dropout=0.0)
+    torch.manual_seed(1)
+    ours = method(data)
+    torch.manual_seed(1)
+    others = torch.randint(data.num_nodes, data.edge_index.shape)
+    draws = [torch.randn(data.num_edges) / method.temperature for _ in method.convolutions]
+    x, losses = data.x, []
+    for convolve, norm, noise in zip(method.convolutions, method.norms, draws, strict=True):
+        bandwidth = torch.empty(data.num_edges)
+        for node in range(data.num_nodes):
+            of = data.edge_index[0] == node
+            bandwidth[of] = noise[of].softmax(dim=0)
+        theirs = GCNConv(convolve.weight.shape[0], 12)
+        theirs.lin.weight.data, theirs.bias.data = convolve.weight.data.T, convolve.bias.data
+        x = F.elu(norm(theirs(x, data.edge_index, bandwidth)))
+        linked = method.decoder(x[data.edge_index[0]] * x[data.edge_index[1]])
+        unlinked = method.decoder(x[others[0]] * x[others[1]])
+        zero, one = (torch.full((data.num_edges,), k) for k in (0, 1))
+        losses.append(
+            (F.cross_entropy(linked, zero, reduction="none") * bandwidth).mean() + F.cross_entropy(unlinked, one)
+        )
+    torch.testing.assert_close(ours, torch.stack(losses).mean(), rtol=1e-4, atol=1e-5)
+
+
+def test_training_lowers_the_loss_and_embeds_all_layers(data):
+    run = fit(small(dropout=0.2), [data], epochs=40, lr=1e-2, progress=False)
+    assert sum(run.history["loss"][-5:]) < sum(run.history["loss"][:5])
+    assert run.method.embed(data).shape == (40, 24)
+
+
+def test_links_are_ranked_above_chance_on_one_split_for_all_seeds():
+    data = stochastic_block_model([20, 20], p_in=0.7, p_out=0.02, features=8, signal=3.0, seed=0)
+    settings = {"epochs": 30, "hidden": 16, "dropout": 0.2, "lr": 1e-2}
+    first = predict_links(data, seed=0, **settings)
+    assert first == predict_links(data, seed=0, **settings)
+    assert first.auc > 0.6
+    assert 0.5 < first.average_precision <= 1
+
+
+def test_what_is_refused(data):
+    with pytest.raises(ValueError, match="no mask named 'bandwith'; did you mean 'bandwidth'"):
+        small(mask="bandwith")
+    with pytest.raises(ValueError, match="layers must be at least 1"):
+        small(layers=0)
+    with pytest.raises(ValueError, match="temperature"):
+        small(temperature=0.0)
+    data.edge_index = data.edge_index[:, :0]
+    with pytest.raises(ValueError, match="edge"):
+        fit(small(), [data], epochs=1, progress=False)

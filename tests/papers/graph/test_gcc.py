@@ -1,0 +1,173 @@
+"""GCC: nets are the right subgraphs, positions are eigenvectors, padding changes nothing, both variants train."""
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from labkit.data import available, load, stochastic_block_model
+from labkit.evaluate import Split
+from labkit.papers.graph import gcc
+from labkit.papers.graph._ego_nets import EgoNets, EgoPairs, ego_nets, whole_graphs
+from labkit.train import fit, seeded
+from labkit.views import Adjacency, restart_walk
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_nets_are_the_subgraphs_of_what_the_walks_met():
+    data = load("les-miserables")
+    graph = nx.Graph(data.edge_index.T.tolist())
+    adjacency, start = Adjacency(data.edge_index, 77), torch.arange(77)
+    nets = ego_nets(adjacency, start, 40, 0.5, 12, generator())
+    walks = restart_walk(adjacency, start, 40, 0.5, generator())
+    for i, walk in enumerate(walks.tolist()):
+        met = list(dict.fromkeys(walk))[:12]
+        assert met[0] == i
+        assert nets.real[i].tolist() == [place < len(met) for place in range(nets.real.shape[1])]
+        inside = nets.links[i][: len(met), : len(met)].numpy()
+        assert np.array_equal(inside, nx.to_numpy_array(graph, met, weight=None))
+    assert nets.links[~nets.real].sum() == 0
+    assert nets.links.mT[~nets.real].sum() == 0
+
+
+def test_positions_are_the_leading_eigenvectors():
+    data = load("les-miserables")
+    nets = ego_nets(Adjacency(data.edge_index, 77), torch.arange(77), 60, 0.3, 20, generator())
+    found = EgoNets(nets.links.double(), nets.real).positions(6)
+    for links, real, ours in zip(nets.links.double(), nets.real, found, strict=True):
+        n = int(real.sum())
+        a = links[:n, :n]
+        scale = a.sum(1).clamp(min=1).rsqrt()
+        values, vectors = torch.linalg.eigh(scale[:, None] * a * scale)
+        k = min(max(n - 2, 0), 6)
+        assert (ours[n:] == 0).all()
+        assert (ours[:, k:] == 0).all()
+        if k and (k == n or values[-k] - values[-k - 1] > 1e-3):  # then the space of the leading k is one
+            leading = vectors[:, -k:]
+            projector = leading @ leading.T
+            norm = leading.norm(dim=1)
+            torch.testing.assert_close(
+                (ours[:n, :k] @ ours[:n, :k].T) * norm[:, None] * norm, projector, atol=1e-6, rtol=0
+            )
+
+
+def test_padding_changes_nothing(monkeypatch):
+    # eigenvectors of one eigenvalue may turn with the padding: the encoder is looked at with inputs that can't
+    monkeypatch.setattr(
+        EgoNets, "positions", lambda nets, dim: (nets.degree[:, :, None] / torch.arange(1.0, dim + 1)).double()
+    )
+    data = load("les-miserables")
+    nets = ego_nets(Adjacency(data.edge_index, 77), torch.arange(8), 40, 0.5, 12, generator())
+    wider = EgoNets(
+        torch.nn.functional.pad(nets.links, (0, 5, 0, 5)).double(), torch.nn.functional.pad(nets.real, (0, 5))
+    )
+    with seeded(0):
+        encoder = gcc.NetEncoder(positions=4).double()
+    for training in (True, False):
+        encoder.train(training).dropout.p = 0.0
+        narrow = EgoNets(nets.links.double(), nets.real)
+        torch.testing.assert_close(encoder(narrow), encoder(wider), atol=1e-6, rtol=1e-5)
+
+
+def test_whole_graphs_have_their_hub_first():
+    graphs = load("imdb-binary").graphs[:7] if available("imdb-binary") else [load("karate"), load("les-miserables")]
+    nets = whole_graphs(graphs)
+    for graph, links, real in zip(graphs, nets.links, nets.real, strict=True):
+        assert int(real.sum()) == graph.num_nodes
+        degree = graph.edge_index[0].bincount(minlength=graph.num_nodes)
+        assert links.sum(1)[0] == degree.max()
+        assert sorted(links.sum(1)[real].tolist()) == sorted(degree.tolist())
+
+
+def matched(method, data):
+    """How much nearer a node's two nets are to each other than to the nets of other nodes, in cosine."""
+    adjacency, every = Adjacency(data.edge_index, data.num_nodes), torch.arange(data.num_nodes)
+    method.eval()
+    with torch.no_grad():
+        a, b = (method.encoder(ego_nets(adjacency, every, 30, 0.8, 12, generator(seed))) for seed in (1, 2))
+    cosine = a @ b.T
+    return ((cosine.diag() - cosine.mean()) / cosine.std()).mean().item()
+
+
+@pytest.mark.parametrize("queue", [128, None])
+def test_both_variants_learn_to_find_the_other_net(queue):
+    data = [stochastic_block_model([20, 20], 0.3, 0.02, seed=1), load("les-miserables")]
+    pairs = EgoPairs(data, size=12, batch=32, steps=10, length=30)
+    assert len(list(pairs)) == len(pairs) == 10
+    losses = []
+    for _ in range(2):
+        with seeded(0):
+            method = gcc.GCC(queue, momentum=0.9, positions=8)
+        losses.append(fit(method, pairs, epochs=5, lr=5e-3, seed=0, progress=False).history["loss"])
+    assert losses[0] == losses[1]
+    if queue is None:  # a queue starts with random keys, easily told apart, and the loss rises as it fills
+        assert losses[0][-1] < losses[0][0]
+    with seeded(0):
+        untrained = gcc.GCC(queue, momentum=0.9, positions=8)
+    assert matched(method, data[1]) > matched(untrained, data[1])
+    z = method.embed(data[1])
+    assert z.shape == (77, 64)
+    assert torch.equal(z, method.embed(data[1]))
+    assert method.embed(data).shape == (2, 64)
+
+
+def test_the_queue_holds_the_latest_keys_and_the_slow_encoder_follows():
+    pairs = EgoPairs([load("les-miserables")], size=8, batch=6, steps=1, length=20)
+    method = gcc.GCC(queue=8, momentum=0.5, positions=4)
+    before = [p.clone() for p in method.slow.parameters()]
+    with torch.no_grad():
+        method.encoder.degree.weight.add_(1)
+    kept = method.keys.clone()
+    method(next(iter(pairs)))
+    method.after_step()
+    assert torch.equal(method.keys[:6], method.fresh)
+    assert torch.equal(method.keys[6:], kept[6:])
+    for old, new, quick in zip(before, method.slow.parameters(), method.encoder.parameters(), strict=True):
+        torch.testing.assert_close(new, (old + quick) / 2)
+    method(next(iter(pairs)))
+    method.after_step()
+    assert torch.equal(torch.cat([method.keys[6:], method.keys[:4]]), method.fresh)
+    assert not any(p.requires_grad for p in method.slow.parameters())
+
+
+def test_planted_roles():
+    data = gcc.planted_roles(seed=3)
+    degree = data.edge_index[0].bincount()
+    assert set(data.y.tolist()) == set(range(7))
+    assert (degree[data.y == 4] == 2).all()  # roofs
+    assert (degree[data.y == 6] == 1).all()  # tips
+    assert (degree[data.y == 5] == 5).all()  # centres of stars
+    assert len(degree) == len(data.y) == data.num_nodes
+
+
+def test_controls_are_plain_numbers_of_structure():
+    karate, novel = load("karate"), load("les-miserables")
+    assert gcc.degree_profile(karate).shape == (34, 10)
+    assert gcc.size_profile([karate, novel, karate]).shape == (3, 5)
+    assert (
+        gcc.size_profile([karate, novel, karate])[0].tolist() == gcc.size_profile([karate, novel, karate])[2].tolist()
+    )
+
+
+@pytest.mark.skipif(not available("imdb-binary"), reason="imdb-binary not found; set LABKIT_DATA")
+def test_from_scratch_learns_from_labels():
+    graphs = load("imdb-binary")
+    few = graphs[torch.arange(0, 1000, 10)]
+    split = Split.random(few.y, 0.6, None, 0.4)
+    assert gcc.from_scratch(few, split, seed=0, epochs=5) > 0.5
+
+
+def test_bad_input_is_named():
+    pairs = EgoPairs([load("karate")], batch=4, steps=1)
+    with pytest.raises(ValueError, match="pairs of nets: use EgoPairs"):
+        fit(gcc.GCC(), [load("karate")], epochs=1)
+    with pytest.raises(ValueError, match="queue=2 must hold at least one batch, 4 keys"):
+        fit(gcc.GCC(queue=2), pairs, epochs=1)
+    with pytest.raises(ValueError, match="at least 2 pairs"):
+        fit(gcc.GCC(), EgoPairs([load("karate")], batch=1, steps=1), epochs=1)
+    with pytest.raises(ValueError, match="no edge to walk on"):
+        EgoPairs([Data(edge_index=torch.zeros(2, 0).long(), num_nodes=3)])

@@ -1,0 +1,91 @@
+"""node2vec: held-out links are honest, the measures of figure 3 are right, the method trains."""
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from labkit.data import load, stochastic_block_model
+from labkit.papers.graph import _links, node2vec
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.3))
+def test_held_out_links_are_gone_and_components_stay_whole(seed, share):
+    data = stochastic_block_model([20, 20, 10], 0.4, 0.02, seed=1)
+    links = _links.hold_out_links(data, share, seed)
+    whole, left = nx.Graph(data.edge_index.T.tolist()), nx.Graph(links.graph.edge_index.T.tolist())
+    held = int(share * data.num_edges / 2)
+    positive, negative = links.pairs[:, links.linked == 1].T.tolist(), links.pairs[:, links.linked == 0].T.tolist()
+    assert len(positive) == len(negative) == held
+    assert all(whole.has_edge(a, b) and not left.has_edge(a, b) for a, b in positive)
+    assert not any(whole.has_edge(a, b) or a == b for a, b in negative)
+    assert len({tuple(sorted(pair)) for pair in positive + negative}) == 2 * held
+    assert left.number_of_edges() == whole.number_of_edges() - held
+    assert nx.number_connected_components(left) == nx.number_connected_components(whole)
+    assert set(left) == set(whole)
+
+
+def test_holding_out_too_much_is_refused():
+    tree = load("karate")
+    with pytest.raises(ValueError, match="45 can go without cutting the graph"):
+        _links.hold_out_links(tree, 0.9, 0)
+    with pytest.raises(ValueError, match="share must lie between 0 and 1"):
+        _links.hold_out_links(tree, 1.0, 0)
+
+
+def test_adamic_adar_and_its_auc():
+    links = _links.hold_out_links(load("karate"), 0.3, 0)
+    graph = nx.Graph(links.graph.edge_index.T.tolist())
+    score = _links.adamic_adar(links.graph)
+    pairs = [tuple(pair) for pair in links.pairs.T.tolist()]
+    exact = np.array([value for *_, value in nx.adamic_adar_index(graph, pairs)])
+    np.testing.assert_allclose(np.asarray(score[tuple(links.pairs.numpy())]).ravel(), exact)
+    tests = ~_links._teaching_half(links, 0)
+    assert _links.score_auc(score, links) == pytest.approx(roc_auc_score(links.linked[tests], exact[tests]))
+    linked = links.linked.numpy()
+    assert linked[tests].mean() == 0.5
+
+
+def test_an_embedding_that_knows_the_blocks_finds_links_and_noise_does_not():
+    data = stochastic_block_model([40] * 5, 0.3, 0.005, seed=0)
+    links = _links.hold_out_links(data, 0.3, 0)
+    known = torch.nn.functional.one_hot(data.y).float() + 0.01 * torch.randn(200, 5)
+    for operator in _links.OPERATORS:
+        auc = _links.link_auc(known, links, operator)
+        assert auc > 0.85 if operator != "average" else auc < 0.7  # a mean of two blocks is not whether they agree
+        assert _links.link_auc(torch.randn(200, 5), links, operator) == pytest.approx(0.5, abs=0.12)
+
+
+def test_modularity_is_networkx_s():
+    data = load("les-miserables")
+    clusters = np.random.default_rng(0).integers(4, size=77)
+    graph = nx.Graph(data.edge_index.T.tolist())
+    parts = [set(np.flatnonzero(clusters == c).tolist()) for c in range(4)]
+    assert node2vec.modularity(data, clusters) == pytest.approx(nx.community.modularity(graph, parts))
+
+
+def test_explained_by_roles_is_one_for_roles_and_small_for_noise():
+    data = load("les-miserables")
+    degree = data.edge_index[0].bincount()
+    clusters = np.searchsorted([2, 8], degree.numpy())
+    assert node2vec.explained_by_roles(data, clusters) > 0.4
+    noise = np.random.default_rng(0).integers(3, size=77)
+    assert node2vec.explained_by_roles(data, noise) < 0.15
+    assert node2vec.explained_by_roles(data, np.arange(77)) == pytest.approx(1)
+
+
+def test_the_figure_s_embedding_and_the_control():
+    z, clusters = node2vec.les_miserables(1, 0.5, 6, epochs=1)
+    assert z.shape == (77, 16)
+    assert len(np.unique(clusters)) == 6
+    again = node2vec.les_miserables(1, 0.5, 6, epochs=1)
+    assert torch.equal(z, again[0])
+    data = stochastic_block_model([30, 30], 0.4, 0.02)
+    vectors = node2vec.spectral(data, 3)
+    assert vectors.shape == (60, 3)
+    split = (vectors[:, 1] > 0) == (data.y == 0)
+    assert split.float().mean().item() in (0.0, 1.0)

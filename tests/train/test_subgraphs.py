@@ -1,0 +1,64 @@
+"""Subgraphs around walks: induced, seeded, and good enough to train on."""
+
+import pytest
+import torch
+from torch_geometric.utils import subgraph
+
+from labkit.data import stochastic_block_model
+from labkit.papers.graph.grace import GRACE
+from labkit.papers.graph.graphmae import GraphMAE
+from labkit.papers.graph.mvgrl import MVGRL
+from labkit.train import Subgraphs, fit
+
+
+@pytest.fixture
+def data():
+    return stochastic_block_model([60, 60], p_in=0.1, p_out=0.01, features=8, seed=0)
+
+
+def test_a_subgraph_holds_its_nodes_and_all_edges_between_them(data):
+    part = Subgraphs(data, size=40).draw()
+    assert 2 <= part.num_nodes <= 40
+    assert torch.equal(part.x, data.x[part.nodes])
+    expected = subgraph(part.nodes, data.edge_index, relabel_nodes=True)[0]
+    assert {*map(tuple, part.edge_index.T.tolist())} == {*map(tuple, expected.T.tolist())}
+    assert part.edge_index.shape == expected.shape
+
+
+def test_walks_find_more_edges_than_scattered_nodes(data):
+    torch.manual_seed(0)
+    sampler = Subgraphs(data, size=40, walk=4)
+    walked = [sampler.draw() for _ in range(20)]
+    scattered = [sampler.among(torch.randperm(120)[: part.num_nodes].sort().values) for part in walked]
+    assert sum(part.num_edges for part in walked) > 1.3 * sum(part.num_edges for part in scattered)
+
+
+def test_an_epoch_holds_as_many_nodes_as_the_graph_and_a_seed_means_one_thing(data):
+    sampler = Subgraphs(data, size=50)
+    assert len(sampler) == len(list(sampler)) == 3
+    assert repr(sampler) == "Subgraphs(3 × 50 of 120 nodes)"
+    torch.manual_seed(7)
+    first = [part.nodes for part in sampler]
+    torch.manual_seed(7)
+    assert all(torch.equal(a, part.nodes) for a, part in zip(first, sampler, strict=True))
+
+
+@pytest.mark.parametrize("method", [GRACE, GraphMAE, MVGRL])
+def test_node_level_methods_train_on_them(data, method):
+    options = {"hidden": 16, "heads": 2} if method is GraphMAE else {"dim": 16}
+    run = fit(method(8, **options), Subgraphs(data, size=60), epochs=3, watch=data, snapshots=[3], progress=False)
+    assert len(run.snapshots[3]) == 120
+    assert len(run.history["loss"]) == 3
+
+
+def test_what_is_refused(data):
+    for size in (1, 121):
+        with pytest.raises(ValueError, match="size must lie between 2 and the number of nodes, 120"):
+            Subgraphs(data, size=size)
+    with pytest.raises(ValueError, match="walk must be at least 1"):
+        Subgraphs(data, size=10, walk=0)
+    with pytest.raises(ValueError, match="batches must be at least 1"):
+        Subgraphs(data, size=10, batches=0)
+    data.edge_index = data.edge_index[:, :0]
+    with pytest.raises(ValueError, match="no edge to walk on"):
+        Subgraphs(data, size=10)
