@@ -46,7 +46,8 @@ def floors(
     """
     protocol = protocol or Protocol.public()
     x = x.flatten(1).float()
-    fitted = protocol.of_features  # a classifier's own prediction is compared with a linear probe of what is untrained
+    # a classifier's own prediction is compared with a linear probe of what is untrained
+    fitted = protocol.of_features if isinstance(protocol, Protocol) else protocol
     scores = {"raw": fitted.score(x, y, source, seed)}
     if untrained is not None:
         scores["untrained"] = protocol.score(untrained, y, source, seed)

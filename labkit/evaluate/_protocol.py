@@ -55,9 +55,14 @@ class Protocol:
         return cls(_make(probe, options), (train, validation or None, test), repeats)
 
     @property
+    def sees_labels(self) -> bool:
+        """Whether what is scored was trained with labels, and predicts by itself: "argmax"."""
+        return isinstance(self.probe, ArgMax)
+
+    @property
     def of_features(self) -> "Protocol":
         """This protocol for something that holds no logits: "argmax" becomes the linear probe on the same split."""
-        return replace(self, probe=LinearProbe()) if isinstance(self.probe, ArgMax) else self
+        return replace(self, probe=LinearProbe()) if self.sees_labels else self
 
     def split(self, y: Tensor, source: Any = None, seed: int = 0) -> Split:
         """The rows: those of ``source`` (a Split, or data with a split of its own), or random ones from ``seed``."""

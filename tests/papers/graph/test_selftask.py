@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from labkit.data import stochastic_block_model
+from labkit.data import save_graph, stochastic_block_model
 from labkit.papers.graph import _pretexts as p
-from labkit.papers.graph.selftask import PRETEXTS, RECIPES, SelfTask
+from labkit.papers.graph.selftask import GCN, PRETEXTS, RECIPES, SelfTask
+from labkit.recipes import for_graph_file, run
 from labkit.train import fit
 
 
@@ -189,6 +190,17 @@ def test_what_is_refused(data):
     del data.train_mask
     with pytest.raises(ValueError, match="needs train_mask"):
         SelfTask(data, p.AttributeMask, 1.0)
+
+
+def test_a_graph_from_a_file_gets_a_split_to_train_with(data, tmp_path):
+    for name in ("train_mask", "val_mask", "test_mask"):
+        del data[name]
+    save_graph(data, tmp_path / "mine.npz")
+    recipe, graph = for_graph_file(GCN["cora"], tmp_path / "mine.npz")
+    assert [int(graph[name].sum()) for name in ("train_mask", "val_mask", "test_mask")] == [3, 3, 24]
+    assert (graph.train_mask.int() + graph.val_mask.int() + graph.test_mask.int() == 1).all()
+    result = run(recipe, 1, dataset=graph, epochs=3, progress=False)
+    assert {"raw", "propagated", "untrained"} <= result.floors.keys()
 
 
 def test_recipes_name_every_task_on_both_graphs():
