@@ -46,12 +46,14 @@ def floors(
     """
     protocol = protocol or Protocol.public()
     x = x.flatten(1).float()
-    scores = {"raw": protocol.score(x, y, source, seed)}
+    # a classifier's own prediction is compared with a linear probe of what is untrained
+    fitted = protocol.of_features if isinstance(protocol, Protocol) else protocol
+    scores = {"raw": fitted.score(x, y, source, seed)}
     if untrained is not None:
         scores["untrained"] = protocol.score(untrained, y, source, seed)
     if edge_index is not None:
         propagate = propagation_matrix(edge_index, len(x))
-        scores["propagated"] = protocol.score(propagate @ (propagate @ x), y, source, seed)
+        scores["propagated"] = fitted.score(propagate @ (propagate @ x), y, source, seed)
     return scores
 
 

@@ -1,17 +1,18 @@
 """A protocol is split × probe × selection × repeats as one small value that prints itself beside the score."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
 
 from labkit._checks import unknown
+from labkit.evaluate._argmax import ArgMax
 from labkit.evaluate._linear import LinearProbe
 from labkit.evaluate._neighbours import KNNProbe
 from labkit.evaluate._score import Score
 from labkit.evaluate._split import Split
 
-_PROBES = {"linear": LinearProbe, "knn": KNNProbe}
+_PROBES = {"linear": LinearProbe, "knn": KNNProbe, "argmax": ArgMax}
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,16 @@ class Protocol:
         >>> print(protocol.score(z, data.y))
     """
 
-    probe: LinearProbe | KNNProbe = field(default_factory=LinearProbe)
+    probe: LinearProbe | KNNProbe | ArgMax = field(default_factory=LinearProbe)
     shares: tuple[float, float | None, float] | None = None
     repeats: int = 1
 
     @classmethod
     def public(cls, probe: str = "linear", **options: Any) -> "Protocol":
-        """The split that comes with the data, and the options of :func:`linear_probe` ("knn": :func:`knn_probe`)."""
+        """The split that comes with the data, and the options of :func:`linear_probe` ("knn": :func:`knn_probe`).
+
+        "argmax", for methods trained with labels: their own prediction, no options.
+        """
         return cls(_make(probe, options))
 
     @classmethod
@@ -49,6 +53,16 @@ class Protocol:
     ) -> "Protocol":
         """``repeats`` random splits of one embedding, see :meth:`Split.random`, and the options of the probe."""
         return cls(_make(probe, options), (train, validation or None, test), repeats)
+
+    @property
+    def sees_labels(self) -> bool:
+        """Whether what is scored was trained with labels, and predicts by itself: "argmax"."""
+        return isinstance(self.probe, ArgMax)
+
+    @property
+    def of_features(self) -> "Protocol":
+        """This protocol for something that holds no logits: "argmax" becomes the linear probe on the same split."""
+        return replace(self, probe=LinearProbe()) if self.sees_labels else self
 
     def split(self, y: Tensor, source: Any = None, seed: int = 0) -> Split:
         """The rows: those of ``source`` (a Split, or data with a split of its own), or random ones from ``seed``."""
@@ -85,7 +99,7 @@ class Protocol:
         return f"random {percent} %, {self.probe}"
 
 
-def _make(probe: str, options: dict[str, Any]) -> LinearProbe | KNNProbe:
+def _make(probe: str, options: dict[str, Any]) -> LinearProbe | KNNProbe | ArgMax:
     if probe not in _PROBES:
         raise ValueError(unknown("probe", probe, _PROBES))
     known = _PROBES[probe].__dataclass_fields__

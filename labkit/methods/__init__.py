@@ -1,7 +1,17 @@
 """Families that many papers share, and what every method is."""
 
 from labkit.methods._method import Method, in_blocks, inference
+from labkit.methods._semi_supervised import Classifier, GCNClassifier
 from labkit.methods._two_view import TwoView
 from labkit.methods._walks import SkipGram, WalkBatches
 
-__all__ = ["Method", "SkipGram", "TwoView", "WalkBatches", "in_blocks", "inference"]
+__all__ = [
+    "Classifier",
+    "GCNClassifier",
+    "Method",
+    "SkipGram",
+    "TwoView",
+    "WalkBatches",
+    "in_blocks",
+    "inference",
+]

@@ -91,6 +91,8 @@ def for_graph_file(
 ) -> tuple[Recipe, Any]:
     """The recipe's method on a graph from a file, with a random 10/10/80 split; the graph comes with it.
 
+    A method that trains with labels gets one such split as masks, unless the file has masks; others five to be probed.
+
     Args:
         recipe: of a method for one graph.
         path: what ``data.read_graph`` reads: .npz, .safetensors, .graphml, or an edge list with tables beside it.
@@ -108,13 +110,21 @@ def for_graph_file(
     if getattr(graph, "y", None) is None:
         raise ValueError(f"{path} holds no labels y: there is nothing to score an embedding by")
     transform = recipe.load_options.get("transform")
-    own = replace(
-        recipe,
-        name=f"{recipe.name.split('/')[0]}/{path.stem}",
-        protocols={"random": Protocol.random(0.1, 0.1, 0.8, repeats=5)},
-        paper={},
-    )
+    protocols = {"random": Protocol.random(0.1, 0.1, 0.8, repeats=5)}
+    usual = next(iter(recipe.protocols.values()))
+    if isinstance(usual, Protocol) and usual.sees_labels:
+        protocols = {"given": Protocol.public("argmax")}
+        if getattr(graph, "train_mask", None) is None:
+            _add_masks(graph)
+    own = replace(recipe, name=f"{recipe.name.split('/')[0]}/{path.stem}", protocols=protocols, paper={})
     return own, transform(graph) if transform else graph
+
+
+def _add_masks(graph) -> None:
+    """One random 10/10/80 split, always the same, as train_mask, val_mask and test_mask."""
+    split = evaluate.Split.random(graph.y, 0.1, 0.1, 0.8, seed=0)
+    for name, rows in (("train_mask", split.train), ("val_mask", split.validation), ("test_mask", split.test)):
+        graph[name] = graph.y.new_zeros(len(graph.y)).index_fill(0, rows[0], 1).bool()
 
 
 def _with_features(name: str | None, path: Path, graph):

@@ -1,6 +1,6 @@
 """What is changed: views of graphs and images, seeded, batched, on the device of their input."""
 
-from labkit.views._graph import drop_edges, mask_feature_columns
+from labkit.views._graph import drop_edges, hide_nodes, mask_feature_columns
 from labkit.views._graph_sets import RandomChoice, drop_nodes, identity, mask_attributes, perturb_edges, subgraph
 from labkit.views._image import Compose
 from labkit.views._image_transforms import (
@@ -32,6 +32,7 @@ __all__ = [
     "RandomSolarize",
     "drop_edges",
     "drop_nodes",
+    "hide_nodes",
     "identity",
     "mask_attributes",
     "mask_feature_columns",

@@ -38,6 +38,32 @@ def mask_feature_columns(x, p: float, generator: torch.Generator | None = None):
     return x * keep.to(x.dtype) if isinstance(x, Tensor) else x.scale_columns(keep)
 
 
+def hide_nodes(
+    nodes: int, share: float, borrow: float = 0.0, device: torch.device | str = "cpu"
+) -> tuple[
+    Integer[Tensor, " visible"], Integer[Tensor, " hidden"], Integer[Tensor, " tokens"], Integer[Tensor, " nodes"]
+]:
+    """Which nodes a masked autoencoder hides, drawn from torch's default generator (Hou et al. 2022, section 3.1).
+
+    Args:
+        nodes: number of nodes.
+        share: of nodes that are hidden, rounded down.
+        borrow: share of these, rounded down, that get another node's features; the others get the mask token.
+
+    Returns:
+        the visible nodes; the hidden ones; those of them that get the token; and for every place [nodes] the node whose
+        features stand there.
+    """
+    require_between("share", share, 0, 1)
+    require_between("borrow", borrow, 0, 1)
+    order = torch.randperm(nodes, device=device)
+    hidden, visible = order.split([int(share * nodes), nodes - int(share * nodes)])
+    tokens, lenders = hidden.split([len(hidden) - int(borrow * len(hidden)), int(borrow * len(hidden))])
+    source = torch.arange(nodes, device=device)
+    source[lenders] = torch.randperm(nodes, device=device)[: len(lenders)]
+    return visible, hidden, tokens, source
+
+
 def _uniform(count: int, device: torch.device, generator: torch.Generator | None) -> Tensor:
     """Draws on the generator's own device, so that a CPU seed gives the same view everywhere."""
     drawn_on = device if generator is None else generator.device

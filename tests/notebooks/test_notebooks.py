@@ -23,6 +23,7 @@ NEEDS = {
     "2_masking": "cora",
     "3_walks": "cora",
     "4_whole_graphs": "proteins",
+    "5_pretexts": "cora",
     "1_simclr": "nuisance-mnist",
 }
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from labkit.models import SparseMatrix
-from labkit.views import drop_edges, mask_feature_columns
+from labkit.views import drop_edges, hide_nodes, mask_feature_columns
 
 
 def seeded(seed=0):
@@ -39,3 +39,16 @@ def test_bad_probability_is_named(p):
         drop_edges(torch.zeros(2, 3, dtype=torch.long), p)
     with pytest.raises(ValueError, match="p must lie between 0 and 1"):
         mask_feature_columns(torch.zeros(2, 3), p)
+
+
+def test_hidden_nodes_are_as_many_as_asked_and_places_know_whose_features_they_hold():
+    torch.manual_seed(0)
+    visible, hidden, tokens, source = hide_nodes(100, 0.5, 0.1)
+    assert sorted([*visible.tolist(), *hidden.tolist()]) == list(range(100))
+    assert (len(hidden), len(tokens)) == (50, 45)
+    assert set(tokens.tolist()) < set(hidden.tolist())
+    own = torch.arange(100)
+    changed = (source != own).nonzero().flatten()
+    assert set(changed.tolist()) <= set(hidden.tolist()) - set(tokens.tolist())
+    with pytest.raises(ValueError, match="share must lie between 0 and 1"):
+        hide_nodes(10, 1.5)

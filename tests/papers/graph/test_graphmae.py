@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labkit.data import stochastic_block_model
+from labkit.data import GraphSet, stochastic_block_model
 from labkit.losses import scaled_cosine_error
-from labkit.models import SparseMatrix
+from labkit.models import SparseMatrix, neighbours_and_itself
+from labkit.papers.graph._graphmae_of_graphs import GraphMAEOfGraphs
 from labkit.papers.graph.graphmae import GraphMAE
-from labkit.train import fit
+from labkit.train import Minibatches, fit
 
 
 @pytest.fixture
@@ -77,3 +78,18 @@ def test_what_is_refused(data):
         small(gamma=0.0)
     with pytest.raises(ValueError, match="hides none"):
         fit(small(mask_rate=0.01), [data], epochs=1, progress=False)
+
+
+def test_of_whole_graphs_training_lowers_the_error_and_pools_are_those_of_the_codes():
+    graphs = GraphSet(tuple(stochastic_block_model([4, 4], p_in=0.9, features=8, seed=seed) for seed in range(12)))
+    torch.manual_seed(0)
+    method = GraphMAEOfGraphs(8, hidden=12, layers=2, pool="mean", replace_rate=0.1)
+    run = fit(method, Minibatches(graphs.packed, 6), epochs=20, lr=1e-2, progress=False)
+    assert sum(run.history["loss"][-3:]) < sum(run.history["loss"][:3])
+    z = method.embed(graphs.packed)
+    codes = method.eval().encode(graphs.packed.x, neighbours_and_itself(graphs.packed))
+    torch.testing.assert_close(z, torch.stack([part.mean(dim=0) for part in codes.split(8)]))
+    with pytest.raises(ValueError, match="no pool named 'men'"):
+        GraphMAEOfGraphs(8, pool="men")
+    with pytest.raises(ValueError, match="GraphBatch"):
+        fit(method, [graphs[0]], epochs=1, progress=False)
