@@ -60,7 +60,7 @@ def ego_nets(
 ) -> EgoNets:
     """The subgraph that a walk with restart visits around each start: the first ``size`` nodes it meets.
 
-    Cost: time O(nets · (length · log length + size² · log edges)), memory O(nets · (length + size²)).
+    Cost: time O(nets · (length · log length + size² · log degree)), memory O(nets · (length + size²)).
     """
     walks = restart_walk(adjacency, start, length, restart, generator)
     value, order = walks.sort(dim=1, stable=True)
