@@ -1,5 +1,7 @@
 """The pretext tasks of Jin et al. 2020: what to predict from the hidden layer, and how wrong it is."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -264,6 +266,22 @@ class ContextLabel(Pretext):
 
     def forward(self, hidden):
         return F.mse_loss(self.head(hidden[self.free]).softmax(dim=1), self.truth)
+
+
+def shuffled(data, dim: int, pretext: Callable[..., Pretext]) -> Pretext:
+    """The same task with its answers dealt out to other nodes (or pairs): whatever still helps is not the answer.
+
+    A control that the paper lacks: λ = 0 takes away the answer and the noise that comes with it. Use it as
+    ``partial(shuffled, pretext=Distance2Labeled)``; not for PairwiseDistance, whose pairs are sorted by their answer.
+
+    Raises:
+        ValueError: a task that keeps no ``truth`` to shuffle.
+    """
+    task = pretext(data, dim)
+    if not hasattr(task, "truth"):
+        raise ValueError(f"{type(task).__name__} keeps no truth, one row for each node or pair, that could be shuffled")
+    task.truth = task.truth[torch.randperm(len(task.truth), device=task.truth.device)]
+    return task
 
 
 def hops(

@@ -169,6 +169,17 @@ def test_every_task_trains_beside_the_labels(data, task):
     assert first.method.hidden(data).shape == (30, 8)
 
 
+def test_shuffled_answers_are_the_same_ones_elsewhere(data):
+    torch.manual_seed(0)
+    true = p.Distance2Labeled(data, 4).truth
+    torch.manual_seed(0)
+    dealt = p.shuffled(data, 4, p.Distance2Labeled).truth
+    assert not torch.equal(true, dealt)
+    assert sorted(true.tolist()) == sorted(dealt.tolist())
+    with pytest.raises(ValueError, match="PairwiseDistance keeps no truth"):
+        p.shuffled(data, 4, p.PairwiseDistance)
+
+
 def test_no_weight_is_the_plain_gcn(data):
     def losses(**changes):
         torch.manual_seed(0)
