@@ -33,8 +33,8 @@ class SuperGraphAttention(nn.Module):
     - "MX", mixed: e = a · [h_i ‖ h_j] · σ(h_i · h_j), φ = h_i · h_j
 
     The same functions as PyG's ``SuperGATConv`` ("SD", "MX") and ``GATConv`` ("GO"). PyG's layer is not used because
-    it takes dense features only, and because its negative pairs come from Python's ``random``, which no torch seed
-    governs.
+    it takes dense features only (an epoch on Cora takes 3 times as long, ``benchmarks/supergat_epoch.py``), and because
+    its negative pairs come from Python's ``random``, which no torch seed governs.
 
     Shapes:
         x: [nodes, dim_in], dense or SparseMatrix -> output [nodes, heads, dim] and h of the same shape.
