@@ -25,6 +25,7 @@ from labkit.papers.graph._pretexts import (
     PairwiseAttrSim,
     PairwiseDistance,
     Pretext,
+    shuffled,
 )
 from labkit.recipes import Recipe
 
@@ -137,6 +138,25 @@ def pair_by_pair_helps(lab: Lab) -> Evidence:
     released = replace(ours, build=partial(ours.build, pretext=partial(PairwiseAttrSim, released=True)))
     note = "The released loss subtracts [pairs] from [pairs, 1]: only the mean similarity can be learnt from it."
     return Evidence(lab.scores(ours), lab.scores(released), "pair by pair", "released loss", note=note)
+
+
+def _answers_matter(task: type[Pretext]) -> Claim:
+    """The claim that a task's gain is its answers' and not that of any second loss."""
+
+    def test(lab: Lab) -> Evidence:
+        true = WITH["cora", task]
+        dealt = replace(true, build=partial(true.build, pretext=partial(shuffled, pretext=task)))
+        note = "A control that the paper lacks: λ = 0 takes away the answers and the noise that comes with them."
+        return Evidence(lab.scores(true), lab.scores(dealt), "true answers", "answers of other nodes", note=note)
+
+    test.__name__, test.__module__ = f"{_words(task).replace('-', '_')}_beats_its_shuffled_self", __name__
+    return claim(f"{task.__name__} helps by its answers: dealt out to other nodes they help less.", needs="cora",
+                 minutes=3)(test)  # fmt: skip
+
+
+distance_to_labeled_answers = _answers_matter(Distance2Labeled)
+distance_cluster_answers = _answers_matter(DistanceCluster)
+node_property_answers = _answers_matter(NodeProperty)
 
 
 @claim("Hiding an edge in both directions is a better pretext than in one, as the released code does.", needs="cora",

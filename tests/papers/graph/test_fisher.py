@@ -6,8 +6,10 @@ from torch.nn import functional as F
 
 from labkit.data import stochastic_block_model
 from labkit.models import SparseMatrix
+from labkit.papers.graph import _fisher_network as network
 from labkit.papers.graph import fisher
-from labkit.papers.graph.fisher import FIE, FisherLayer, KernelMap, Lloyd, SupervisedFIE
+from labkit.papers.graph._fisher_network import FisherLayer, KernelMap
+from labkit.papers.graph.fisher import FIE, Lloyd, SupervisedFIE
 from labkit.train import fit
 
 
@@ -23,7 +25,7 @@ def data():
 def test_a_layer_is_one_em_step_of_every_neighbourhood(data, attention):
     h = torch.randn(40, 5)
     layer = FisherLayer(h, 3, attention, temperature=0.3)
-    ours = layer(h, fisher._with_self(data))
+    ours = layer(h, network._with_self(data))
     plain = torch.zeros(40, 3, 5)
     for node in range(40):
         around = [node, *data.edge_index[0, data.edge_index[1] == node].tolist()]
@@ -37,7 +39,7 @@ def test_a_layer_is_one_em_step_of_every_neighbourhood(data, attention):
 
 def test_the_default_temperature_is_nearly_a_plain_mean(data):
     """What the docstring says of the released code."""
-    h, neighbours = torch.randn(40, 128), fisher._with_self(data)
+    h, neighbours = torch.randn(40, 128), network._with_self(data)
     layer = FisherLayer(h, 4, "em", None)
     means = layer(h, neighbours).unflatten(1, (4, -1)) + layer.anchors
     plain = (neighbours @ h / (neighbours @ torch.ones(40, 1)))[:, None].expand_as(means)
@@ -60,13 +62,13 @@ def test_the_kernel_map_gives_the_kernel_at_its_anchors(sparse):
 def test_the_inverse_root_and_its_gradient():
     half = torch.randn(5, 5, dtype=torch.float64)
     matrix = (half @ half.T + torch.eye(5)).requires_grad_()
-    root = fisher._InverseRoot.apply(matrix)
+    root = network._InverseRoot.apply(matrix)
     inverse = torch.linalg.inv(root) - 0.01 * torch.eye(5)
     torch.testing.assert_close(inverse @ inverse, matrix)
-    symmetric = lambda m: fisher._InverseRoot.apply((m + m.T) / 2)  # noqa: E731
+    symmetric = lambda m: network._InverseRoot.apply((m + m.T) / 2)  # noqa: E731
     assert torch.autograd.gradcheck(symmetric, (matrix,))
     same = torch.eye(4, dtype=torch.float64).requires_grad_()  # all eigenvalues are equal
-    fisher._InverseRoot.apply(same).sum().backward()
+    network._InverseRoot.apply(same).sum().backward()
     assert torch.isfinite(same.grad).all()
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from labkit.data import save_graph, stochastic_block_model
+from labkit.papers.graph import _distances as distances
 from labkit.papers.graph import _pretexts as p
 from labkit.papers.graph.selftask import GCN, PRETEXTS, RECIPES, SelfTask
 from labkit.recipes import for_graph_file, run
@@ -41,16 +42,16 @@ def test_hops_and_pairs_are_those_of_a_breadth_first_search(seed, p_in):
     paths = dict(nx.all_pairs_shortest_path_length(network(data)))
     sources = torch.tensor([0, 5, 23])
     expected = [[paths[source].get(node, -1) for source in sources.tolist()] for node in range(24)]
-    assert p.hops(data.edge_index, 24, sources).tolist() == expected
-    for away, listed in enumerate(p.pairs_by_distance(data.edge_index, 24, 3), 1):
+    assert distances.hops(data.edge_index, 24, sources).tolist() == expected
+    for away, listed in enumerate(distances.pairs_by_distance(data.edge_index, 24, 3), 1):
         plain = {(a, b) for a in paths for b, d in paths[a].items() if a < b and d == away}
         assert set(map(tuple, listed.T.tolist())) == plain
         assert listed.shape[1] == len(plain)
 
 
 def test_closeness_is_one_over_hops(data):
-    away = p.hops(data.edge_index, 30, torch.tensor([3]))
-    near = p.closeness(data.edge_index, 30, torch.tensor([3]))
+    away = distances.hops(data.edge_index, 30, torch.tensor([3]))
+    near = distances.closeness(data.edge_index, 30, torch.tensor([3]))
     assert near[3] == 1
     assert (near[away < 0] == 0).all()
     torch.testing.assert_close(near[away > 0], 1 / away[away > 0].float())
@@ -113,7 +114,7 @@ def test_cluster_centres_have_most_neighbours_unless_they_are_the_released_ones(
 def test_distance_to_labelled_nodes_is_a_mean_over_each_class(data):
     task = p.Distance2Labeled(data, 4)
     labelled = data.train_mask.nonzero().flatten()
-    near = p.closeness(data.edge_index, 30, labelled)
+    near = distances.closeness(data.edge_index, 30, labelled)
     plain = torch.stack([near[:, data.y[labelled] == c].mean(dim=1) for c in range(2)], dim=1)
     torch.testing.assert_close(task.truth, plain)
 
@@ -167,6 +168,17 @@ def test_every_task_trains_beside_the_labels(data, task):
     assert first.history["loss"][-1] < first.history["loss"][0]
     assert first.method.embed(data).shape == (30, 2)
     assert first.method.hidden(data).shape == (30, 8)
+
+
+def test_shuffled_answers_are_the_same_ones_elsewhere(data):
+    torch.manual_seed(0)
+    true = p.Distance2Labeled(data, 4).truth
+    torch.manual_seed(0)
+    dealt = p.shuffled(data, 4, p.Distance2Labeled).truth
+    assert not torch.equal(true, dealt)
+    assert sorted(true.tolist()) == sorted(dealt.tolist())
+    with pytest.raises(ValueError, match="PairwiseDistance keeps no truth"):
+        p.shuffled(data, 4, p.PairwiseDistance)
 
 
 def test_no_weight_is_the_plain_gcn(data):
