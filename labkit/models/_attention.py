@@ -55,7 +55,8 @@ class Neighbourhoods:
         self, weight: Float[Tensor, "edges heads"], h: Float[Tensor, "nodes heads dim"]
     ) -> Float[Tensor, "nodes heads dim"]:
         """Weighted sum over each target's sources, head by head; time O(edges · heads · dim)."""
-        return _WeightedSum.apply(weight, h, self)
+        exact = torch.promote_types(torch.float32, torch.promote_types(weight.dtype, h.dtype))
+        return _WeightedSum.apply(weight.to(exact), h.to(exact), self)  # there is no sparse product in half precision
 
     def _product(self, start: Tensor, column: Tensor, values: Tensor, h: Tensor) -> Tensor:
         parts = zip(values.unbind(1), h.unbind(1), strict=True)
@@ -81,7 +82,8 @@ class _WeightedSum(torch.autograd.Function):
     def forward(ctx, weight: Tensor, h: Tensor, edges: Neighbourhoods) -> Tensor:
         ctx.save_for_backward(weight, h)
         ctx.edges = edges
-        return edges._product(edges.start, edges.source, weight, h)
+        with torch.autocast(h.device.type, enabled=False):
+            return edges._product(edges.start, edges.source, weight, h)
 
     @staticmethod
     def backward(ctx, upstream: Tensor):

@@ -155,7 +155,8 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx, matrix: Tensor, transpose: Tensor, dense: Tensor) -> Tensor:
         ctx.transpose = transpose
-        return matrix @ dense.to(matrix.dtype)  # under autocast the dense side may come in half precision
+        with torch.autocast(dense.device.type, enabled=False):  # there is no sparse product in half precision
+            return matrix @ dense.to(matrix.dtype)
 
     @staticmethod
     def backward(ctx, upstream: Tensor):

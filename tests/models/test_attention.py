@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch_geometric.nn import GATConv
 
-from labkit.models import GAT, GraphAttention, MaskedRows, Neighbourhoods, SparseMatrix
+from labkit.models import GAT, GCN, GraphAttention, MaskedRows, Neighbourhoods, SparseMatrix, sparse_if_faster
 
 
 def random_graph(nodes=30, edges=90, seed=0):
@@ -114,3 +114,18 @@ def test_gat_says_what_it_is_and_refuses_what_it_cannot_be():
         GAT(10, 8, heads=3)
     with pytest.raises(ValueError, match="activation"):
         GAT(10, 8, activation="sofplus")
+
+
+def test_under_bfloat16_autocast_values_and_gradients_stay_near():
+    """Sparse products have no half precision; the dense ones around them do."""
+    x = torch.randn(30, 40) * (torch.rand(30, 40) < 0.05)
+    edge_index = random_graph()
+    for encoder in (GAT(40, 8, heads=2), GCN(40, 8, 8)):
+        exact = encoder(sparse_if_faster(x), edge_index)
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = encoder(sparse_if_faster(x), edge_index)
+        torch.testing.assert_close(rough.float(), exact, rtol=0.05, atol=0.05)
+        parameters = list(encoder.parameters())
+        grads = [torch.autograd.grad(z.float().square().sum(), parameters) for z in (exact, rough)]
+        for a, b in zip(*grads, strict=True):
+            assert torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0) > 0.98
