@@ -305,7 +305,7 @@ with plot.style(axes__grid=False):
             bold = "bold" if grid[b, a].abs() > 2 * error else "normal"
             axis.text(a, b, f"{grid[b, a]:+.1f}", ha="center", va="center", fontweight=bold)
         shown = axis.imshow(grid, cmap="RdBu_r", vmin=-5, vmax=5)
-        axis.set(title=f"{name}, {len(values)} seeds", xticks=range(len(labels)), yticks=range(len(labels)))
+        axis.set(title=f"{name} (seeds: {len(values)})", xticks=range(len(labels)), yticks=range(len(labels)))
         axis.set_yticklabels(labels)
         axis.set_xticklabels(labels, rotation=30, ha="right")
         for side in axis.spines.values():
