@@ -4,14 +4,18 @@ from labkit.losses._contrastive import info_nce, nt_xent
 from labkit.losses._cosine import byol, scaled_cosine_error
 from labkit.losses._decorrelation import barlow_twins, vicreg, w_mse
 from labkit.losses._spectral import spectral_contrastive
+from labkit.losses._sphere import alignment, equivariance, uniformity
 
 __all__ = [
+    "alignment",
     "barlow_twins",
     "byol",
+    "equivariance",
     "info_nce",
     "nt_xent",
     "scaled_cosine_error",
     "spectral_contrastive",
+    "uniformity",
     "vicreg",
     "w_mse",
 ]
