@@ -122,6 +122,61 @@ def contrastive_losses(z: Tensor, y: Tensor, rho: Tensor | None = None, kind: st
     return Losses(total, (total - same) / (1 - tau), same / tau)
 
 
+class Sampled(NamedTuple):
+    """Contrastive loss with k negatives, the mean classifier's loss on the same tasks, share of draws that collide."""
+
+    contrastive: float
+    supervised: float
+    collisions: float
+
+
+def sampled_losses(
+    z: Tensor,
+    y: Tensor,
+    negatives: int,
+    draws: int = 20_000,
+    generator: torch.Generator | None = None,
+    rho: Tensor | None = None,
+    kind: str = "logistic",
+) -> Sampled:
+    """Both sides of the bound for k negatives, by drawing items: :func:`contrastive_losses` for more than one.
+
+    The supervised loss is the mean classifier's on "the item's class against the classes of its negatives", over the
+    draws without a collision; NaN when every draw has one.
+
+    Args:
+        z, y, rho, kind: as in :func:`contrastive_losses`.
+        negatives: k.
+        draws: tuples (x, x⁺, x⁻_1, ..., x⁻_k); the standard error is about 1 / √draws bits.
+        generator: of the draws.
+
+    Cost: time and memory O(draws · (k · dim + classes)).
+
+    Raises:
+        ValueError: as :func:`contrastive_losses`; ``negatives`` or ``draws`` < 1.
+    """
+    z, y, rho, _ = _weighted(z, y, rho)
+    _check_negatives(negatives)
+    if draws < 1:
+        raise ValueError(f"draws must be at least 1, not {draws}")
+    counts = y.bincount()
+    order, first = y.argsort(), counts.cumsum(0) - counts
+    classes = torch.multinomial(rho, draws * (negatives + 1), replacement=True, generator=generator)
+    classes = classes.unflatten(0, (draws, negatives + 1))
+    drawn = torch.cat([classes[:, :1], classes], dim=1)  # of x, x⁺ and the negatives
+    place = torch.rand(drawn.shape, generator=generator, dtype=z.dtype) * counts[drawn]
+    items = order[first[drawn] + place.long().minimum(counts[drawn] - 1)]
+    similarity = (z[items[:, :1]] * z[items[:, 1:]]).sum(dim=-1)
+    loss = margin_loss(similarity[:, :1] - similarity[:, 1:], kind)
+    own, others = classes[:, :1], classes[:, 1:]
+    collides = (own == others).any(dim=1)
+    logits = (z @ mean_classifier(z, y).T)[items[:, 0]]
+    met = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, others, True)
+    margins = (logits.gather(1, own) - logits).masked_fill(~met, torch.inf)
+    supervised = margin_loss(margins[~collides], kind).mean()
+    return Sampled(loss.mean().item(), supervised.item(), collides.double().mean().item())
+
+
 def mean_classifier(z: Tensor, y: Tensor) -> Float[Tensor, "classes dim"]:
     """W, whose row c is the mean representation of class c: E_{x ~ D_c} f(x).
 

@@ -1,0 +1,1 @@
+"""Spectral theory: the papers."""
