@@ -1,9 +1,12 @@
 """Look into any embedding, and not be fooled by the map."""
 
+from labkit.explore._class_collision import class_collision_lab, class_mixture, collision_curve
 from labkit.explore._entry import compare, explore
 from labkit.explore._explorer import Explorer, Neighbours
 from labkit.explore._graph_view_lab import graph_view_lab
 from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._rotation_wheel import circle_embedding, rotation_wheel
+from labkit.explore._sphere_lab import sphere_lab, two_views, uniformity_curve
 
 __all__ = [
     "Explorer",
@@ -12,7 +15,15 @@ __all__ = [
     "Panel",
     "Playground",
     "Slider",
+    "circle_embedding",
+    "class_collision_lab",
+    "class_mixture",
+    "collision_curve",
     "compare",
     "explore",
     "graph_view_lab",
+    "rotation_wheel",
+    "sphere_lab",
+    "two_views",
+    "uniformity_curve",
 ]

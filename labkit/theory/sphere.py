@@ -48,6 +48,34 @@ def uniformity_floor(dim: int, t: float = 2, items: int | None = None) -> float:
     return max(simplex, math.log(rest / (items - 1))) if rest > 0 else simplex
 
 
+def cosine_density(cosine: Tensor, dim: int) -> Tensor:
+    """Density of the cosine of two independent uniform points on the sphere: ∝ (1 − s²)^((dim − 3) / 2) on [−1, 1].
+
+    Args:
+        cosine: any shape, in [−1, 1]; the density is infinite at ±1 in two dimensions.
+        dim: at least 2.
+
+    Raises:
+        ValueError: ``dim`` < 2.
+    """
+    if dim < 2:
+        raise ValueError(f"dim must be at least 2, not {dim}")
+    norm = gammaln(dim / 2) - gammaln((dim - 1) / 2) - math.log(math.pi) / 2
+    return math.exp(norm) * (1 - cosine.square()).pow((dim - 3) / 2)
+
+
+def concentrated_points(
+    items: int, dim: int, concentration: float = 0.0, generator: torch.Generator | None = None
+) -> Float[Tensor, "items dim"]:
+    """Unit vectors around the first axis: directions of a normal draw moved along it by ``concentration``.
+
+    0 is the uniform distribution; at √dim the mean direction is as strong as all the rest. float64.
+    """
+    z = torch.randn(items, dim, generator=generator, dtype=torch.float64)
+    z[:, 0] += concentration
+    return torch.nn.functional.normalize(z, dim=1)
+
+
 def wahba(source: Tensor, target: Tensor, proper: bool = False) -> Float[Tensor, "dim dim"]:
     """The orthogonal R with Σ‖target_i − R source_i‖² smallest: R = U Vᵀ, where targetᵀ source = U S Vᵀ.
 
