@@ -84,7 +84,8 @@ def _pairs(images, classes: int = 10) -> LatentPairs:
     return LatentPairs(images.images[rows].float() / 255, images.labels[rows])
 
 
-def _recipe(classes: int, negatives: int) -> Recipe:
+def recipe_for(classes: int, negatives: int) -> Recipe:
+    """The recipe for k negatives on the first so many classes of digits."""
     return Recipe(
         name=f"arora/digits-{classes}-classes-{negatives}-negatives",
         data="digits",
@@ -98,7 +99,7 @@ def _recipe(classes: int, negatives: int) -> Recipe:
     )
 
 
-RECIPES = [_recipe(10, 1), _recipe(10, 4)]
+RECIPES = [recipe_for(10, 1), recipe_for(10, 4)]
 ONE, FOUR = RECIPES
 
 
@@ -162,7 +163,7 @@ def slack_is_spread(lab: Lab) -> Evidence:
 
 def downstream(lab: Lab, classes: int, negatives: int) -> list[float]:
     """Loss of the mean classifier on test images, one a seed, after training with k negatives on so many classes."""
-    recipe = _recipe(classes, negatives)
+    recipe = recipe_for(classes, negatives)
     images = lab.material(recipe).dataset
     rows = first_classes(images, classes, "test")
     return [
