@@ -78,7 +78,11 @@ def _panels(classes: int, negatives: int, spread: float, strength: float) -> lis
     power = np.log2(k)
     top = max(2.5, 1.3 * float(loss.max()))
     clipped = np.minimum(bound, 20 * top)  # leaves the panel, does not end
-    says = f"k = {at[0]:.0f}: loss {at[3]:.2f} ≤ {at[4]:.2f}, the bound" if at[4] < 100 else "no draw without collision"
+    says = f"k = {at[0]:.0f}: loss {at[3]:.2f} ≤ {at[4]:.2f}, the bound"
+    if not np.isfinite(at[3]):
+        says = "no draw without collision"
+    elif at[4] > 100:
+        says = f"k = {at[0]:.0f}: loss {at[3]:.2f}, and a bound that says nothing"
     return [
         Panel("The representation", [Layer("points", *z.T.numpy(), seen, width=5, opacity=0.7)],
               says=f"{int(classes)} classes, {_EACH} points each"),
@@ -87,9 +91,9 @@ def _panels(classes: int, negatives: int, spread: float, strength: float) -> lis
             Layer("points", [power[int(negatives)]], [at[1]], plot.COLOURS[3], width=11),
         ], "log₂ of the negatives k", "probability τ", y_range=(0, 1.05), says=f"τ = {at[1]:.3f} at k = {at[0]:.0f}"),
         Panel("What the bound says", [
-            Layer("line", power, clipped, plot.COLOURS[0], "bound (L − collisions) / (1 − τ)"),
-            Layer("points", power, loss, plot.COLOURS[1], "contrastive loss L", width=8),
-            Layer("points", power, supervised, plot.COLOURS[2], "mean classifier's loss", width=8),
+            Layer("line", power, clipped, plot.COLOURS[0], "bound"),
+            Layer("points", power, loss, plot.COLOURS[1], "contrastive loss", width=8),
+            Layer("points", power, supervised, plot.COLOURS[2], "mean classifier", width=8),
             Layer("line", [power[int(negatives)]] * 2, [0, top], plot.FLOOR, width=1.5, dash=True),
         ], "log₂ of the negatives k", "loss (bits)", y_range=(0, top), says=says),
     ]  # fmt: skip

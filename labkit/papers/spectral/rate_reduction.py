@@ -97,7 +97,8 @@ def _digits(lab: Lab, seed: int) -> tuple[Tensor, Tensor]:
     return normalize(x - x.mean(dim=0), dim=1), images.labels[rows]
 
 
-def _kmeans(z: Tensor, k: int, seed: int) -> Tensor:
+def kmeans(z: Float[Tensor, "n dim"], k: int, seed: int = 0) -> Int64[Tensor, " n"]:
+    """The control: scikit-learn's k-means, the best of five starts."""
     from sklearn.cluster import KMeans
 
     return torch.from_numpy(KMeans(k, n_init=5, random_state=seed).fit_predict(z.numpy())).long()
@@ -133,7 +134,7 @@ def finds_subspaces(lab: Lab) -> Evidence:
     for seed in lab.seeds:
         z, y = subspaces(6, each=20 if lab.scale == "smoke" else 60, seed=seed)
         found.append(rand_index(y, cluster(z, 6, seed=seed)[6]))
-        control.append(rand_index(y, _kmeans(z, 6, seed)))
+        control.append(rand_index(y, kmeans(z, 6, seed)))
     note = "A subspace has no mean: k-means has nothing to find."
     return Evidence(found, control, "spectral clustering on Π", "k-means", "adjusted Rand index", note)
 
@@ -170,5 +171,5 @@ def finds_digits(lab: Lab) -> Evidence:
     for seed in lab.seeds:
         z, y = _digits(lab, seed)
         found.append(rand_index(y, cluster(z, 10, seed=seed)[10]))
-        control.append(rand_index(y, _kmeans(z, 10, seed)))
+        control.append(rand_index(y, kmeans(z, 10, seed)))
     return Evidence(found, control, "spectral clustering on Π", "k-means", "adjusted Rand index")
