@@ -78,14 +78,14 @@ def _panels(embed: Callable[[float], Tensor], a: float, b: float) -> list[Panel]
         Layer("points", r * np.cos(angle), r * np.sin(angle), plot.COLOURS[i], names[i], width=9)
         for i, (r, angle) in enumerate(zip((1.0, 0.8, 0.6), wheel, strict=True))
     ]
-    angles = ", ".join(f"{value:.2f}" for value in wheel[0][wheel[0] >= -1e-9][:4])
+    angles = ", ".join(f"{value:.2f}" for value in wheel[0][::-1][:3])
     return [
         Panel("Embeddings, in their widest plane", [
             Layer("points", *seen[0], plot.FLOOR, "before", width=6, opacity=0.6),
             Layer("points", *seen[1], plot.COLOURS[0], "input turned by a", width=9, opacity=0.7),
             Layer("points", *seen[2], plot.COLOURS[1], "R_a times before", width=4),
         ], says=f"moved {moved:.3f}, left after one rotation {left:.4f}"),
-        Panel("Angles of the rotations", [*rim, *spokes], says=f"R_a turns planes by {angles} rad"),
+        Panel("Angles of the rotations", [*rim, *spokes], says=f"largest angles of R_a: {angles} rad"),
         Panel("Do they multiply?", [
             Layer("line", [-1, 1], [-1, 1], plot.FLOOR, "equal", width=1.5),
             Layer("points", found.both.flatten().numpy(), product.flatten().numpy(), plot.COLOURS[0], width=6),

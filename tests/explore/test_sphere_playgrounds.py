@@ -75,7 +75,7 @@ def test_the_wheel_finds_the_turns_of_the_circle():
     assert "left after one rotation 0.0000" in lab.panels[0].says
     angles = sphere.rotation_angles(found.first)
     assert angles[angles > 0].tolist() == pytest.approx([0.4, 0.8, 1.2], abs=1e-9)
-    assert "0.40, 0.80, 1.20 rad" in lab.panels[1].says
+    assert "1.20, 0.80, 0.40 rad" in lab.panels[1].says
     np.testing.assert_allclose(lab.panels[2].layers[1].x, lab.panels[2].layers[1].y, atol=1e-9)
     lab.set(bend=1.0)
     assert "left after one rotation 0.0000" not in lab.panels[0].says

@@ -52,7 +52,7 @@ few = 40
 generator = torch.Generator().manual_seed(0)
 with plot.style():
     figure, axis = plt.subplots(figsize=(6.8, 3.8))
-    for position, t in enumerate((0.5, 2, 8)):
+    for position, t in enumerate((0.5, 2, 4)):
         color = plot.COLOURS[position]
         axis.plot(dims, [evaluate.uniformity_floor(d, t) / t for d in dims], color=color, label=f"floor, t = {t}")
         axis.plot(dims, [evaluate.uniformity_floor(d, t, few) / t for d in dims], "--", color=color)
@@ -125,24 +125,31 @@ cloud = np.array(cloud)
 
 # %%
 floor = evaluate.uniformity_floor(16, items=len(digits.splits["test"]))
+collapsed = cloud[:, 1] > au.COLLAPSED
 with plot.style():
     figure, axes = plt.subplots(1, 2, figsize=(11, 4), width_ratios=(1.2, 1))
     dots = axes[0].scatter(cloud[:, 1], cloud[:, 0], c=100 * cloud[:, 2], s=60, cmap="cividis", edgecolors="white")
     axes[0].axvline(floor, color=plot.COLOURS[3], ls="--", lw=1.5)
-    axes[0].annotate("floor", (floor, 0.97), (4, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
+    axes[0].annotate("floor", (floor, 0.3), (4, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
                      color=plot.COLOURS[3], va="top")  # fmt: skip
-    axes[0].set(xlabel="L_unif (lower: more uniform)", ylabel="L_align (lower: more aligned)", title="25 encoders")
+    axes[0].set(xlabel="L_unif (lower: more uniform)", ylabel="L_align (lower: more aligned)", title=f"{len(cloud)} encoders, {collapsed.sum()} collapsed")
     figure.colorbar(dots, ax=axes[0], label="accuracy (%)").outline.set_visible(False)
-    axes[1].scatter(cloud[:, 0] + cloud[:, 1], 100 * cloud[:, 2], s=50)
+    for which, label, color in ((~collapsed, "", plot.COLOURS[0]), (collapsed, "collapsed", plot.FLOOR)):
+        axes[1].scatter(cloud[which, 0] + cloud[which, 1], 100 * cloud[which, 2], s=50, color=color, label=label or None)
+    if collapsed.any():
+        axes[1].legend()
     axes[1].set(xlabel="L_align + L_unif", ylabel="accuracy (%)", title="The sum against accuracy")
 plt.show()
 correlation.reveal(au.spearman(torch.tensor(-cloud[:, 0] - cloud[:, 1]), torch.tensor(cloud[:, 2])))
 for name, values in (("−L_align", -cloud[:, 0]), ("−L_unif", -cloud[:, 1])):
     print(f"{name} alone: {au.spearman(torch.tensor(values), torch.tensor(cloud[:, 2])):.2f}")
+standing = torch.tensor(cloud[~collapsed])
+print(f"the sum, without the collapsed: {au.spearman(-standing[:, 0] - standing[:, 1], standing[:, 2]):.2f}")
 
 # %% [markdown]
-# Alignment alone predicts the *opposite*: what is perfectly aligned has collapsed. Uniformity alone does rather well,
-# and the sum better. Nothing lies left of the floor, and the best encoders stay at a distance from it.
+# Alignment alone predicts the *opposite*: what is perfectly aligned has collapsed. Uniformity alone does better, and the
+# sum best, also among those that have not collapsed. Nothing lies left of the floor, and the best encoders stay at a
+# distance from it.
 #
 # ## 3 · Patches
 #
