@@ -145,7 +145,9 @@ def test_align_uniform_trains_and_is_measured_on_the_sphere():
 
 def test_the_explicit_graph_is_a_fair_control():
     features, y = multicut.planted(200, 5, seed=1)
-    explicit, ours = multicut.explicit_multicut(features.double(), 0.4), multicut.greedy_multicut(features.double(), 0.4)
+    explicit, ours = (
+        method(features.double(), 0.4) for method in (multicut.explicit_multicut, multicut.greedy_multicut)
+    )
     assert multicut.rand_index(explicit.labels, ours.labels) == 1
     assert explicit.value == pytest.approx(ours.value, rel=1e-9)
     assert explicit.merges == ours.merges
