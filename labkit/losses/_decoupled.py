@@ -15,7 +15,7 @@ def decoupled(a: Tensor, b: Tensor, temperature: float = 0.1, sigma: float | Non
 
     −w·cos(a_i, b_i) / τ + log Σ exp(cos / τ) over the 2n − 2 views of other items, mean over all 2n views: NT-Xent
     whose denominator leaves the positive out, so that small batches lose no gradient. w = 1 for DCL. lightly's
-    ``DCLLoss`` (read in lightly/loss/dcl_loss.py) adds the logarithms of two sums, one for each view, where equation 6 has the
+    ``DCLLoss`` (lightly/loss/dcl_loss.py) adds the logarithms of two sums, one for each view, where equation 6 has the
     logarithm of one sum over both: another loss, and no factor converts.
 
     Args:

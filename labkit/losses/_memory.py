@@ -18,8 +18,8 @@ def info_nce_queue(
     """InfoNCE of each query and its key against a queue of other keys (He et al. 2020, "MoCo", equation 1).
 
     log(1 + Σ_j exp((q·queue_j − q·k) / τ)), mean over the queries; cosine similarity. No gradient flows into ``keys``
-    or ``queue``, as in the paper. The released code, lightly (``NTXentLoss`` with a memory bank) and solo-learn give the
-    same value (factor 1). The other keys of the batch are no negatives here; see ``info_nce`` for that.
+    or ``queue``, as in the paper. The released code, lightly (``NTXentLoss`` with a memory bank) and solo-learn give
+    the same value (factor 1). The other keys of the batch are no negatives here; see ``info_nce`` for that.
 
     Args:
         queries, keys: [n, dim]. Normalised here.
