@@ -75,7 +75,7 @@ class InstDisc(TwoView):
     def after_step(self) -> None:
         self.bank.update(*self.fresh)
 
-    def check(self, batch: tuple[Tensor, Tensor]) -> None:
+    def check(self, batch) -> None:
         if not isinstance(batch, tuple):
             raise ValueError("InstDisc needs to know which images it sees: Minibatches(images, size, numbered=True)")
         super().check(batch[0])
