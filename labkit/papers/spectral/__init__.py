@@ -1,1 +1,1 @@
-"""Spectral theory: the papers."""
+"""Spectral theory: what losses and augmentations alone decide about an embedding."""
