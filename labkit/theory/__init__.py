@@ -1,5 +1,5 @@
 """Closed forms: what theory says about the losses, to be drawn as a line over measured points."""
 
-from labkit.theory import spectral, stepwise
+from labkit.theory import augmentation, factorisation, spectral, stepwise
 
-__all__ = ["spectral", "stepwise"]
+__all__ = ["augmentation", "factorisation", "spectral", "stepwise"]
