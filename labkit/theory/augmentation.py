@@ -58,7 +58,7 @@ def top_d_bound(eigenvalues: Tensor, d: int, epsilon: float) -> float:
     """
     if not 0 <= epsilon < 1:
         raise ValueError(f"epsilon must lie in [0, 1), not {epsilon}")
-    if not 1 <= d:
+    if d < 1:
         raise ValueError(f"d must be at least 1, not {d}")
     following = float(eigenvalues[d]) if d < len(eigenvalues) else 0.0
     return math.inf if following >= 1 and epsilon else following / max(1 - following, 1e-300) * epsilon / (1 - epsilon)
@@ -109,7 +109,7 @@ def masking_spectrum(kind: str, length: int, share: float) -> tuple[Tensor, Tens
     random masks (1 − α)^|S|. Masking orders functions by how many tokens they join.
 
     Returns:
-        [2^length] eigenvalues and degrees |S|, largest eigenvalue first. Cost: O(2^length · masks), for "random" O(2^length).
+        [2^length] eigenvalues and degrees |S|, largest eigenvalue first. Cost: O(2^length), for blocks times masks.
     """
     if kind == "random":
         mask_family(kind, 1, share)

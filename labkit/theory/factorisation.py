@@ -43,9 +43,7 @@ def spectral_contrastive_minimum(pi: Tensor, dim: int) -> tuple[Float[Tensor, ""
     return -values.square().sum(), vectors * values.sqrt() / _joint(pi)[1].sqrt()[:, None]
 
 
-def probe_residual(
-    pi: Tensor, labels: Int64[Tensor, " n"], dim: int
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+def probe_residual(pi: Tensor, labels: Int64[Tensor, " n"], dim: int) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """What a linear probe on the ``dim`` top eigenvectors leaves of the one-hot labels, and a bound on it.
 
     Residual: the mean squared error, over x ~ w, of the best linear map from the minimiser of

@@ -104,7 +104,9 @@ def balanced(weights: Float[Tensor, "n n"], steps: int = 10_000, tolerance: floa
             break
         scale = scale / sums.sqrt()
     if not (sums - 1).abs().max() < 1e-9:
-        raise ValueError("weights have no scaling to row sums of 1: does a node have no neighbour, or are there leaves?")
+        raise ValueError(
+            "weights have no scaling to row sums of 1: does a node have no neighbour, or are there leaves?"
+        )
     return scale[:, None] * weights * scale
 
 
@@ -192,13 +194,17 @@ def infonce_flow(
 
 
 def subspace_overlap(a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]) -> float:
-    """‖Q_aᵀ Q_b‖² / min(dimensions), Q orthonormal bases of the columns: 1 where one span holds the other, 0 orthogonal."""
+    """‖Q_aᵀ Q_b‖² / min(dims), Q orthonormal bases of the columns: 1 where one span holds the other, 0 if orthogonal."""
     qa, qb = torch.linalg.qr(a).Q, torch.linalg.qr(b).Q
     return float((qa.T @ qb).square().sum() / min(a.shape[1], b.shape[1]))
 
 
 def minibatch_gap(
-    z: Float[Tensor, "items dim"], tau: float, negatives: int, draws: int = 5000, generator: torch.Generator | None = None
+    z: Float[Tensor, "items dim"],
+    tau: float,
+    negatives: int,
+    draws: int = 5000,
+    generator: torch.Generator | None = None,
 ) -> tuple[float, float]:
     """How far InfoNCE with few negatives lies below the loss of the whole graph: (Monte Carlo mean, second-order form).
 
@@ -207,7 +213,7 @@ def minibatch_gap(
 
     Args:
         negatives: B ≥ 1.
-        draws: batches a anchor share: each is drawn for a random anchor.
+        draws: how many sets of negatives, each for a random anchor.
 
     Cost: time O(n²·dim + draws·B).
     """

@@ -1,4 +1,4 @@
-"""The augmentation operator: closed forms against full enumeration, bounds against random targets, risk against fits."""
+"""The augmentation operator: closed forms against enumeration, bounds against random targets, risk against fits."""
 
 import itertools
 import math
@@ -98,7 +98,7 @@ def test_no_target_passes_the_top_d_bound_and_one_reaches_it(seed, d):
 
 def test_predicted_risk_is_that_of_ridge_regression():
     kind, length, share, labels, noise, ridge = "random", 8, 0.4, 60, 0.05, 0.02
-    values, degree = masking_spectrum(kind, length, share)
+    values, _ = masking_spectrum(kind, length, share)
     sets = torch.tensor(list(itertools.product((False, True), repeat=length)))
     inputs = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=length)), dtype=torch.float64)
     parity = torch.stack([inputs[:, kept].prod(1) for kept in sets], dim=1)

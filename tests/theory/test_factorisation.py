@@ -54,7 +54,7 @@ def test_the_probe_s_bound_holds(seed, dim, classes):
     residual, bound = factorisation.probe_residual(pi, labels, dim)
     assert residual <= bound + 1e-12
     weight = pi.sum(1).sqrt()[:, None]  # the residual is that of weighted least squares on the minimiser
-    values, vectors = torch.linalg.eigh(factorisation.normalised_adjacency(pi))
+    _, vectors = torch.linalg.eigh(factorisation.normalised_adjacency(pi))
     x, y = vectors.flip(1)[:, :dim], weight * torch.nn.functional.one_hot(labels, classes).double()
     solved = torch.linalg.lstsq(x, y).solution
     torch.testing.assert_close((y - x @ solved).square().sum(), residual)

@@ -1,4 +1,4 @@
-"""Graph InfoNCE against its definition, by enumerating all graphs, and against the losses, the Laplacian and its flow."""
+"""Graph InfoNCE against its definition, by enumerating all graphs, the losses, the Laplacian, its flow."""
 
 import itertools
 import math
@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from labkit.losses import info_nce, nt_xent
 from labkit.theory import spectral
-from labkit.theory.spectral import attraction, balanced, graph_infonce, growth_rates, infonce_flow, laplacian, planted_graph
+from labkit.theory.spectral import (
+    attraction,
+    balanced,
+    graph_infonce,
+    growth_rates,
+    infonce_flow,
+    laplacian,
+    planted_graph,
+)
 
 
 def pair_graph(n, symmetric=False):
