@@ -1,8 +1,11 @@
 """Look into any embedding, and not be fooled by the map."""
 
+from labkit.explore._augmentation_lab import augmentation_lab, graph_embedding
 from labkit.explore._entry import compare, explore
 from labkit.explore._explorer import Explorer, Neighbours
 from labkit.explore._graph_view_lab import graph_view_lab
+from labkit.explore._masking_lab import masking_lab, risk_over_shares
+from labkit.explore._pair_graph_labs import infonce_flow_lab, mode_growth, temperature_lab
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 
 __all__ = [
@@ -12,7 +15,14 @@ __all__ = [
     "Panel",
     "Playground",
     "Slider",
+    "augmentation_lab",
     "compare",
     "explore",
+    "graph_embedding",
     "graph_view_lab",
+    "infonce_flow_lab",
+    "masking_lab",
+    "mode_growth",
+    "risk_over_shares",
+    "temperature_lab",
 ]

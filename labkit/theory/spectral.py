@@ -111,23 +111,40 @@ def balanced(weights: Float[Tensor, "n n"], steps: int = 10_000, tolerance: floa
 
 
 def planted_graph(
-    items: int, blocks: int, between: float = 0.05, jitter: float = 0.3, generator: torch.Generator | None = None
+    items: int,
+    blocks: int,
+    between: float | Float[Tensor, "blocks blocks"] = 0.05,
+    jitter: float = 0.3,
+    generator: torch.Generator | None = None,
 ) -> Float[Tensor, "items items"]:
     """A pair graph π with planted clusters: weight 1 within a block and ``between`` across, balanced to rows of 1.
 
-    Blocks are runs of items as equal as they can be. Each weight is multiplied by a draw from 1 ± ``jitter``, so that
-    no two eigenvalues are the same.
+    Blocks are runs of items as equal as they can be; a matrix ``between`` (symmetric) holds the weight of each pair of
+    blocks. Each weight is multiplied by a draw from 1 ± ``jitter``, so that no two eigenvalues are the same.
     """
-    if not 1 <= blocks <= items or items < 3 or between < 0 or not 0 <= jitter < 1:
+    across = torch.as_tensor(between, dtype=torch.float64).expand(blocks, blocks).clone()
+    if not isinstance(between, Tensor):
+        across.fill_diagonal_(1)
+    if not 1 <= blocks <= items or items < 3 or (across < 0).any() or not 0 <= jitter < 1:
         raise ValueError(
             f"a planted graph needs 3 items or more, 1 to {items} blocks, between ≥ 0 and jitter in [0, 1); "
             f"not items={items}, blocks={blocks}, between={between}, jitter={jitter}"
         )
     block = torch.arange(items) * blocks // items
-    weights = torch.where(block[:, None] == block, 1.0, between).double()
+    weights = across[block[:, None], block]
     draw = 1 + jitter * (2 * torch.rand(items, items, dtype=torch.float64, generator=generator) - 1)
     half = (weights * draw).triu(1)
     return balanced(half + half.T)
+
+
+def nested_graph(
+    items: int = 48, near: float = 0.25, far: float = 0.04, generator: torch.Generator | None = None
+) -> Float[Tensor, "items items"]:
+    """:func:`planted_graph` of two pairs of blocks: weight ``near`` to the twin block, ``far`` to the other pair."""
+    within = torch.tensor([[1.0, near], [near, 1.0]], dtype=torch.float64)
+    apart = torch.full((2, 2), far, dtype=torch.float64)
+    between = torch.cat([torch.cat([within, apart], dim=1), torch.cat([apart, within], dim=1)])
+    return planted_graph(items, 4, between, generator=generator)
 
 
 def growth_rates(pi: Tensor, tau: float) -> tuple[Float[Tensor, " modes"], Float[Tensor, "n modes"]]:

@@ -21,7 +21,7 @@ DIM, BATCH, TAU = 16, 128, 0.1  # of the released toys; their temperature is wri
 
 @lru_cache(maxsize=8)
 def train_toy(
-    noises: tuple[float, ...], seeds: tuple[int, ...], layers: int = 1, steps: int = 8000, lr: float = 3e-3
+    noises: tuple[float, ...], seeds: tuple[int, ...], layers: int = 1, steps: int = 8000, lr: float = 1e-3
 ) -> Float[Tensor, "noises seeds dim dim"]:
     """Linear encoders after InfoNCE on x ~ N(0, I_16), x' = x + noise on the second half of the coordinates.
 
@@ -37,11 +37,9 @@ def train_toy(
     """
     generator = torch.Generator().manual_seed(int(torch.tensor(seeds).sum()) + 1000 * len(seeds))
     runs = (len(noises), len(seeds))
-    weights = [
-        (torch.randn(len(seeds), DIM, DIM, generator=generator) * (0.3 if layers == 1 else 0.25)).expand(*runs, -1, -1)
-        for _ in range(layers)
-    ]
-    weights = [weight.clone() for weight in weights]
+    scale = (3 * DIM) ** -0.5  # the spread of nn.Linear's first weights
+    first = [scale * torch.randn(len(seeds), DIM, DIM, generator=generator) for _ in range(layers)]
+    weights = [weight.expand(*runs, -1, -1) for weight in first]
     strength = torch.tensor(noises)[:, None, None, None] * (torch.arange(DIM) >= DIM // 2)
     mean = torch.eye(BATCH) / BATCH
     for _ in range(steps):
@@ -97,4 +95,11 @@ def plateau_is_as_predicted(lab: Lab) -> Evidence:
        needs="nothing", minutes=1)  # fmt: skip
 def depth_collapses(lab: Lab) -> Evidence:
     one, two = (effective_rank(_toy(lab, (0.1,), layers))[0] for layers in (1, 2))
-    return Evidence((DIM - two).tolist(), (DIM - one).tolist(), "W₂W₁", "W", "dimensions lost of 16")
+    return Evidence(
+        (DIM - two).tolist(),
+        (DIM - one).tolist(),
+        "W₂W₁",
+        "W",
+        "dimensions lost of 16",
+        "After 8 000 steps. Three times as many bring most of them back: slow to grow, not gone.",
+    )

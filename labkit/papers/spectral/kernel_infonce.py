@@ -68,16 +68,6 @@ def correct_digits(found: Tensor, truth: Tensor) -> float:
     return -math.log10(max(error, 1e-16))
 
 
-def nested_graph(items: int, generator: torch.Generator, near: float = 0.25, far: float = 0.04) -> Tensor:
-    """Two pairs of blocks: weight 1 within a block, ``near`` to its twin, ``far`` to the other pair; balanced."""
-    block = torch.arange(items) * 4 // items
-    weights = torch.where((block // 2)[:, None] == block // 2, near, far).double()
-    weights[block[:, None] == block] = 1
-    draw = 0.7 + 0.6 * torch.rand(items, items, dtype=torch.float64, generator=generator)
-    half = (weights * draw).triu(1)
-    return spectral.balanced(half + half.T)
-
-
 # Temperatures: the best of three for each kernel by 20-NN on 800 of the 4 000 training images (seed 100; Gaussian 0.2,
 # 0.4, 1; Laplacian 0.1, 0.25, 0.6). The paper chose by a random search of 100 trials and does not give the winners.
 GAUSSIAN, LAPLACIAN = (2.0, 0.4), (1.0, 0.25)
@@ -184,7 +174,7 @@ def temperature_lowers_the_rank(lab: Lab) -> Evidence:
     for seed in lab.seeds:
         for tau, found in ranks.items():
             generator = torch.Generator().manual_seed(seed)
-            pi = nested_graph(48, generator)
+            pi = spectral.nested_graph(generator=generator)
             start = torch.randn(48, 8, dtype=torch.float64, generator=generator)
             steps = 200 if lab.scale == "smoke" else 1000
             z = infonce_flow(pi, start, tau, 0.3 * tau, steps=steps, sphere=True)[-1]
