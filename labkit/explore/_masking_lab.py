@@ -1,13 +1,20 @@
-"""The masking lab: complexity, spectrum, and what a mask share trades between approximation and estimation."""
+"""The masking lab: complexity, spectrum, and what a mask share costs and buys a ridge regression."""
 
 import math
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from labkit import plot
 from labkit.explore._playground import Layer, Panel, Playground, Slider
-from labkit.theory.augmentation import FAMILIES, masking_complexity, masking_spectrum, ridge_risk
+from labkit.theory.augmentation import (
+    FAMILIES,
+    complexity_bound,
+    masking_complexity,
+    masking_spectrum,
+    ridge_risk,
+)
 
 _SHARES = np.linspace(0.02, 0.98, 25)
 
@@ -15,9 +22,11 @@ _SHARES = np.linspace(0.02, 0.98, 25)
 def masking_lab() -> Playground:
     """Mask ±1 tokens: κ² and the spectrum in closed form, and the error of a ridge regression on the kernel K_X.
 
-    The target is a sum of all products of ``degree`` tokens. Few masks leave many eigenvalues near 1, and the labels do
-    not suffice (estimation); many masks make all that joins several tokens invisible (approximation). Everything comes
-    from :mod:`labkit.theory.augmentation`: :func:`masking_complexity`, :func:`masking_spectrum`, :func:`ridge_risk`.
+    The target is a sum of all products of ``degree`` tokens. With few masks all 2^m products look alike, and n labels
+    tell nothing about the rest of them (bias). With many, products of several tokens have eigenvalues so small that
+    they are fitted from noise (variance). The green line is where the bound κ·‖f*‖/√n is least. Everything comes from
+    :mod:`labkit.theory.augmentation`: ``masking_complexity``, ``masking_spectrum``, ``ridge_risk``,
+    ``complexity_bound``.
 
     Example:
         >>> labkit.explore.masking_lab().set(degree=3, labels=2.5, share=0.6).panels[2].says
@@ -25,27 +34,31 @@ def masking_lab() -> Playground:
     sliders = {
         "share": Slider("mask share α", 0.5, 0.0, 0.95, 0.05),
         "family": Slider("family (0 random, 1 block, 2 block + flip)", 0, 0, 2, 1),
-        "length": Slider("tokens m", 8, 4, 10, 1),
-        "degree": Slider("tokens that the target joins", 2, 1, 4, 1),
-        "labels": Slider("log₁₀ of the labels n", 1.8, 1.0, 3.0, 0.1),
+        "length": Slider("tokens m", 10, 4, 10, 1),
+        "degree": Slider("tokens that the target joins", 3, 1, 4, 1),
+        "labels": Slider("log₁₀ of the labels n", 2.0, 1.0, 3.0, 0.1),
     }
     return Playground(masking_panels, sliders, "Masking")
 
 
-def risk_over_shares(kind: str, length: int, degree: int, labels: int, noise: float = 0.1) -> tuple[list, list, list]:
-    """Mask shares and the approximation and estimation error at each, for a target of all parities of one degree.
+def risk_over_shares(
+    kind: str, length: int, degree: int, labels: int, noise: float = 0.1
+) -> dict[str, Float[np.ndarray, " shares"]]:
+    """Theory of ridge regression on K_X for a target of norm 1, the sum of all products of ``degree`` tokens.
 
-    The estimation error is that on clean test labels. Blocks have whole widths: their shares are multiples of 1/m.
+    Returns:
+        "share": mask shares; "bias" and "variance" at each, on clean test labels; "bound": κ·‖f*‖/√n. Blocks have
+        whole widths, so that their shares are multiples of 1/length.
     """
     shares = _SHARES if kind == "random" else np.arange(1, length) / length
-    missed, paid = [], []
+    found = []
     for share in shares:
         values, degrees = masking_spectrum(kind, length, float(share))
         target = (degrees == degree).double()
-        first, second = ridge_risk(values, target / target.norm(), labels, noise)
-        missed.append(first)
-        paid.append(second - noise)
-    return list(shares), missed, paid
+        target = target / target.norm()
+        bias, variance = ridge_risk(values, target, labels, noise)
+        found.append((share, bias, variance - noise, complexity_bound(values, target, labels)))
+    return dict(zip(("share", "bias", "variance", "bound"), np.array(found).T, strict=True))
 
 
 def masking_panels(share: float, family: int, length: int, degree: int, labels: float) -> list[Panel]:
@@ -84,16 +97,18 @@ def _spectrum(kind: str, length: int, share: float) -> Panel:
 
 
 def _risk(kind: str, length: int, share: float, degree: int, labels: int) -> Panel:
-    shares, missed, paid = risk_over_shares(kind, length, min(degree, length), labels)
-    total = np.add(missed, paid)
+    found = risk_over_shares(kind, length, min(degree, length), labels)
+    shares, total = found["share"], found["bias"] + found["variance"]
     top = float(min(max(total.max() * 1.1, 0.2), 2.0))
+    best, bounded = shares[int(np.argmin(total))], shares[int(np.argmin(found["bound"]))]
+    bounded = bounded if np.isfinite(found["bound"]).any() else np.nan
     layers = [
-        Layer("line", shares, missed, plot.COLOURS[0], "approximation"),
-        Layer("line", shares, paid, plot.COLOURS[1], "estimation"),
+        Layer("line", shares, found["bias"], plot.COLOURS[0], "bias"),
+        Layer("line", shares, found["variance"], plot.COLOURS[1], "variance"),
         Layer("line", shares, total, plot.INK, "both", 3),
+        Layer("line", [bounded, bounded], [0, top], plot.COLOURS[2], "least bound", 1.5),
         Layer("line", [share, share], [0, top], plot.FLOOR, width=1.5, dash=True),
     ]
-    best = shares[int(np.argmin(total))]
-    says = f"least at α = {best:.2f} with {labels} labels: error {float(total.min()):.2f} of the target's variance"
+    says = f"error least at α = {best:.2f} ({float(total.min()):.2f}), the bound at {bounded:.2f}"
     return Panel("Error of a probe, as theory has it", layers, "mask share α", "squared error", x_range=(0, 1),
                  y_range=(0, top), says=says)  # fmt: skip

@@ -52,7 +52,7 @@ class _Temperature:
         kinds = labels.unique(return_inverse=True)[1]
         shades = plot.colours(int(kinds.max()) + 1)
         self.colour, self.text = [shades[k] for k in kinds.tolist()], [f"item {i}" for i in range(len(pi))]
-        self.grid = np.geomspace(0.05, 5.0, 14)
+        self.grid = np.geomspace(0.05, 5.0, 25)
         self.ranks = [effective_rank(self.train(tau, 0)) for tau in self.grid]
 
     def train(self, tau: float, draw: int) -> Tensor:
@@ -76,7 +76,8 @@ class _Temperature:
                   "eigenvector of the pair graph", "variance", y_range=(0, 1.02),
                   says=f"Σ = {float(variance.sum()):.2f} of at most 1"),
             Panel("Dimensions in use", [
-                Layer("line", np.log10(self.grid), self.ranks, plot.FLOOR, "start 0"),
+                Layer("line", np.log10(self.grid), self.ranks, plot.FLOOR),
+                Layer("points", np.log10(self.grid), self.ranks, plot.FLOOR, width=5),
                 Layer("points", [math.log10(tau)], [rank], plot.COLOURS[3], width=12)],
                 "log₁₀ τ", "effective rank", y_range=(0.8, self.dim), says=f"{rank:.2f} of {self.dim} at τ = {tau:g}"),
         ]  # fmt: skip
@@ -86,7 +87,7 @@ def infonce_flow_lab() -> Playground:
     """A small embedding grows along the eigenvectors of its pair graph, each at the rate that theory says.
 
     Two pairs of blocks; the sliders set the weight between twins and between pairs. Points are measured on gradient
-    descent from a start of size 0.001, lines are exp((2/τ)(p_k + 1/(n − 1))·t) (:func:`growth_rates`).
+    descent from a start of size 0.001, lines are what the rates (2/τ)(p_k + 1/(n − 1)) predict (:func:`mode_growth`).
 
     Example:
         >>> labkit.explore.infonce_flow_lab().set(near=0.8, time=0.5)
@@ -107,7 +108,8 @@ def mode_growth(
 
     Returns:
         times [records + 1]; embeddings [records + 1, items, dim]; measured amplitudes ‖v_kᵀZ‖ [records + 1, modes];
-        the same by exp(rate·t) from the start. The run ends at 1.5 times the time the first mode needs to reach 1.
+        what they would be at constant rates, (1 + rate · step size)^steps times the first. The run ends at 1.5 times
+        the time that the first mode needs to reach 1.
     """
     rates, vectors = growth_rates(pi, tau)
     generator = torch.Generator().manual_seed(seed)
@@ -116,7 +118,8 @@ def mode_growth(
     z = infonce_flow(pi, start, tau, lr, records * _EVERY, every=_EVERY)
     times = torch.arange(records + 1, dtype=pi.dtype) * (_EVERY * lr)
     measured = torch.einsum("nk,tnd->tkd", vectors, z).norm(dim=2)
-    return times, z, measured, measured[0] * (rates * times[:, None]).exp()
+    growth = torch.log1p(rates * lr) / lr  # of gradient descent; a flow has `rates`
+    return times, z, measured, measured[0] * (growth * times[:, None]).exp()
 
 
 def _flow_panels(near: float, far: float, tau: float, time: float) -> list[Panel]:
@@ -126,16 +129,18 @@ def _flow_panels(near: float, far: float, tau: float, time: float) -> list[Panel
     centred = z[now] - z[now].mean(dim=0)
     axes = torch.linalg.svd(z[-1] - z[-1].mean(dim=0), full_matrices=False).Vh[:2].T
     xy = (centred @ axes).numpy()
-    width = 1.1 * max(float(centred.abs().max()), 0.02)
+    width = 1.15 * max(float(np.abs(xy).max()), 0.02)
     shades = plot.colours(4)
     block = (torch.arange(_ITEMS) * 4 // _ITEMS).tolist()
     growth, (low, high) = [], (math.log10(_SMALL) - 0.3, 1.2)
     for k in range(_MODES):
-        line = predicted[:, k].log10().clamp(max=high)
+        line = predicted[:, k].log10()
+        line = torch.where(line < high, line, torch.nan)
         growth.append(Layer("line", times, line, shades[k], f"mode {k + 1}", 2))
         growth.append(Layer("points", times, measured[:, k].log10(), shades[k], width=5))
     growth.append(Layer("line", [float(times[now])] * 2, [low, high], plot.FLOOR, width=1.5, dash=True))
     rates = growth_rates(pi, tau)[0][:10]
+    third, fourth = float(rates[2] / rates[0]), float(rates[3] / rates[0])
     small = measured[:, 0] < 0.1
     error = float((measured[small, :_MODES] / predicted[small, :_MODES]).log().abs().max()) if small.any() else 0.0
     return [
@@ -145,5 +150,5 @@ def _flow_panels(near: float, far: float, tau: float, time: float) -> list[Panel
         Panel("Points measured, lines predicted", growth, "time (learning rate × steps)", "log₁₀ amplitude",
               y_range=(low, high), says=f"largest gap while mode 1 is below 0.1: {100 * error:.1f} %"),
         Panel("The rates", [Layer("bars", np.arange(1, 11), rates, plot.COLOURS[0])], "eigenvector of the pair graph",
-              "growth rate", says=f"slowest of the clusters' / fastest: {float(rates[2] / rates[0]):.2f}"),
+              "growth rate", says=f"third / first: {third:.2f}; fourth / first: {fourth:.2f}"),
     ]  # fmt: skip

@@ -278,6 +278,6 @@ def _draw(ax: Any, panel: Panel) -> None:
             set_limits(*limits)
     if panel.is_map:
         ax.set_axis_off()
-        ax.set_aspect("equal", adjustable="datalim")
+        ax.set_aspect("equal", adjustable="box" if panel.x_range else "datalim")
     if any(layer.name for layer in panel.layers):
         ax.legend(fontsize=9)

@@ -133,12 +133,11 @@ def ridge_risk(
     noise: float = 0.0,
     ridge: float = 1e-3,
 ) -> tuple[float, float]:
-    """Expected test error of kernel ridge regression on a kernel with this spectrum: (approximation, estimation).
+    """Expected test error of kernel ridge regression on a kernel with this spectrum: (bias, variance).
 
-    What the two sides of the paper's bound trade against each other, as a prediction in place of a bound: the
-    eigenlearning equations (Simon et al. 2023, TMLR, "The Eigenlearning Framework", section 4.1). With c such that
-    Σ_i λ_i/(λ_i + c) + ridge/c = labels, mode i is learnt to the share L_i = λ_i/(λ_i + c); the error is
-    E₀·(Σ (1 − L_i)² v_i² + noise), E₀ = labels / (labels − Σ L_i²).
+    A prediction where the paper has a bound: the eigenlearning equations (Simon et al. 2023, TMLR, "The Eigenlearning
+    Framework", section 4.1). With c such that Σ_i λ_i/(λ_i + c) + ridge/c = labels, mode i is learnt to the share
+    L_i = λ_i/(λ_i + c); the error is E₀·(Σ (1 − L_i)² v_i² + noise), E₀ = labels / (labels − Σ L_i²).
 
     Args:
         eigenvalues: of the kernel under P_X, ≥ 0.
@@ -148,7 +147,8 @@ def ridge_risk(
         ridge: added to the kernel's diagonal, > 0.
 
     Returns:
-        Σ (1 − L_i)² v_i², what is not fitted on average, and the rest, which is paid for having n labels only.
+        Σ (1 − L_i)² v_i², what the mean fit misses, and the rest, by which fits differ and noise is fitted; both on
+        noisy test labels (subtract ``noise`` for clean ones).
     """
     require_finite("eigenvalues", eigenvalues)
     require_positive("ridge", ridge)
@@ -165,6 +165,20 @@ def ridge_risk(
     missed = float(((1 - learnt).square() * target.double().square()).sum())
     inflation = labels / (labels - float(learnt.square().sum()))
     return missed, inflation * (missed + noise) - missed
+
+
+def complexity_bound(eigenvalues: Float[Tensor, " modes"], target: Float[Tensor, " modes"], labels: int) -> float:
+    """κ·‖f*‖_H / √n: the Rademacher complexity of the ball that holds the target (Bartlett and Mendelson 2002).
+
+    The form in which κ² enters the paper's generalisation bounds (their constants are left out), for kernels with the
+    same K(x, x) = Σ λ_i = κ² everywhere, as masks have. ‖f*‖²_H = Σ v_i² / λ_i: a small κ² is worth little where it
+    is bought with eigenvalues that the target needs. Infinite where one of these is 0.
+    """
+    if labels < 1:
+        raise ValueError(f"labels must be at least 1, not {labels}")
+    needed = target != 0
+    norm = (target[needed].square() / eigenvalues[needed]).sum()
+    return float((eigenvalues.sum() * norm / labels).sqrt())
 
 
 def overlap_graph(views: Float[Tensor, "views items dim"], noise: float) -> Float[Tensor, "items items"]:

@@ -113,11 +113,25 @@ def test_predicted_risk_is_that_of_ridge_regression():
         said = y[rows] + noise**0.5 * torch.randn(labels, dtype=torch.float64, generator=generator)
         fit = torch.linalg.solve(k[rows][:, rows] + ridge * torch.eye(labels), said)
         errors.append((k[:, rows] @ fit - y).square().mean())
-    approximation, estimation = augmentation.ridge_risk(eigenvalue, v, labels, noise, ridge)
+    bias, variance = augmentation.ridge_risk(eigenvalue, v, labels, noise, ridge)
     # the equations predict the error on noisy test labels; the noise itself is not part of what was measured here
-    assert approximation + estimation - noise == pytest.approx(torch.stack(errors).mean().item(), rel=0.05)
-    assert 0 < approximation < 1
+    assert bias + variance - noise == pytest.approx(torch.stack(errors).mean().item(), rel=0.05)
+    assert 0 < bias < 1
     assert values.sum() == pytest.approx(eigenvalue.sum().item())
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_the_bound_is_least_where_its_derivative_vanishes(degree):
+    def bound(share):
+        values, degrees = masking_spectrum("random", 10, share)
+        target = (degrees == degree).double()
+        return augmentation.complexity_bound(values, target / target.norm(), 50)
+
+    best = (10 - 2 * degree) / (10 - degree)  # of (2 − α)^10 / (1 − α)^degree
+    assert bound(best) == pytest.approx(((2 - best) ** 10 / (1 - best) ** degree / 50) ** 0.5)
+    assert bound(best) < min(bound(best - 0.02), bound(best + 0.02))
+    values, degrees = masking_spectrum("block", 6, 0.5)
+    assert augmentation.complexity_bound(values, (degrees == 6).double(), 5) == math.inf
 
 
 def test_overlap_is_the_integral_of_two_densities():
