@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from labkit._processes import gather
 from labkit.methods._method import Method, in_blocks, inference
 
 
@@ -13,7 +14,8 @@ class TwoView(Method):
     """Encode two views of a batch of images, project, compare: SimCLR, Barlow Twins, VICReg, W-MSE differ in the loss.
 
     Both views go through the encoder as one batch, so that batch statistics are shared, as in the papers' code on one
-    device. The representation is the encoder's output, before the projector (Chen et al. 2020, section 4.2).
+    device. The representation is the encoder's output, before the projector (Chen et al. 2020, section 4.2). Under
+    ``torchrun`` the loss is exactly that of the whole batch.
 
     Args:
         encoder: images [n, channels, h, w] in [0, 1] -> [n, dim].
@@ -42,7 +44,7 @@ class TwoView(Method):
     def forward(self, images: Tensor) -> Float[Tensor, ""]:
         both = torch.cat([self.view(images), self.view(images)])
         a, b = self.projector(self.encoder(both)).chunk(2)
-        return self.loss(a, b)
+        return self.loss(gather(a), gather(b))
 
     @inference
     def embed(self, images: Tensor) -> Float[Tensor, "items dim"]:
