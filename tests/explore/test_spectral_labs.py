@@ -68,7 +68,7 @@ def test_flow_lab_measures_the_predicted_growth():
 def test_masking_lab_says_what_the_closed_forms_say():
     lab = explore.masking_lab().set(share=0.3, length=6, degree=1, family=0)
     assert lab.panels[0].says.startswith(f"κ² = {1.7**6:.3g}")
-    shown = np.concatenate([layer.y[np.isfinite(layer.x)] for layer in lab.panels[1].layers])
+    shown = np.concatenate([np.asarray(layer.y)[np.isfinite(np.asarray(layer.x))] for layer in lab.panels[1].layers])
     values, _ = augmentation.masking_spectrum("random", 6, 0.3)
     np.testing.assert_allclose(np.sort(shown), np.sort(values))
     found = explore.risk_over_shares("block", 6, 1, 30)
