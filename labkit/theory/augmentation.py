@@ -73,11 +73,7 @@ def mask_family(
     round(share · length) neighbours, every place alike. "block + flip": the same, then kept tokens flipped with
     probability share / 2 (section 4.1).
     """
-    if kind not in FAMILIES:
-        raise ValueError(unknown("mask family", kind, FAMILIES))
-    require_between("share", share, 0, 1)
-    if not 1 <= length <= 16:
-        raise ValueError(f"length must lie between 1 and 16 tokens (all masks are listed), not {length}")
+    _check_masks(kind, length, share, most=16)
     if kind == "random":
         kept = torch.tensor(list(itertools.product([False, True], repeat=length)))
         count = kept.sum(dim=1).double()
@@ -94,9 +90,7 @@ def masking_complexity(kind: str, length: int, share: float) -> float:
 
     "random": (2 − α)^length. "block": 2^((1−α)·length). "block + flip": (α² − 2α + 2)^((1−α)·length).
     """
-    require_between("share", share, 0, 1)
-    if kind not in FAMILIES:
-        raise ValueError(unknown("mask family", kind, FAMILIES))
+    _check_masks(kind, length, share)
     if kind == "random":
         return (2 - share) ** length
     return (2.0 if kind == "block" else share**2 - 2 * share + 2) ** ((1 - share) * length)
@@ -112,7 +106,7 @@ def masking_spectrum(kind: str, length: int, share: float) -> tuple[Tensor, Tens
         [2^length] eigenvalues and degrees |S|, largest eigenvalue first. Cost: O(2^length), for blocks times masks.
     """
     if kind == "random":
-        mask_family(kind, 1, share)
+        _check_masks(kind, length, share, most=16)
         degree = _sizes(length)
         values = (1 - share) ** degree
     else:
@@ -204,6 +198,14 @@ def overlap_graph(views: Float[Tensor, "views items dim"], noise: float) -> Floa
         total += block[:, 0] + (block[:, 1:].sum(dim=1) + block[:, 1:].sum(dim=1).T if count - first > 1 else 0)
     total = (total + total.T) / 2
     return total / total.max()
+
+
+def _check_masks(kind: str, length: int, share: float, most: int | None = None) -> None:
+    if kind not in FAMILIES:
+        raise ValueError(unknown("mask family", kind, FAMILIES))
+    require_between("share", share, 0, 1)
+    if length < 1 or (most and length > most):
+        raise ValueError(f"length must be at least 1 token{f', at most {most}' if most else ''}, not {length}")
 
 
 def _sizes(length: int) -> Tensor:

@@ -152,8 +152,11 @@ def test_bad_input_is_named():
         masking_complexity("bloc", 6, 0.5)
     with pytest.raises(ValueError, match="share must lie between 0 and 1"):
         masking_spectrum("random", 6, 1.5)
-    with pytest.raises(ValueError, match="between 1 and 16 tokens"):
-        masking_spectrum("block", 20, 0.5)
+    for kind in FAMILIES:
+        with pytest.raises(ValueError, match="length must be at least 1 token, at most 16, not 20"):
+            masking_spectrum(kind, 20, 0.5)
+        with pytest.raises(ValueError, match="length must be at least 1 token, not 0"):
+            masking_complexity(kind, 0, 0.5)
     with pytest.raises(ValueError, match="epsilon must lie in"):
         augmentation.top_d_bound(torch.ones(3), 1, 1.0)
     with pytest.raises(ValueError, match="noise must be a positive"):
