@@ -71,8 +71,8 @@ class _AugmentationGraph:
         self.classes = int(kinds.max()) + 1
         shades = plot.colours(self.classes)
         self.colour = [shades[kind] for kind in self.kinds.tolist()]
-        names = [str(label) for label in labels.unique().tolist()] if class_names is None else list(class_names)
-        self.text = [f"{names[kind]}" for kind in self.kinds.tolist()]
+        named = labels[order].tolist()
+        self.text = [str(label) if class_names is None else str(class_names[int(label)]) for label in named]
         pixels = self.images.flatten(1).float()
         self.baseline = self._neighbours(pixels)
         self.start: np.ndarray | None = None

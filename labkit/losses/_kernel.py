@@ -19,7 +19,7 @@ def kernel_nt_xent(
     mixture: str = "sum",
     weights: Sequence[float] | None = None,
 ) -> Float[Tensor, ""]:
-    """Kernel-InfoNCE of two views: −log K(z_i, z_i⁺) / Σ_{l≠i} K(z_i, z_l), mean over all 2n (Tan et al. 2024, sec. 6).
+    """Kernel-InfoNCE of two views: −log K(z_i, z_i⁺) / Σ_{l≠i} K(z_i, z_l), mean over all 2n (Tan et al. 2024).
 
     Each kernel is exp(−‖x − y‖^γ / τ) of unit vectors, 0 < γ ≤ 2; a (γ, τ) pair in ``kernels``. On the unit sphere
     γ = 2 at τ is cosine InfoNCE at τ/2: ``kernels=((2, 2 * t),)`` is :func:`nt_xent` at temperature t. Simple sum of

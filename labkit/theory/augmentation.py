@@ -18,7 +18,7 @@ FAMILIES = ("random", "block", "block + flip")
 
 
 def kernel(p: Float[Tensor, "inputs augmented"], prior: Tensor | None = None) -> Tensor:
-    """K_X [inputs, inputs] = Σ_a p(a|x1) p(a|x2) / p(a), from p(a|x) as rows (section 2.2). ``prior``: P_X, or uniform.
+    """K_X [inputs, inputs] = Σ_a p(a|x1) p(a|x2) / p(a), from p(a|x) as rows. ``prior``: P_X, or uniform.
 
     Raises:
         ValueError: rows that are no probabilities.
@@ -71,7 +71,7 @@ def mask_family(
 
     "random": each token is masked with probability ``share``, all 2^length masks. "block": one window of
     round(share · length) neighbours, every place alike. "block + flip": the same, then kept tokens flipped with
-    probability share / 2 (section 4.1).
+    probability share / 2.
     """
     _check_masks(kind, length, share, most=16)
     if kind == "random":
@@ -86,7 +86,7 @@ def mask_family(
 
 
 def masking_complexity(kind: str, length: int, share: float) -> float:
-    """κ² of masking ``length`` uniform ±1 tokens, in closed form (section 4.1); ``share`` α is what is masked.
+    """κ² of masking ``length`` uniform ±1 tokens, in closed form; ``share`` α is what is masked.
 
     "random": (2 − α)^length. "block": 2^((1−α)·length). "block + flip": (α² − 2α + 2)^((1−α)·length).
     """
@@ -180,7 +180,7 @@ def overlap_graph(views: Float[Tensor, "views items dim"], noise: float) -> Floa
 
     An augmentation draws one of the given views and adds Gaussian noise of standard deviation ``noise`` to every
     coordinate, so that the integral is a mean of exp(−‖v_i − w_j‖² / 4·noise²) over all pairs of views: the population
-    augmentation graph of HaoChen et al. 2021, section 3.1, with no sampling.
+    augmentation graph of HaoChen et al. 2021, with no sampling.
 
     Cost: time O(views² · items² · dim), memory O(views · items²).
     """

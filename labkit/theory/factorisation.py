@@ -48,7 +48,7 @@ def probe_residual(pi: Tensor, labels: Int64[Tensor, " n"], dim: int) -> tuple[F
 
     Residual: the mean squared error, over x ~ w, of the best linear map from the minimiser of
     :func:`spectral_contrastive` to the labels. Bound: φ / λ_{dim+1}, φ the probability that a pair has two labels and
-    λ_{dim+1} the eigenvalue of the normalised Laplacian that comes next (a form of HaoChen et al., theorem 3.8, with
+    λ_{dim+1} the eigenvalue of the normalised Laplacian that comes next (in the manner of HaoChen et al., with
     its constants worked out here). Infinite where λ_{dim+1} = 0: more components than dimensions.
     """
     _check_dim(pi, dim)
@@ -67,7 +67,7 @@ def laplacian_eigenmaps(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "n dim"], Float[Tensor, " dim"]]:
     """min over Z [n, dim] of ‖ZᵀHZ/n − I‖² + (2·weight/n)·tr ZᵀLZ, H = I − 11ᵀ/n: VICReg on a free embedding.
 
-    Balestriero and LeCun 2022, section 3: Z are the Laplacian's eigenvectors of smallest non-constant eigenvalue, each
+    Balestriero and LeCun 2022: Z are the Laplacian's eigenvectors of smallest non-constant eigenvalue, each
     with variance s_k² = max(0, 1 − weight·λ_k). A mode with weight·λ_k ≥ 1 is dropped: collapse by invariance.
 
     Returns:

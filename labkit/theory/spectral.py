@@ -52,7 +52,7 @@ def graph_infonce(
 
 
 def attraction(pi: Tensor, z: Float[Tensor, "items dim"], tau: float) -> Float[Tensor, ""]:
-    """tr(Zᵀ L Z) / τ, L of the symmetric part of π: what spectral clustering minimises (section 3.2).
+    """tr(Zᵀ L Z) / τ, L of the symmetric part of π: what spectral clustering minimises.
 
     The paper's L is D − π. For an asymmetric π that is right on the unit sphere only.
     """

@@ -29,6 +29,8 @@ def test_augmentation_lab_draws_the_spectrum_of_the_overlap_graph(digits):
     values = torch.linalg.eigvalsh(factorisation.normalised_adjacency(graph)).flip(0)
     np.testing.assert_allclose(lab.panels[1].layers[1].y, values[:30], atol=1e-4)
     everything_is_finite(lab)
+    named = explore.augmentation_lab(images[3:20], digits.labels[3:20], class_names=[f"digit {i}" for i in range(10)])
+    assert named.panels[2].layers[0].text == sorted(f"digit {i}" for i in digits.labels[3:20].tolist())
     for extreme in ({"noise": 0.05}, {"noise": 1.0, "shift": 2.0, "crop": 0.5}):
         everything_is_finite(lab.set(**extreme))
     assert lab.twin().axes

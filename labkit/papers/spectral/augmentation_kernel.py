@@ -60,7 +60,7 @@ def top_d_encoder(
     views: int = 8,
     seed: int = 0,
 ) -> tuple[Float[Tensor, "items d"], Float[Tensor, " d"]]:
-    """The top-d eigenfunctions of the augmentation operator among functions of random Fourier features (section 2.3).
+    """The top-d eigenfunctions of the augmentation operator among functions of random Fourier features.
 
     Of all g in the class, those with the largest E[g(A) g(A')] for two augmentations of one x, at E[g(A)²] = 1: a
     generalised eigenproblem, no gradient descent. An item's embedding is √λ_i · E[g_i(A) | x], averaged over ``views``
@@ -158,7 +158,7 @@ def rank_correlation(found: dict, of: str) -> float:
     return float(spearmanr([row["log2_complexity"] for row in rows], [row[of] for row in rows]).statistic)
 
 
-@claim("Masking has κ² = (2−α)^m at random, 2^((1−α)m) in blocks, (α²−2α+2)^((1−α)m) with flips (section 4.1).",
+@claim("Masking has κ² = (2−α)^m at random, 2^((1−α)m) in blocks, (α²−2α+2)^((1−α)m) with flips.",
        needs="nothing", minutes=0.1)  # fmt: skip
 def complexity_of_masks(lab: Lab) -> Evidence:
     formula, other = [], []

@@ -24,7 +24,7 @@ from labkit.theory.spectral import growth_rates, infonce_flow, planted_graph, su
 
 
 class KernelInfoNCE(TwoView):
-    """SimCLR with another kernel, or a sum of kernels, in the place of exp(cosine / τ) (section 6).
+    """SimCLR with another kernel, or a sum of kernels, in the place of exp(cosine / τ).
 
     Args:
         encoder: images [n, channels, h, w] -> [n, dim], with an attribute ``dim``.
@@ -48,7 +48,7 @@ class KernelInfoNCE(TwoView):
 
 
 def cross_entropy_of_graphs(pi: Tensor, z: Float[Tensor, "items dim"], tau: float) -> Float[Tensor, ""]:
-    """−E log P(W; K_Z) over all (n − 1)^n graphs W in which every object picks one other, drawn from π (section 3).
+    """−E log P(W; K_Z) over all (n − 1)^n graphs W in which every object picks one other, drawn from π.
 
     By enumeration: what theorem 3.1 says :func:`labkit.theory.spectral.graph_infonce` is. For n up to 6.
     """
@@ -84,7 +84,7 @@ def _recipe(name: str, kernels: Sequence[tuple[float, float]], mixture: str = "s
         build=partial(_build, kernels=kernels, mixture=mixture),
         training={"epochs": 10, "lr": 4e-3, "schedule": "cosine"},
         protocols={"knn": Protocol.public("knn", k=20)},
-        source="kernels: section 6 of the paper; encoder, views and training: ours, a laptop's SimCLR",
+        source="kernels: table 1 of the paper; encoder, views and training: ours, a laptop's SimCLR",
         batch_size=64,
         smoke={"epochs": 1},
         smoke_load={"n_train": 128, "n_test": 60},
