@@ -1,5 +1,5 @@
 """Closed forms: what theory says about the losses, to be drawn as a line over measured points."""
 
-from labkit.theory import spectral, stepwise
+from labkit.theory import modes, pair_kernel, spectral, stepwise
 
-__all__ = ["spectral", "stepwise"]
+__all__ = ["modes", "pair_kernel", "spectral", "stepwise"]
