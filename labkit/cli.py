@@ -132,7 +132,7 @@ def _claims_list(_) -> None:
 def _claims_verify(options) -> None:
     from labkit import papers
     from labkit._checks import unknown
-    from labkit.claims import Lab, verify
+    from labkit.claims import Lab, difference, verify
 
     known = papers.claims()
     if not options.all and options.paper not in known:
@@ -145,12 +145,7 @@ def _claims_verify(options) -> None:
         lab = Lab(options.scale, seeds, options.device)
         for one in chosen:
             record = verify(one, lab, _results("claims"))
-            half = record["half_width_95"]
-            spread = "" if half is None else f" ± {100 * half:.1f}"
-            print(
-                f"{record['verdict']:20} {100 * record['difference']:+6.1f}{spread}   {paper}: {one.sentence}",
-                flush=True,
-            )
+            print(f"{record['verdict']:20} {difference(record):>14}   {paper}: {one.sentence}", flush=True)
 
 
 def _claims_board(_) -> None:
