@@ -119,7 +119,7 @@ class LinearRun(NamedTuple):
 def crossings(
     times: Float[Tensor, " times"], values: Float[Tensor, "times modes"], level: float | Tensor
 ) -> Float[Tensor, " modes"]:
-    """When each column first passes ``level`` (one, or one a column), linear between samples; inf where it never does."""
+    """When each column first passes ``level`` (one, or one a column), linear between samples; inf where never."""
     above = values >= level
     at = above.int().argmax(dim=0)
     before, column = (at - 1).clamp(min=0), torch.arange(values.shape[1])
