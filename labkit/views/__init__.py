@@ -15,6 +15,7 @@ from labkit.views._image_transforms import (
     RandomSolarize,
     simclr,
 )
+from labkit.views._shift import shift
 from labkit.views._walks import Adjacency, random_walk, restart_walk
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "perturb_edges",
     "random_walk",
     "restart_walk",
+    "shift",
     "simclr",
     "subgraph",
 ]

@@ -11,17 +11,8 @@ from torch import Generator, Tensor
 
 from labkit.data import ImageSet
 from labkit.theory import stepwise
-from labkit.theory.modes import cross_covariance
-
-
-def shifted(
-    images: Float[Tensor, "items 1 size size"], pixels: int, generator: Generator | None = None
-) -> Float[Tensor, "items 1 size size"]:
-    """Each image moved by up to ``pixels`` up or down and left or right, black coming in."""
-    n, size = len(images), images.shape[-1]
-    around = torch.nn.functional.pad(images[:, 0], (pixels,) * 4)
-    down, right = torch.randint(2 * pixels + 1, (2, n, 1), generator=generator) + torch.arange(size)
-    return around[torch.arange(n)[:, None, None], down[:, :, None], right[:, None, :]][:, None]
+from labkit.theory.modes import barlow_twins, cross_covariance, half_times
+from labkit.views import shift
 
 
 def pairs(
@@ -32,7 +23,7 @@ def pairs(
     train = images.splits["train"]
     rows = train[torch.randperm(len(train), generator=generator)[:n]]
     picture = images.images[rows].double() / 255
-    views = (shifted(picture, pixels, generator).flatten(1) for _ in range(2))
+    views = (shift(picture, pixels, generator).flatten(1) for _ in range(2))
     return *views, rows
 
 
@@ -150,16 +141,11 @@ def train_linear(
         times,
         found,
         stepwise.eigenvalues(gamma[:d], initial, times),
-        _half_times(gamma[:d], initial),
-        _half_times(variance[:d], started),
+        half_times(*barlow_twins(gamma[:d]), initial.square()).sort().values,
+        half_times(*barlow_twins(variance[:d]), started.square()).sort().values,
         overlap(rows, modes[:, :d]),
         overlap(rows, axes[:, :d]),
     )
-
-
-def _half_times(gamma: Tensor, initial: Tensor) -> Tensor:
-    start = gamma * initial.square()
-    return (torch.log(1 / start - 1) / (8 * gamma)).sort().values
 
 
 def overlap(a: Float[Tensor, "n d"], b: Float[Tensor, "n d"]) -> float:

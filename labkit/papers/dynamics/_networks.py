@@ -8,9 +8,10 @@ from torch import Generator, Tensor
 
 from labkit.data import ImageSet
 from labkit.evaluate import Split, knn_probe
-from labkit.papers.dynamics._flows import overlap, pairs, shifted
+from labkit.papers.dynamics._flows import overlap, pairs
 from labkit.theory.modes import cross_covariance
 from labkit.theory.pair_kernel import Kernel, PairKernelEncoder, arc_cosine, gaussian, kernel_pca
+from labkit.views import shift
 
 NEIGHBOURS = 5
 
@@ -49,8 +50,9 @@ def train_wide(
 ) -> WideRun:
     """f(x) = W₂ relu(W₁ x) / √width by gradient descent until its loss is below 1e-3.
 
-    Weights start from N(0, 1), those of the last layer ``scale`` times that. So scaled, the kernel of the
-    infinitely wide network is :func:`~labkit.theory.pair_kernel.arc_cosine`. Both layers are trained, in float32; lr = 0.05/γ_1, a fifth of where descent stops settling.
+    Weights start from N(0, 1), those of the last layer ``scale`` times that. So scaled, the kernel of the infinitely
+    wide network is :func:`~labkit.theory.pair_kernel.arc_cosine`. Both layers are trained, in float32; lr = 0.05/γ_1,
+    a fifth of where descent stops settling.
 
     Cost: about 120 steps of O(n · width · (pixels + d)): 0.2 s at width 64, 1 s at 1024.
     """
@@ -100,7 +102,7 @@ def encoder_scores(
     x, x2, rows = pairs(images, n, pixels, seed)
     kernel = kernel or gaussian(bandwidth)
     whole = images.images.double() / 255
-    seen = (shifted(whole, pixels, Generator().manual_seed(seed + 1)) if displaced else whole).flatten(1)
+    seen = (shift(whole, pixels, Generator().manual_seed(seed + 1)) if displaced else whole).flatten(1)
     split = Split(rows, None, images.splits["test"])
     widest = max(dims)
     both = torch.cat([x, x2])
