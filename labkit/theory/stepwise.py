@@ -68,8 +68,9 @@ def effective_init(
     """The aligned start that a small random one behaves like: s_j(0) = |R_jj| with W(0) V = Q R.
 
     What a mode starts from is the part of its column of W(0) V that earlier modes do not span: when they have
-    saturated, nothing grows in their directions any more. The error vanishes like α^(γ_j/γ_{j+1} − 1) with the scale α
-    of the start: slowly where two eigenvalues are close.
+    saturated, nothing grows in their directions any more. When mode j saturates, the next one has grown
+    from the scale α of the start to α^(1 − γ_{j+1}/γ_j) and mixes in by as much; eigenvalues are off by the square of
+    that. Both vanish as α shrinks, slowly where two eigenvalues are close.
 
     Args:
         weight: [out, dim], W(0).
