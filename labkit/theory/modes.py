@@ -146,8 +146,9 @@ def vicreg(gamma: Tensor, sigma: Tensor, beta: float = 1.0) -> Modes:
 def info_nce(gamma: Tensor, sigma: Tensor, tau: float = 1.0) -> Modes:
     """InfoNCE of dot products at temperature τ, up to fourth order in W: half the spectral loss, slowed by 1/τ.
 
-    −tr W Γ Wᵀ/τ + tr (W Σ Wᵀ)²/(2 τ²) for centred data. Rates hold for any small W; the plateau is good for ρ ≲ 0.5
-    only, above that later orders matter before it is reached.
+    −tr W Γ Wᵀ/τ + tr (W Σ Wᵀ)²/(2 τ²) for centred data and many negatives. Rates hold for any small W. These two
+    terms are all there is for Gaussian data; elsewhere higher cumulants move the plateau of modes with ρ ≳ 0.5, e.g. to
+    τ artanh(ρ)/σ for data of ±√σ.
     """
     _check(gamma, sigma)
     require_positive("tau", tau)

@@ -92,6 +92,20 @@ def test_info_nce_of_a_small_encoder_is_its_two_terms(scale, most):
     assert abs((exact - expansion) / expansion) < most
 
 
+def test_where_info_nce_ends_for_gaussian_and_for_two_valued_data():
+    """Population loss of z = w a: −ρw²/τ + log E exp(w² a b/τ); Gaussian by quadrature, ±1 as a cosh."""
+    rho, tau = torch.tensor([0.9], dtype=torch.float64), 0.5
+    node, weight = (torch.from_numpy(v) for v in np.polynomial.hermite_e.hermegauss(60))
+    weight = weight / weight.sum()
+    power = torch.linspace(0.3, 0.9, 601, dtype=torch.float64)  # w²
+    inner = (torch.exp(power[:, None, None] * torch.outer(node, node) / tau) @ weight).log()  # over b, for each a
+    gaussian = -rho * power / tau + inner @ weight
+    binary = -rho * power / tau + torch.cosh(power / tau).log()
+    plateau = modes.info_nce(rho, torch.ones(1, dtype=torch.float64), tau).plateau.item()
+    assert power[gaussian.argmin()].item() == pytest.approx(plateau, abs=2e-3)
+    assert power[binary.argmin()].item() == pytest.approx(tau * math.atanh(0.9), abs=2e-3)
+
+
 @settings(max_examples=80, deadline=None)
 @given(st.floats(-5, 5), st.floats(1e-3, 10), st.floats(0, 20), st.floats(0, 50))
 def test_logistic_modes_solve_their_equation(rate, plateau, start, t):

@@ -254,13 +254,11 @@ check("dimensions that 30 pairs can teach", largest, len(fitted.gamma), len(fitt
 # **Exercise 2** (medium, 10 min). Section 2's encoder had a Gaussian kernel of bandwidth 2. Replace it by the arc-cosine
 # kernel of section 4 and look at d = 5 on shifted digits. Is the gain a property of the Gaussian?
 #
-# <details><summary>Hint</summary><code>encoder_scores(..., kernel=arc_cosine)</code></details>
-# <details><summary>Solution</summary>It is not: the gain is of the same kind, some points at d = 5.</details>
+# <details><summary>Solution</summary><code>kernel = arc_cosine</code>. It is not: the gain is of the same kind, some points at d = 5.</details>
 
 # %%
-from labkit.theory.pair_kernel import arc_cosine
-
-scores = encoder_scores(digits, (5,), N, kernel=gaussian(2.0))  # your turn: arc_cosine
+kernel = gaussian(2.0)  # your turn: from labkit.theory.pair_kernel import arc_cosine
+scores = encoder_scores(digits, (5,), N, kernel=kernel)
 check("points gained at d = 5", 100 * (scores["pairs"][0] - scores["views"][0]), -5 if SMOKE else 0.5, 30)
 
 # %% [markdown]
