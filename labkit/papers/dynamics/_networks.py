@@ -34,6 +34,7 @@ class WideRun(NamedTuple):
         eigenvalues: [snapshots, d] of the cross-covariance of the embedding, largest first.
         kernel, variance: overlap of the final embedding with the closed form, and with kernel PCA of the same views.
         gamma: [d] eigenvalues of K_Γ.
+        initial: [d] s_j(0) of the closed form, from the untrained embedding alone.
         lr: learning rate; steps · lr is the time t of the closed form.
     """
 
@@ -42,6 +43,7 @@ class WideRun(NamedTuple):
     kernel: float
     variance: float
     gamma: Tensor
+    initial: Tensor
     lr: float
 
 
@@ -66,6 +68,8 @@ def train_wide(
     for step in range(most):
         z = (views @ first.T).relu() @ last.T / width**0.5
         loss = linear_barlow_twins(*z.chunk(2))
+        if step == 0:
+            initial = _effective_init(z.detach().double(), closed)
         with torch.no_grad():
             steps.append(step)
             spectra.append(torch.linalg.eigvalsh(cross_covariance(*z.detach().chunk(2))).flip(0))
@@ -78,7 +82,15 @@ def train_wide(
     learned = (z - z.mean(dim=0)).detach()
     told, untold = closed.embed(both), kernel_pca(both, both, d, arc_cosine)
     found = overlap(learned, told), overlap(learned, untold)
-    return WideRun(torch.tensor(steps), torch.stack(spectra), *found, closed.gamma, lr)
+    return WideRun(torch.tensor(steps), torch.stack(spectra), *found, closed.gamma, initial, lr)
+
+
+def _effective_init(z: Tensor, closed: PairKernelEncoder) -> Float[Tensor, " d"]:
+    """:func:`labkit.theory.stepwise.effective_init` for functions: z [2n, d] by its cross-covariance with each mode."""
+    a, b = (z - z.mean(dim=0)).chunk(2)
+    modes = closed.embed(closed.views).chunk(2)  # their own cross-covariance is the identity
+    coordinates = (a.T @ modes[1] + b.T @ modes[0]) / len(z)
+    return torch.linalg.qr(coordinates).R.diagonal().abs() / closed.gamma.sqrt()
 
 
 def encoder_scores(

@@ -104,7 +104,7 @@ def _recipe(loss: str, lr: float, epochs: int) -> Recipe:
     )
 
 
-RECIPES = [_recipe("barlow-twins", 0.05, 2000), _recipe("vicreg", 0.3, 2500), _recipe("simclr", 0.3, 1500)]
+RECIPES = [_recipe("barlow-twins", 0.05, 2000), _recipe("vicreg", 0.15, 4000), _recipe("simclr", 0.1, 2500)]
 BARLOW_TWINS, VICREG, SIMCLR = RECIPES
 
 
