@@ -202,9 +202,10 @@ with plot.style():
 plt.show()
 
 # %% [markdown]
-# None: all three grow their dimensions in turn. Barlow Twins falls down a staircase; VICReg has steps of another height,
-# as each dimension also frees it from a penalty; SimCLR's loss is smoothed by the many negatives, but its eigenvalues take
-# off one after the other all the same.
+# None: all three grow their dimensions in turn. Barlow Twins falls down a staircase. VICReg's steps have other heights, as
+# each dimension also frees it from a penalty. SimCLR's loss hides them, its eigenvalues do not: the first three take off
+# almost together, for the gradient of a cosine is large where embeddings are small (hence the noise at the left), the
+# others one after the other.
 #
 # ## 6 · A convolutional network, and usual weights
 #
@@ -214,9 +215,9 @@ plt.show()
 # %%
 from functools import partial
 
-slower = paper.BARLOW_TWINS.with_training(optimizer=partial(torch.optim.SGD, lr=0.03))
+slower = paper.BARLOW_TWINS.with_training(optimizer=partial(torch.optim.SGD, lr=0.01))
 others = {
-    "two convolutions, usual weights": run_one(slower, 700, 1.0, encoder=paper.convolutional),
+    "two convolutions, usual weights": run_one(slower, 1300, 1.0, encoder=paper.convolutional),
     "perceptron, weights × 2": run_one(paper.BARLOW_TWINS, 250, 2.0),
 }
 with plot.style():
@@ -234,7 +235,8 @@ print(f"{'perceptron, weights × 0.5':34} waiting time over rise time, median: {
 
 # %% [markdown]
 # "Waiting time over rise time": when an eigenvalue is half grown, divided by how long it took from a tenth to nine tenths.
-# Steps are not there or not there; the smaller the start, the sharper.
+# Steps are not there or not there; the smaller the start, the sharper. A third layer makes for a longer wait and a faster
+# rise: growth there feeds on two other layers that grow as well, and the dimensions crowd together.
 #
 # ## 7 · Your turn
 #
