@@ -32,6 +32,7 @@ _READERS = {  # reader -> module; modules load when a set of theirs does
     "les_miserables": "_graph_offline",
     "sbm": "_random_graphs",
     "planted_roles": "_planted_roles",
+    "world": "world._set",
 }
 
 

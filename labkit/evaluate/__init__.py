@@ -1,5 +1,6 @@
 """What was learned: protocols, probes (with labels), geometry (without), floors."""
 
+from labkit.evaluate._collapse import collapse
 from labkit.evaluate._cross_validation import CrossValidation
 from labkit.evaluate._floors import floors, graph_set_floors, random_gin
 from labkit.evaluate._geometry import alignment, cka, effective_rank, trustworthiness, uniformity, uniformity_floor
@@ -16,6 +17,7 @@ __all__ = [
     "Split",
     "alignment",
     "cka",
+    "collapse",
     "effective_rank",
     "floors",
     "graph_set_floors",
