@@ -1,4 +1,4 @@
-"""Barlow Twins with a kernel, solved: the encoder at the end of training from pairs alone (Simon et al. 2023, sec. 5).
+"""Barlow Twins with a kernel, solved: the encoder at the end of training from pairs alone (Simon et al. 2023).
 
 All 2n views are 𝒳 = x_1 … x_n, x'_1 … x'_n, K̃ = K(𝒳, 𝒳), and Z = (1/2n) [[0, I], [I, 0]] says who is whose pair. The
 modes are the eigenvectors of K_Γ = K̃^(1/2) Z K̃^(1/2); each is learned at the rate of its eigenvalue, largest first.

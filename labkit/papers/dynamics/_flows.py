@@ -1,6 +1,6 @@
 """What the closed forms are compared with: pairs of digits, and trainings that know no closed form."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,6 +76,24 @@ def gradients(
         "VICReg": vicreg,
         "InfoNCE": info_nce,
     }
+
+
+def four_losses(
+    sigma: Float[Tensor, " modes"], gamma: Float[Tensor, " modes"], start: Float[Tensor, " modes"],
+    times: Float[Tensor, " times"], beta: float = 1.0, tau: float = 1.0, names: Sequence[str] | None = None,
+) -> dict[str, Float[Tensor, "times modes"]]:  # fmt: skip
+    """Squared singular values of a linear encoder along gradient flows of the four losses, simulated, by name.
+
+    The encoder has a random rotation in front, so that the simulation knows nothing of modes; ``start`` is aligned.
+    """
+    rotation = torch.linalg.qr(torch.randn(len(sigma), len(sigma), generator=Generator().manual_seed(0)).double()).Q
+    weight = rotation @ torch.diag(start.sqrt())
+    found = {}
+    for name, gradient in gradients(torch.diag(sigma), torch.diag(gamma), beta, tau).items():
+        if names is None or name in names:
+            path = flow(gradient, weight, times)
+            found[name] = (rotation.T @ path).diagonal(dim1=1, dim2=2).square()
+    return found
 
 
 class LinearRun(NamedTuple):

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from labkit.data import ImageSet
 from labkit.evaluate import Split, knn_probe
-from labkit.papers.dynamics._flows import overlap, pairs
+from labkit.papers.dynamics._flows import crossings, overlap, pairs
 from labkit.theory.modes import cross_covariance
 from labkit.theory.pair_kernel import Kernel, PairKernelEncoder, arc_cosine, gaussian, kernel_pca
 from labkit.views import shift
@@ -91,6 +91,33 @@ def _effective_init(z: Tensor, closed: PairKernelEncoder) -> Float[Tensor, " d"]
     modes = closed.embed(closed.views).chunk(2)  # their own cross-covariance is the identity
     coordinates = (a.T @ modes[1] + b.T @ modes[0]) / len(z)
     return torch.linalg.qr(coordinates).R.diagonal().abs() / closed.gamma.sqrt()
+
+
+def spectra(run) -> tuple[Float[Tensor, " snapshots"], Float[Tensor, "snapshots dim"]]:
+    """Steps, and at each the eigenvalues of the covariance of all digits' embeddings, largest first."""
+    steps = torch.tensor(list(run.snapshots), dtype=torch.float64)
+    found = [torch.linalg.eigvalsh(z.double().T.cov(correction=0)).flip(0) for z in run.snapshots.values()]
+    return steps, torch.stack(found)
+
+
+class Steps(NamedTuple):
+    """When the eigenvalues that grew pass 10, 50 and 90 % of where they end: [grown] each."""
+
+    tenth: Tensor
+    half: Tensor
+    most: Tensor
+
+    @property
+    def sharpness(self) -> float:
+        """Median over eigenvalues of waiting time over rise time: 0 without steps; 0 as well where none grew."""
+        rise = self.most - self.tenth
+        return float((self.half / rise)[rise > 0].median()) if (rise > 0).any() else 0.0
+
+
+def steps(times: Float[Tensor, " times"], values: Float[Tensor, "times dim"]) -> Steps:
+    """The steps in eigenvalues over time; those that end below 5 % of the largest are left out."""
+    grown = values[:, values[-1] > 0.05 * values[-1, 0]]
+    return Steps(*(crossings(times, grown / grown[-1], level) for level in (0.1, 0.5, 0.9)))
 
 
 def encoder_scores(
