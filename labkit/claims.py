@@ -25,7 +25,8 @@ class Evidence:
     Attributes:
         treatment, control: one number a seed; the same seeds in the same order.
         treatment_name, control_name: what they are, for the board.
-        unit: what the numbers are, e.g. "accuracy"; larger must mean that the claim is right.
+        unit: what the numbers are; larger must mean that the claim is right. Accuracy, AUC, F1 and "share of ..." are
+            shown in percent, all else as it is.
         note: what a reader should know (a confounder, a deviation from the paper).
     """
 
@@ -176,8 +177,9 @@ def board(results: str | Path) -> str:
         "Made by `labkit claims board` from the files in `results/`; a test fails when the two differ.",
         "A claim *holds* when the 95 % interval of its paired difference over seeds (Student's t) lies above zero,",
         "*does not hold here* when it lies below, and is *not decided* otherwise.",
-        "Values are percent; ± is the standard deviation over seeds. s: wall time in the session that measured it;",
-        "claims of one paper share trainings there, so that a later one costs less than it would alone.",
+        "Values are percent, or in the unit in brackets; ± is the standard deviation over seeds.",
+        "s: wall time in the session that measured it; claims of one paper share trainings there, so that a later one",
+        "costs less than it would alone.",
         "",
         "## Claims",
         "",
@@ -186,8 +188,7 @@ def board(results: str | Path) -> str:
     ]
     for row in verdicts:
         cells = [row["paper"], row["sentence"], _arm(row, "treatment"), _arm(row, "control")]
-        half = row["half_width_95"]
-        cells.append(f"{100 * row['difference']:+.1f}" + ("" if half is None else f" ± {100 * half:.1f}"))
+        cells.append(difference(row))
         cells += [f"**{row['verdict']}**", len(row["seeds"]), f"{row['seconds']:.0f}"]
         seeds = "" if len(row["seeds"]) == SCALES[row["scale"]] else f" --seeds {len(row['seeds'])}"
         cells.append(f"`labkit claims verify {row['paper']} --only {row['claim']}{seeds}`")
@@ -224,9 +225,20 @@ def show(paper: str, results: str | Path | None = None) -> None:
         print(f"{'':20}{_arm(record, 'treatment')} · {_arm(record, 'control')} · {len(record['seeds'])} seeds\n")
 
 
+def difference(record: dict[str, Any]) -> str:
+    """Treatment less control with the half width of its 95 % interval, in the claim's unit: "+1.2 ± 0.4"."""
+    return _number(record["unit"], record["difference"], record["half_width_95"], sign="+")
+
+
 def _arm(row: dict[str, Any], arm: str) -> str:
     values = row[arm]
-    return f"{row[arm + '_name']}: {100 * statistics.fmean(values):.1f} ± {100 * recipes.spread(values):.1f}"
+    return f"{row[arm + '_name']}: {_number(row['unit'], statistics.fmean(values), recipes.spread(values))}"
+
+
+def _number(unit: str, value: float, spread: float | None, sign: str = "") -> str:
+    if unit in ("accuracy", "AUC", "F1") or unit.startswith("share"):
+        return f"{100 * value:{sign}.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
+    return f"{value:{sign}.3g}" + ("" if spread is None else f" ± {spread:.2g}") + f" ({unit})"
 
 
 def _spread(row: dict[str, Any]) -> str:

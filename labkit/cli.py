@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -39,13 +40,17 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seeds", type=_positive, default=5, help="how many trainings (default 5)")
     run.add_argument("--protocol", help="one of the recipe's protocols (default: the first)")
     run.add_argument("--epochs", type=_positive)
+    run.add_argument("--jobs", type=_positive, default=1, help="seeds trained at a time, each in a process of its own")
+    run.add_argument("--backend", help="a joblib backend (dask, ray) that spreads the seeds over its cluster")
     run.add_argument("--device", default="auto")
     run.add_argument("--data", type=Path, metavar="PATH",
                      help="a graph of your own: .npz, .safetensors, .graphml, or edges (.edges, .csv, .tsv, .txt) "
                      "with NAME.features.csv and NAME.labels.csv beside it")  # fmt: skip
     run.add_argument("--features", choices=["constant", "degree"], help="for a graph whose file has no features")
     run.add_argument("--label", metavar="NAME", help="the node attribute of a .graphml that holds the classes")
-    run.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
+    run.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the result there; until then FILE.part keeps finished seeds"
+    )
     run.set_defaults(command=_run)
 
     claims = commands.add_parser("claims", help="what papers say, tested").add_subparsers(required=True)
@@ -91,8 +96,20 @@ def _data_get(options) -> None:
 
 
 def _run(options) -> None:
-    """Train and score a recipe once a seed, beside its floors: raw features, the untrained encoder, on a graph A²X."""
+    """Train and score a recipe once a seed, beside its floors: raw features, the untrained encoder, on a graph A²X.
+
+    Started by torchrun (torchrun --nproc-per-node N -m labkit run ...), the processes share every batch.
+    """
+    from labkit._processes import rank
+    from labkit.train import joined
+
+    with joined(options.device), open(os.devnull, "w") as nowhere, redirect_stdout(nowhere if rank() else sys.stdout):
+        _run_here(options)
+
+
+def _run_here(options) -> None:
     from labkit import papers, recipes
+    from labkit._processes import processes, rank
 
     if options.recipe is None:
         for recipe in papers.recipes().values():
@@ -107,18 +124,23 @@ def _run(options) -> None:
     elif options.features or options.label:
         raise ValueError("--features and --label say how to read a graph of your own; they need --data PATH")
     training = {"epochs": options.epochs} if options.epochs else {}
+    keep = options.json and options.json.with_name(options.json.name + ".part") if processes() == 1 else None
     result = recipes.run(
         recipe,
         options.seeds,
         protocol=options.protocol,
         dataset=dataset,
         device=options.device,
-        on_seed=lambda seed, run, score: print(f"seed {seed}: {100 * score:.2f} %  ({run.seconds:.0f} s)", flush=True),
+        on_seed=lambda one: print(f"seed {one.seed}: {100 * one.score.mean:.2f} %  ({one.seconds:.0f} s)", flush=True),
+        jobs=options.jobs,
+        backend=options.backend,
+        keep=keep,
         **training,
     )
     print(result)
-    if options.json:
+    if options.json and rank() == 0:
         result.save(options.json)
+        keep.unlink(missing_ok=True)
 
 
 def _claims_list(_) -> None:
@@ -132,7 +154,7 @@ def _claims_list(_) -> None:
 def _claims_verify(options) -> None:
     from labkit import papers
     from labkit._checks import unknown
-    from labkit.claims import Lab, verify
+    from labkit.claims import Lab, difference, verify
 
     known = papers.claims()
     if not options.all and options.paper not in known:
@@ -145,12 +167,7 @@ def _claims_verify(options) -> None:
         lab = Lab(options.scale, seeds, options.device)
         for one in chosen:
             record = verify(one, lab, _results("claims"))
-            half = record["half_width_95"]
-            spread = "" if half is None else f" ± {100 * half:.1f}"
-            print(
-                f"{record['verdict']:20} {100 * record['difference']:+6.1f}{spread}   {paper}: {one.sentence}",
-                flush=True,
-            )
+            print(f"{record['verdict']:20} {difference(record):>14}   {paper}: {one.sentence}", flush=True)
 
 
 def _claims_board(_) -> None:

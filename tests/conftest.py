@@ -14,6 +14,9 @@ _shared = Path(__file__).resolve().parents[2] / "shared" / "data"
 if not os.environ.get("LABKIT_DATA") and _shared.is_dir():
     os.environ["LABKIT_DATA"] = str(_shared)
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core; notebooks that it starts inherit this
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import ttest_rel
 
 from labkit import papers
-from labkit.claims import FAILS, HOLDS, OPEN, Claim, Evidence, Lab, board, claim, verify
+from labkit.claims import FAILS, HOLDS, OPEN, Claim, Evidence, Lab, board, claim, difference, verify
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,6 +62,20 @@ def test_board_has_a_row_for_each_file(tmp_path):
     text = board(tmp_path)
     assert "Two is more than one." in text
     assert "**holds**" in text
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown", "arm"),
+    [("accuracy", "+10.0 ± 2.5", "ours: 80.0 ± 0.0"), ("nats", "+0.1 ± 0.025 (nats)", "ours: 0.8 ± 0 (nats)")],
+)
+def test_the_board_shows_shares_in_percent_and_other_units_as_they_are(tmp_path, unit, shown, arm):
+    @claim("It can be counted.", needs="nothing", minutes=0)
+    def counted(lab):
+        return Evidence([0.8, 0.8], [0.7, 0.7], "ours", "theirs", unit)
+
+    record = verify(counted, Lab(seeds=[0, 1]), tmp_path / "claims")
+    assert difference(record | {"half_width_95": 0.025}) == shown
+    assert arm in board(tmp_path)
 
 
 def test_the_board_agrees_with_the_results():

@@ -15,7 +15,7 @@ from torch import Tensor
 MEMORY = 4  # pairs of (step, change of gradient); more save few steps and cost time in each
 OVERSHOOT = 0.5  # a step may end on a slope up of at most this share of the slope down it began with
 SHORTEN = 0.9  # and is tried again at this share of its length, in a direction that knows what went wrong
-SHRINK_AT = 0.85  # closed problems are left out once the others fill less than this share of the grid
+SHRINK_AT = 0.8  # closed problems are left out once the others fill less than this share of the grid
 
 
 @runtime_checkable
@@ -101,8 +101,11 @@ class _State:
         torch.sub(trial, self.w, out=self.steps[:, :, self.next])
         torch.sub(gradient, self.gradient, out=self.changes[:, :, self.next])
         self.next = (self.next + 1) % MEMORY
-        for old, new in ((self.w, trial), (self.gradient, gradient), (self.curvature, curvature)):
-            torch.where(taken, new, old, out=old)
+        found = (trial, gradient, curvature)
+        if not taken.all():
+            kept = (self.w, self.gradient, self.curvature)
+            found = [torch.where(taken, new, old) for new, old in zip(found, kept, strict=True)]
+        self.w, self.gradient, self.curvature = found
         self.length = torch.where(taken, 1, self.length * SHORTEN)
         self.direction = self._newton_direction()
         return taken[:, :, 0]
@@ -116,11 +119,11 @@ class _State:
         newest = self.changes[:, :, self.next - 1]
         scale = own[:, :, -1:] / _dot(newest, newest / self.curvature)
         scale = torch.where(empty[:, :, -1:], 1, scale)
-        along = (self.steps @ self.gradient[..., None]).roll(-self.next, 2)
+        along = _dot(self.steps, self.gradient[:, :, None]).roll(-self.next, 2)
         a = torch.linalg.solve_triangular(triangle, along, upper=True)
         q = self.gradient - (a.roll(self.next, 2).mT @ self.changes)[:, :, 0]
         q *= scale / self.curvature
-        b = own[..., None] * a - (self.changes @ q[..., None]).roll(-self.next, 2)
+        b = own[..., None] * a - _dot(self.changes, q[:, :, None]).roll(-self.next, 2)
         c = torch.linalg.solve_triangular(triangle.mT, b, upper=False)
         return torch.sub(-q, (c.roll(self.next, 2).mT @ self.steps)[:, :, 0])
 
@@ -129,9 +132,13 @@ class _State:
         return (left <= tolerance**2 * _dot(self.w * measured, self.curvature * self.w))[:, :, 0]
 
     def keep(self, rows: Tensor, columns: Tensor) -> "_State":
-        tensors = {n: v[rows][:, columns] for n, v in vars(self).items() if isinstance(v, Tensor)}
+        def part(v: Tensor) -> Tensor:
+            v = v.index_select(1, columns)
+            return v if len(rows) == len(v) else v.index_select(0, rows)
+
+        tensors = {n: part(v) for n, v in vars(self).items() if isinstance(v, Tensor)}
         return _State(**tensors, next=self.next)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum(dim=2, keepdim=True)
+    return (a * b).sum(dim=-1, keepdim=True)  # a batch of small matrix-vector products is five times slower

@@ -94,12 +94,14 @@ class _Logistic:
     """Losses over C times the rows, in principal axes with an intercept as the last one.
 
     Tensors: data [p, axes, rows]; the same over the number of rows, [p, rows, axes], zero where a row takes no part;
-    one-hot classes [p, 1, classes, rows]; mean squares of the axes [p, 1, 1, axes]; penalty [p, strengths, 1, axes].
+    one-hot classes and 1 less these [p, 1, classes, rows]; mean squares of the axes [p, 1, 1, axes]; penalty
+    [p, strengths, 1, axes].
     """
 
     data: Tensor
     mean_data: Tensor
     target: Tensor
+    other: Tensor
     square: Tensor
     penalty: Tensor
     link: str
@@ -112,7 +114,8 @@ class _Logistic:
         penalty = (1 / (strengths[:, :, None, None] * rows[..., None])).repeat(1, 1, 1, data.shape[2])
         penalty[..., -1] = 0
         square = (data * mean_data).sum(dim=1)[:, None, None]
-        return cls(data.mT.contiguous(), mean_data, target.mT[:, None].contiguous(), square, penalty, link)
+        target = target.mT[:, None].contiguous()
+        return cls(data.mT.contiguous(), mean_data, target, 1 - target, square, penalty, link)
 
     def gradient(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """At w [p, strengths, classes · axes]: the gradient and nearly the diagonal of the Hessian."""
@@ -120,16 +123,18 @@ class _Logistic:
         logits = torch.bmm(w.flatten(1, 2), self.data).unflatten(1, w.shape[1:3])
         # p − target without the difference, which float32 would round to 0 for rows that are well separated
         if self.link == "softmax":
-            others = logits.softmax(dim=2).mul_(1 - self.target)
+            others = logits.softmax(dim=2).mul_(self.other)
             residual = torch.addcmul(others, self.target, others.sum(dim=2, keepdim=True), value=-1)
         else:
-            sign = 1 - 2 * self.target
+            sign = self.other - self.target
             residual = (logits * sign).sigmoid_().mul_(sign)
         gradient = torch.bmm(residual.flatten(1, 2), self.mean_data).view_as(w).addcmul_(self.penalty, w)
         spread = torch.addcmul(residual.abs(), residual, residual, value=-1)  # p (1 − p)
-        spread = torch.bmm(spread.flatten(1, 2), self.mean_data[:, :, -1:]).view(*w.shape[:3], 1)
+        spread = spread.mul_(self.mean_data[:, None, None, :, -1]).sum(dim=3, keepdim=True)
         return gradient.flatten(2), torch.addcmul(self.penalty, spread.clamp_(min=1e-12), self.square).flatten(2)
 
     def keep(self, rows: Tensor, columns: Tensor) -> "_Logistic":
-        shared = (tensor[rows] for tensor in (self.data, self.mean_data, self.target, self.square))
+        shared = [self.data, self.mean_data, self.target, self.other, self.square]
+        if len(rows) < len(self.data):
+            shared = [tensor[rows] for tensor in shared]
         return _Logistic(*shared, self.penalty[rows[:, None], columns], self.link)

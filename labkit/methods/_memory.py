@@ -26,7 +26,7 @@ class Queue(nn.Module):
     @torch.no_grad()
     def push(self, rows: Float[Tensor, "n dim"]) -> None:
         """Put these in the place of the oldest; of more than ``size``, the last ones stay."""
-        rows = F.normalize(rows.float(), dim=1)[-len(self.rows) :]
+        rows = F.normalize(rows.to(self.rows.dtype), dim=1)[-len(self.rows) :]
         place = (self.next + torch.arange(len(rows), device=self.rows.device)) % len(self.rows)
         self.rows[place] = rows
         self.next.add_(len(rows)).remainder_(len(self.rows))
@@ -34,7 +34,7 @@ class Queue(nn.Module):
     @torch.no_grad()
     def nearest(self, rows: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
         """The row with the largest cosine similarity to each. Cost O(n · size · dim)."""
-        return self.rows[(F.normalize(rows.float(), dim=1) @ self.rows.T).argmax(1)]
+        return self.rows[(F.normalize(rows.to(self.rows.dtype), dim=1) @ self.rows.T).argmax(1)]
 
 
 class Bank(nn.Module):
@@ -56,7 +56,7 @@ class Bank(nn.Module):
     @torch.no_grad()
     def update(self, where: Int64[Tensor, " n"], rows: Float[Tensor, "n dim"]) -> None:
         """Move the rows at these places towards new ones."""
-        mixed = torch.lerp(F.normalize(rows.float(), dim=1), self.rows[where], self.momentum)
+        mixed = torch.lerp(F.normalize(rows.to(self.rows.dtype), dim=1), self.rows[where], self.momentum)
         self.rows[where] = F.normalize(mixed, dim=1)
 
     def draw(self, *shape: int) -> Float[Tensor, "... dim"]:

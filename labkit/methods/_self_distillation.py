@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from labkit._checks import require_between
+from labkit._processes import gather
 from labkit.methods._two_view import TwoView
 
 
@@ -60,10 +61,10 @@ class SelfDistillation(TwoView):
             mine, other = views.chunk(2)
             projected, target = self.projector(self.encoder(mine)), self.targets(other, None)
             self.seen = {"z": (projected.detach(), target)}
-            return self.loss(self.predictor(projected), target)
+            return self.loss(gather(self.predictor(projected)), gather(target))
         _, projected = self.encoded(views)
-        targets = self.targets(views, projected).chunk(2)
-        predictions = self.predictor(projected).chunk(2)
+        targets = [gather(part) for part in self.targets(views, projected).chunk(2)]
+        predictions = [gather(part) for part in self.predictor(projected).chunk(2)]
         return (self.loss(predictions[0], targets[1]) + self.loss(predictions[1], targets[0])) / 2
 
     def targets(self, views: Tensor, projected: Tensor | None) -> Tensor:

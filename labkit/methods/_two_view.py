@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from labkit._processes import gather
 from labkit.methods._method import Method, in_blocks, inference
 
 
@@ -13,7 +14,8 @@ class TwoView(Method):
     """Encode two views of a batch of images, project, compare: SimCLR, Barlow Twins, VICReg, W-MSE differ in the loss.
 
     Both views go through the encoder as one batch, so that batch statistics are shared, as in the papers' code on one
-    device. The representation is the encoder's output, before the projector (Chen et al. 2020, section 4.2).
+    device. The representation is the encoder's output, before the projector (Chen et al. 2020, section 4.2). Under
+    ``torchrun`` the loss is exactly that of the whole batch.
 
     Args:
         encoder: images [n, channels, h, w] in [0, 1] -> [n, dim].
@@ -45,7 +47,7 @@ class TwoView(Method):
 
     def forward(self, images: Tensor) -> Float[Tensor, ""]:
         _, projected = self.encoded(self.viewed(images))
-        return self.loss(*projected.chunk(self.views))
+        return self.loss(*map(gather, projected.chunk(self.views)))
 
     def viewed(self, images: Tensor) -> Tensor:
         """All views of a batch, one after the other: [views · n, channels, h, w]."""

@@ -3,17 +3,20 @@
 from labkit.recipes._circumstances import circumstances
 from labkit.recipes._material import Material
 from labkit.recipes._recipe import PaperNumber, Recipe, Result, choose_protocol
-from labkit.recipes._run import for_graph_file, run, spread, train
+from labkit.recipes._run import for_graph_file, run, spread
+from labkit.recipes._sweep import Trained, sweep, train
 
 __all__ = [
     "Material",
     "PaperNumber",
     "Recipe",
     "Result",
+    "Trained",
     "choose_protocol",
     "circumstances",
     "for_graph_file",
     "run",
     "spread",
+    "sweep",
     "train",
 ]

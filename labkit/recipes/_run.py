@@ -14,7 +14,8 @@ from labkit.evaluate import Protocol
 from labkit.recipes._circumstances import circumstances
 from labkit.recipes._material import Material
 from labkit.recipes._recipe import Recipe, Result, choose_protocol
-from labkit.train import Run, choose_device, fit, seeded, to_device
+from labkit.recipes._sweep import Trained, sweep
+from labkit.train import choose_device
 
 
 def run(
@@ -25,8 +26,10 @@ def run(
     dataset=None,
     device: str = "auto",
     progress: bool = True,
-    on_seed: Callable[[int, Run, float], None] | None = None,
-    runs: Sequence[Run] | None = None,
+    on_seed: Callable[[Trained], None] | None = None,
+    jobs: int = 1,
+    backend: str | None = None,
+    keep: Path | None = None,
     **training,
 ) -> Result:
     """Train and score a recipe once for each seed, with its floors.
@@ -37,13 +40,14 @@ def run(
         protocol: one of ``recipe.protocols``; None: the first.
         dataset: in place of ``load(recipe.data)``.
         device, progress: as in ``fit``.
-        on_seed: called with (seed, run, score) as each seed ends.
-        runs: trainings of this recipe with these seeds, to be scored instead of training anew (several protocols,
-            one training: ``Lab.runs``); their seconds count as if they had been trained here.
+        on_seed: called with what a seed gave, as it ends.
+        jobs: worker processes that share the seeds.
+        backend: a joblib backend registered by name ("dask", "ray"), to spread the seeds over its cluster.
+        keep: a file that gets every seed as it ends, so that the same call goes on where it was interrupted.
         training: changes to the recipe's ``fit`` arguments, e.g. ``epochs=20``.
 
     Raises:
-        ValueError: an unknown protocol, no seeds, or what ``fit`` and the protocol refuse.
+        ValueError: an unknown protocol, no seeds, or what ``fit``, the protocol and the sweep refuse.
     """
     chosen_name, chosen = choose_protocol(recipe, protocol)
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
@@ -56,18 +60,12 @@ def run(
 
     floors = material.floors(chosen)
 
-    scores, untrained = [], []
-    before = sum(run.seconds for run in runs) if runs else 0.0
-    for seed, trained in zip(seeds, runs or [None] * len(seeds), strict=True):
-        trained = trained or train(recipe, material, seed, device=device, progress=progress, **training)
-        scores.append(material.score(chosen, trained.method.embed(to_device(material.items, device))))
-        untrained.append(material.score(chosen, trained.snapshots[0]))
-        if on_seed:
-            on_seed(seed, trained, scores[-1].mean)
+    options = {"jobs": jobs, "backend": backend, "keep": keep, "on_seed": on_seed}
+    found = sweep(recipe, material, seeds, chosen, device=device, progress=progress, **options, **training)
 
-    pooled = evaluate.Score.pool(scores)
+    pooled = evaluate.Score.pool(one.score for one in found)
     facts = {name: _facts(floor) for name, floor in floors.items()}
-    facts["untrained"] = _facts(evaluate.Score.pool(untrained))
+    facts["untrained"] = _facts(evaluate.Score.pool(one.untrained for one in found))
     paper = recipe.paper.get(chosen_name)
     return Result(
         recipe=recipe.name,
@@ -80,8 +78,9 @@ def run(
         over=pooled.over,
         floors=facts,
         paper=asdict(paper) if paper else None,
-        seconds=before + time.perf_counter() - started,
-        command=" ".join(["labkit run", recipe.name, f"--seeds {len(seeds)}", f"--protocol {chosen_name}"]),
+        seconds=time.perf_counter() - started + sum(one.seconds for one in found if one.restored),
+        command=f"labkit run {recipe.name} --seeds {len(seeds)} --protocol {chosen_name}"
+        + f" --jobs {jobs}" * (jobs > 1),
         **circumstances(device),
     )
 
@@ -138,15 +137,6 @@ def _with_features(name: str | None, path: Path, graph):
     if graph.x is not None:
         raise ValueError(f"--features {name}: {path} has {graph.num_features} features a node of its own")
     return {"constant": Constant(), "degree": LocalDegreeProfile()}[name](graph)
-
-
-def train(recipe: Recipe, material: Material, seed: int, **changes) -> Run:
-    """Build the recipe's method from ``seed`` and train it; the snapshot at epoch 0 is the untrained encoder."""
-    with seeded(seed):
-        method = recipe.build(material.dataset)
-    arguments = {"snapshots": [0]} | recipe.training | changes
-    batches = recipe.batches(material.dataset) if recipe.batches else material.batches(recipe.batch_size)
-    return fit(method, batches, seed=seed, watch=material.items, **arguments)
 
 
 def spread(values: Sequence[float]) -> float:

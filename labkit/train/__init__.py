@@ -5,6 +5,7 @@ from labkit.train._device import choose_device, has_bfloat16, seeded, to_device
 from labkit.train._files import write_whole
 from labkit.train._fit import fit
 from labkit.train._memory import memory_kept
+from labkit.train._parallel import in_parallel, joined
 from labkit.train._run import Run
 from labkit.train._subgraphs import Subgraphs
 
@@ -15,6 +16,8 @@ __all__ = [
     "choose_device",
     "fit",
     "has_bfloat16",
+    "in_parallel",
+    "joined",
     "memory_kept",
     "seeded",
     "to_device",

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 from labkit._graph_batch import GraphBatch
+from labkit._processes import from_first, processes, rank
 
 
 class Minibatches:
     """Shuffled minibatches of the first dimension of ``items``, a new order in each epoch.
 
     The order comes from torch's default generator, which ``fit`` seeds. Images stay uint8: CIFAR-10 is 150 MB. Graphs
-    are cut from one packed set by index arithmetic.
+    are cut from one packed set by index arithmetic. Under ``torchrun`` each process gets its share of every batch.
 
     Args:
         items: [n, ...] tensor, or the :class:`labkit.data.GraphBatch` of a whole set (``graphs.packed``).
@@ -39,8 +40,11 @@ class Minibatches:
         return whole + (rest > 1 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Tensor | GraphBatch | tuple[Tensor, Tensor]]:
-        order = torch.randperm(len(self.items)).to(self.items.device)
+        if self.size % processes():
+            raise ValueError(f"a batch of {self.size} can't be shared equally by {processes()} processes")
+        order = from_first(torch.randperm(len(self.items)).to(self.items.device))
         for part in order[: len(self) * self.size].split(self.size):
+            part = part[rank() : len(part) // processes() * processes() : processes()]
             yield (self.items[part], part) if self.numbered else self.items[part]
 
     def to(self, device: torch.device) -> "Minibatches":

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from labkit._processes import agreed, everyone, rank
 from labkit.methods import Method
 from labkit.train._files import read_tensors, write_tensors
 from labkit.train._run import Run, pack, unpack
@@ -24,12 +25,15 @@ class Checkpoint:
 
     def write(self, run: Run, optimizer: torch.optim.Optimizer, last: bool) -> None:
         """Write when ``seconds`` have gone by since the last time, or when this is the ``last`` epoch."""
-        if not last and time.monotonic() - self.written < self.seconds:
+        if not agreed(last or time.monotonic() - self.written >= self.seconds):
             return
         tensors, facts = pack(run)
-        tensors |= _optimizer_tensors(optimizer) | _random_state()
+        tensors |= _optimizer_tensors(optimizer)
+        for state in everyone(_random_state()):
+            tensors |= state
         try:
-            write_tensors(self.path, tensors, facts | {"settings": self.settings})
+            if rank() == 0:
+                write_tensors(self.path, tensors, facts | {"settings": self.settings})
         except OSError as error:
             warnings.warn(f"{self.path} was not written ({error.strerror}); training goes on, and the checkpoint "
                           "before it, if there is one, is still good", stacklevel=4)  # fmt: skip
@@ -78,12 +82,12 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tens
 
 
 def _random_state() -> dict[str, Tensor]:
-    cuda = {f"random.cuda.{i}": torch.cuda.get_rng_state(i) for i in range(torch.cuda.device_count())}
-    return {"random.cpu": torch.get_rng_state(), **cuda}
+    cuda = {f"random.{rank()}.cuda.{i}": torch.cuda.get_rng_state(i) for i in range(torch.cuda.device_count())}
+    return {f"random.{rank()}.cpu": torch.get_rng_state(), **cuda}
 
 
 def _restore_random_state(tensors: dict[str, Tensor]) -> None:
-    torch.set_rng_state(tensors["random.cpu"])
+    torch.set_rng_state(tensors[f"random.{rank()}.cpu"])
     for i in range(torch.cuda.device_count()):
-        if f"random.cuda.{i}" in tensors:
-            torch.cuda.set_rng_state(tensors[f"random.cuda.{i}"], i)
+        if f"random.{rank()}.cuda.{i}" in tensors:
+            torch.cuda.set_rng_state(tensors[f"random.{rank()}.cuda.{i}"], i)

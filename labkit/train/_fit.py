@@ -11,10 +11,13 @@ from torch import nn
 from tqdm import tqdm
 
 from labkit._checks import require_positive, unknown
+from labkit._processes import processes, rank, summed
 from labkit.methods import Method
+from labkit.train._batches import Minibatches
 from labkit.train._checkpoint import Checkpoint
 from labkit.train._device import autocast, choose_device, seeded, to_device
 from labkit.train._memory import memory_kept
+from labkit.train._parallel import in_parallel
 from labkit.train._run import Run, finite
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
@@ -74,10 +77,12 @@ def fit(
     watch = first if watch is None else to_device(watch, device)
     settings = {"epochs": epochs, "seed": seed, "lr": lr, "weight_decay": weight_decay, "schedule": schedule}
     settings |= {"optimizer": optimizer if isinstance(optimizer, str) else "custom", "batches": len(batches)}
+    settings["processes"] = processes()
     method.to(device)
     method.check(first)
+    trained = in_parallel(method, device)
 
-    with seeded(seed), memory_kept():
+    with seeded(seed + (rank() << 32)), memory_kept():  # each process draws views of its own
         run = Run(method, seed)
         optimize = _optimizer(optimizer, method, lr, weight_decay)
         saved = Checkpoint(checkpoint, checkpoint_seconds, settings) if checkpoint else None
@@ -86,11 +91,12 @@ def fit(
         elif 0 in snapshots:
             run.snapshots[0] = method.embed(watch).cpu()
         run.interrupted = False
-        bar = tqdm(total=epochs, initial=run.epochs, unit="epoch", delay=2, leave=False, disable=not progress)
+        shown = progress and rank() == 0
+        bar = tqdm(total=epochs, initial=run.epochs, unit="epoch", delay=2, leave=False, disable=not shown)
         try:
             for epoch in range(run.epochs + 1, epochs + 1):
                 started = time.perf_counter()
-                loss = _epoch(method, batches, optimize, precision, lr, schedule, epoch, epochs, device)
+                loss = _epoch(method, trained, batches, optimize, precision, lr, schedule, epoch, epochs, device)
                 run.history["loss"].append(loss)
                 run.history["seconds"].append(time.perf_counter() - started)
                 run.look(getattr(method, "seen", None))
@@ -109,8 +115,11 @@ def fit(
     return run
 
 
-def _epoch(method, batches, optimize, precision, lr, schedule, epoch, epochs, device) -> float:
-    """One pass; returns the mean loss. The loss stays on the device until the epoch is over."""
+def _epoch(method, trained, batches, optimize, precision, lr, schedule, epoch, epochs, device) -> float:
+    """One pass; returns the mean loss. The loss stays on the device until the epoch is over.
+
+    ``trained`` is the method, or what averages its gradients over processes.
+    """
     method.train()
     total, steps = torch.zeros((), device=device), 0
     for batch in batches:
@@ -119,14 +128,14 @@ def _epoch(method, batches, optimize, precision, lr, schedule, epoch, epochs, de
             for group in optimize.param_groups:
                 group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * done))
         with autocast(precision, device, method):
-            loss = method(to_device(batch, device))
+            loss = trained(to_device(batch, device))
         optimize.zero_grad(set_to_none=True)
         loss.backward()
         optimize.step()
         method.after_step()
         total += loss.detach()
         steps += 1
-    return finite(total / steps, epoch).item()
+    return finite(summed(total) / (steps * processes()), epoch).item()
 
 
 def _optimizer(optimizer, method: Method, lr: float, weight_decay: float) -> torch.optim.Optimizer:
@@ -153,6 +162,9 @@ def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, 
     if not hasattr(batches, "__len__") or iter(batches) is batches:
         raise ValueError("batches must be something that can be iterated anew in each epoch and has a length: "
                          "Minibatches, a list, a DataLoader; not a generator")  # fmt: skip
+    if processes() > 1 and not isinstance(batches, Minibatches):
+        raise ValueError(f"{processes()} processes share the batches of Minibatches; {type(batches).__name__} has none "
+                         "to share. Spread the seeds instead: labkit run RECIPE --jobs N")  # fmt: skip
     if len(batches) == 0:
         raise ValueError("batches is empty: there is nothing to train on")
     outside = [epoch for epoch in snapshots if not 0 <= epoch <= epochs]

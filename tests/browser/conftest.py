@@ -4,6 +4,12 @@ import pytest
 from labpage import CHROMIUM, running_page, running_server
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("browser"))  # one JupyterLab, on one worker
+
+
 @pytest.fixture(scope="session")
 def _server(tmp_path_factory):
     if CHROMIUM is None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.losses import dino
 from labkit.methods import SelfDistillation
@@ -60,7 +61,7 @@ class DINO(SelfDistillation):
     def after_step(self) -> None:
         super().after_step()
         if self.center_momentum is not None:
-            self.center.lerp_(self.outputs.float().mean(0), 1 - self.center_momentum)
+            self.center.lerp_(gather(self.outputs).to(self.center.dtype).mean(0), 1 - self.center_momentum)
 
 
 def _build(images, **changes) -> DINO:

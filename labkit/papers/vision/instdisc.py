@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit._processes import from_first, gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.losses import nce
 from labkit.methods import Bank, TwoView
@@ -60,7 +61,7 @@ class InstDisc(TwoView):
     def forward(self, batch: tuple[Tensor, Tensor]) -> Float[Tensor, ""]:
         images, rows = batch
         h = self.encoder(self.view(images))
-        z = self.projector(h).float()
+        rows, z = gather(rows), gather(self.projector(h).float())
         own = self.bank.rows[rows]
         self.fresh, self.seen = (rows, z.detach()), {"z": (z.detach(), own)}  # a view and its image's own entry
         if self.negatives is None:
@@ -69,7 +70,7 @@ class InstDisc(TwoView):
         drawn = self.bank.draw(self.negatives)
         if self.partition == 0:
             similarity = F.normalize(z.detach(), dim=1) @ drawn.T / self.temperature
-            self.partition.copy_(len(self.bank.rows) * similarity.float().exp().mean())
+            self.partition.copy_(from_first(len(self.bank.rows) * similarity.float().exp().mean()))
         return nce(z, own, drawn, len(self.bank.rows), self.temperature, self.partition)
 
     def after_step(self) -> None:

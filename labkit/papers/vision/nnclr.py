@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit._checks import unknown
+from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.losses import info_nce
 from labkit.methods import Queue, SelfDistillation
@@ -65,7 +66,7 @@ class NNCLR(SelfDistillation):
         return self.queue.rows[torch.randint(len(self.queue.rows), (len(own),), device=own.device)]
 
     def after_step(self) -> None:
-        self.queue.push(self.first)
+        self.queue.push(gather(self.first))
 
 
 def _build(images, **changes) -> NNCLR:

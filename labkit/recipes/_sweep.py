@@ -1,0 +1,153 @@
+"""A recipe over its seeds: in turn, in worker processes, or on a cluster; an interrupted sweep goes on."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from labkit.evaluate import CrossValidation, Protocol, Score
+from labkit.recipes._circumstances import circumstances
+from labkit.recipes._material import Material
+from labkit.recipes._recipe import Recipe
+from labkit.train import Run, fit, seeded, to_device, write_whole
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one seed gave.
+
+    Attributes:
+        seed: the seed.
+        score: of the trained method's embedding.
+        untrained: of the same method before its first step.
+        seconds: of training.
+        restored: it was trained before an interruption, not now.
+    """
+
+    seed: int
+    score: Score
+    untrained: Score
+    seconds: float
+    restored: bool = False
+
+    @classmethod
+    def read(cls, record: dict[str, Any]) -> "Trained":
+        scores = {name: Score.of(**record[name]) for name in ("score", "untrained")}
+        return cls(record["seed"], seconds=record["seconds"], restored=True, **scores)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        scores = {name: getattr(self, name) for name in ("score", "untrained")}
+        kept = {name: {key: getattr(s, key) for key in ("values", "over", "protocol")} for name, s in scores.items()}
+        return {"seed": self.seed, "seconds": self.seconds} | kept
+
+
+def train(recipe: Recipe, material: Material, seed: int, **changes) -> Run:
+    """Build the recipe's method from ``seed`` and train it; the snapshot at epoch 0 is the untrained encoder."""
+    with seeded(seed):
+        method = recipe.build(material.dataset)
+    arguments = {"snapshots": [0]} | recipe.training | changes
+    batches = recipe.batches(material.dataset) if recipe.batches else material.batches(recipe.batch_size)
+    return fit(method, batches, seed=seed, watch=material.items, **arguments)
+
+
+def sweep(
+    recipe: Recipe,
+    material: Material,
+    seeds: Sequence[int],
+    protocol: Protocol | CrossValidation,
+    *,
+    jobs: int = 1,
+    backend: str | None = None,
+    keep: Path | None = None,
+    on_seed: Callable[[Trained], None] | None = None,
+    **training,
+) -> list[Trained]:
+    """Train and score the recipe once for each seed; in the order of ``seeds``.
+
+    Args:
+        jobs: worker processes (joblib); each gets its share of the cores.
+        backend: a joblib backend that was registered, e.g. "dask" or "ray", to train on its cluster.
+        keep: a JSON file that gets every seed as it ends. Seeds in it are not trained again.
+        on_seed: called as each seed ends, those of ``keep`` first.
+
+    Raises:
+        ValueError: ``jobs`` < 1, an unknown backend, or ``keep`` comes from other settings or another commit.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, not {jobs}")
+    settings = _settings(recipe, protocol, training)
+    done = {trained.seed: trained for trained in _read(keep, settings)}
+    done = {seed: done[seed] for seed in seeds if seed in done}
+    for trained in done.values():
+        if on_seed:
+            on_seed(trained)
+    missing = [seed for seed in seeds if seed not in done]
+    for trained in _each(recipe, material, missing, protocol, jobs, backend, training):
+        done[trained.seed] = trained
+        if keep:
+            text = json.dumps({"settings": settings, "done": [one.record for one in done.values()]}, indent=1)
+            write_whole(keep, text.encode())
+        if on_seed:
+            on_seed(trained)
+    return [done[seed] for seed in seeds]
+
+
+def _each(recipe, material, seeds, protocol, jobs, backend, training) -> Iterator[Trained]:
+    """Each seed as it ends."""
+    if jobs == 1 and backend is None:
+        for seed in seeds:
+            yield _one(recipe, material, seed, protocol, training)
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    quiet = training | {"progress": False}  # bars of several processes would write over each other
+    tasks = (delayed(_one)(recipe, material, seed, protocol, quiet) for seed in seeds)
+    try:
+        context = parallel_config(backend=backend, n_jobs=jobs) if backend else nullcontext()
+    except (ValueError, ImportError) as error:
+        raise ValueError(f"joblib has no backend {backend!r} here: {error}") from error
+    with context:
+        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+
+
+def _one(recipe: Recipe, material: Material, seed: int, protocol, training: dict[str, Any]) -> Trained:
+    run = train(recipe, material, seed, **training)
+    device = next(run.method.parameters()).device
+    score = material.score(protocol, run.method.embed(to_device(material.items, device)))
+    untrained = material.score(protocol, run.snapshots[0])
+    # predictions of every item stay where they were made: a sweep needs the scores alone
+    return Trained(seed, replace(score, details={}), replace(untrained, details={}), run.seconds)
+
+
+def _settings(recipe: Recipe, protocol: Any, training: dict[str, Any]) -> dict[str, Any]:
+    """What must be equal for seeds of an earlier sweep to count in this one."""
+    ours = recipe.training | {name: value for name, value in training.items() if name != "progress"}
+    here = circumstances("cpu")
+    return {
+        "recipe": recipe.name,
+        "variant": recipe.variant,
+        "protocol": str(protocol),
+        "training": {name: str(value) for name, value in sorted(ours.items())},
+        "commit": here["commit"],
+        "versions": here["versions"],
+    }
+
+
+def _read(keep: Path | None, settings: dict[str, Any]) -> list[Trained]:
+    if keep is None or not keep.is_file():
+        return []
+    try:
+        record = json.loads(keep.read_text())
+        before, done = record["settings"], [Trained.read(one) for one in record["done"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{keep} is not what an interrupted sweep leaves ({error}); delete it to start anew"
+        ) from error
+    other = [name for name, value in settings.items() if before.get(name) != value]
+    if other:
+        raise ValueError(f"{keep} is from a sweep with another {' and '.join(other)}; delete it to start anew")
+    return done

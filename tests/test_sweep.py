@@ -1,0 +1,71 @@
+"""Seeds in turn, in processes, and after an interruption: the same scores."""
+
+import json
+
+import pytest
+from test_recipes import small_recipe, two_groups
+
+from labkit import recipes
+from labkit.recipes import _sweep
+
+
+def run(**options):
+    return recipes.run(small_recipe(), seeds=3, dataset=two_groups(), progress=False, **options)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt_after(seed):
+    def on_seed(trained):
+        if trained.seed == seed:
+            raise Interrupted
+
+    return on_seed
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """What a sweep of three leaves that was interrupted after the second."""
+    keep = tmp_path / "sweep.part"
+    with pytest.raises(Interrupted):
+        run(keep=keep, on_seed=interrupt_after(1))
+    return keep
+
+
+def test_worker_processes_give_the_scores_of_one():
+    assert run(jobs=2).scores == pytest.approx(run().scores, abs=0.05)
+
+
+def test_an_interrupted_sweep_trains_only_what_is_missing(kept, monkeypatch):
+    assert [one["seed"] for one in json.loads(kept.read_text())["done"]] == [0, 1]
+    trained, train = [], _sweep.train
+
+    def counted(recipe, material, seed, **options):
+        trained.append(seed)
+        return train(recipe, material, seed, **options)
+
+    monkeypatch.setattr(_sweep, "train", counted)
+    told = []
+    result = run(keep=kept, on_seed=lambda one: told.append((one.seed, one.restored)))
+    assert trained == [2]
+    assert told == [(0, True), (1, True), (2, False)]
+    monkeypatch.undo()
+    unbroken = run()
+    assert (result.scores, result.floors, result.over) == (unbroken.scores, unbroken.floors, unbroken.over)
+
+
+def test_seeds_of_another_training_are_not_mixed_in(kept):
+    with pytest.raises(ValueError, match="is from a sweep with another training; delete it to start anew"):
+        run(keep=kept, epochs=4)
+    kept.write_text('{"settings": {}')
+    with pytest.raises(ValueError, match="is not what an interrupted sweep leaves"):
+        run(keep=kept)
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="jobs must be at least 1, not 0"):
+        run(jobs=0)
+    with pytest.raises(ValueError, match="joblib has no backend 'ham' here"):
+        run(backend="ham")

@@ -1,0 +1,160 @@
+"""Two processes (gloo) against one with the whole batch: loss, every gradient, batch norm, resume, bad input."""
+
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from labkit import losses
+from labkit.methods import TwoView
+from labkit.papers.vision.byol import BYOL
+from labkit.papers.vision.dino import DINO
+from labkit.papers.vision.moco import MoCo
+from labkit.papers.vision.nnclr import NNCLR
+from labkit.papers.vision.swav import SwAV
+from labkit.train import Minibatches, fit, seeded
+
+LOSSES = {
+    "nt_xent": losses.nt_xent,
+    "info_nce": losses.info_nce,
+    "tiled": partial(losses.nt_xent, block=5),
+    "barlow_twins": losses.barlow_twins,
+    "vicreg": losses.vicreg,
+    "spectral_contrastive": losses.spectral_contrastive,
+    "w_mse": losses.w_mse,
+}
+
+
+FAMILY = {
+    "moco": partial(MoCo, queue=24),
+    "byol": BYOL,
+    "nnclr": partial(NNCLR, queue=24),
+    "dino": partial(DINO, clusters=5),
+    "swav": partial(SwAV, clusters=5, dim=4),
+}
+
+
+class Encoder(nn.Sequential):
+    """A convolution with two batch norms behind it."""
+
+    dim = 6
+
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 6), nn.BatchNorm1d(6)
+        )
+
+
+class Views:
+    """The image and its mirror in turn: two views without chance, so that processes and the one see the same."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, images):
+        self.calls += 1
+        return images if self.calls % 2 else images.flip(-1) * 0.9
+
+
+def build(name: str) -> TwoView:
+    with seeded(0):
+        if name in FAMILY:
+            return FAMILY[name](Encoder(), Views()).double()
+        return TwoView(Encoder(), nn.Linear(6, 3), Views(), LOSSES[name]).double()
+
+
+def images() -> torch.Tensor:
+    return torch.randn(16, 1, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def sorted_rows(values: torch.Tensor) -> torch.Tensor:
+    """Processes put the rows of a batch into a queue in another order."""
+    return values[values[:, 0].argsort()] if values.dim() == 2 else values
+
+
+def one_step(method: nn.Module, trained: nn.Module, batch: torch.Tensor) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)  # w_mse draws its sub-batches
+    loss = trained(batch)
+    loss.backward()
+    method.after_step()  # momentum encoders, queues and centres
+    found = {f"gradient of {name}": parameter.grad for name, parameter in method.named_parameters()}
+    return found | {"loss": loss.detach()} | {name: sorted_rows(x) for name, x in method.named_buffers()}
+
+
+def trained_weights(**options) -> dict[str, torch.Tensor]:
+    settings = {"epochs": 4, "optimizer": "sgd", "lr": 0.01, "progress": False, "precision": "float32"}
+    run = fit(build("nt_xent"), Minibatches(images(), 8), **settings | options)
+    return run.method.state_dict() | {"history": torch.tensor(run.history["loss"])}
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+sys.path.insert(0, sys.argv[2])
+from labkit._processes import processes, rank
+from labkit.train import Minibatches, fit, in_parallel, joined
+from test_parallel import FAMILY, LOSSES, build, images, one_step, trained_weights
+
+folder, steps = Path(sys.argv[1]), {}
+with joined("cpu"):
+    assert processes() == 2
+    for name in [*LOSSES, *FAMILY]:
+        method = build(name)
+        torch.manual_seed(rank())
+        trained = in_parallel(method, torch.device("cpu"))
+        steps[name] = one_step(method, trained, images()[rank()::2])
+    unbroken = trained_weights()
+    file = folder / "checkpoint.safetensors"
+    trained_weights(epochs=2, checkpoint=file)
+    resumed = trained_weights(checkpoint=file, resume=True)
+    refused = []
+    for batches in (Minibatches(images(), 7), [images()]):
+        try:
+            fit(build("nt_xent"), batches, epochs=1)
+        except ValueError as error:
+            refused.append(str(error))
+    if rank() == 0:
+        torch.save([steps, unbroken, resumed, refused], folder / "found.pt")
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parallel")
+    script = folder / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [script, folder, Path(__file__).parent]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return torch.load(folder / "found.pt")
+
+
+@pytest.mark.parametrize("name", [*LOSSES, *FAMILY])
+def test_loss_gradients_and_batch_norm_are_those_of_the_whole_batch(found, name):
+    method = build(name)
+    expected = one_step(method, method, images())
+    assert found[0][name].keys() == expected.keys()
+    for what, value in expected.items():
+        torch.testing.assert_close(found[0][name][what], value, rtol=1e-10, atol=1e-10, msg=f"{name}: {what}")
+
+
+def test_training_gives_what_one_process_does(found):
+    for name, value in trained_weights().items():
+        torch.testing.assert_close(found[1][name], value, rtol=1e-6, atol=1e-9, msg=name)
+
+
+def test_resume_reaches_the_same_bits(found):
+    _, unbroken, resumed, _ = found
+    assert all(torch.equal(resumed[name], value) for name, value in unbroken.items())
+
+
+def test_what_cannot_be_shared_is_refused(found):
+    *_, refused = found
+    assert "a batch of 7 can't be shared equally by 2 processes" in refused[0]
+    assert "2 processes share the batches of Minibatches; list has none to share" in refused[1]
