@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -22,7 +22,7 @@ def rank() -> int:
     return dist.get_rank() if processes() > 1 else 0
 
 
-def gather(rows: Float[Tensor, "share dim"]) -> Float[Tensor, "items dim"]:
+def gather(rows: Shaped[Tensor, "share ..."]) -> Shaped[Tensor, "items ..."]:
     """The rows of all processes, in the order of their ranks, with the gradient that they have in one process.
 
     Every process computes the loss of the whole batch from them. Backward sums over the processes what each of them

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from labkit._graph_batch import GraphBatch
+from labkit.data import world
 from labkit.data._catalogue import Catalogue, Entry, File, catalogue
 from labkit.data._image_set import ImageSet
 from labkit.data._load import available, load
@@ -40,6 +41,7 @@ __all__ = [
     "read_graph",
     "save_graph",
     "stochastic_block_model",
+    "world",
 ]
 
 if TYPE_CHECKING:

@@ -6,8 +6,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit._checks import require_between, require_pair
+from labkit.losses._precision import without_autocast
 
 
+@without_autocast
 def barlow_twins(a: Tensor, b: Tensor, off_diagonal: float = 5e-3) -> Float[Tensor, ""]:
     """Barlow Twins (Zbontar et al. 2021, equations 1 and 2): the views' cross-correlation is pulled to the identity.
 
@@ -25,13 +27,13 @@ def barlow_twins(a: Tensor, b: Tensor, off_diagonal: float = 5e-3) -> Float[Tens
     """
     require_pair("a", a, "b", b, items=2)
     require_between("off_diagonal", off_diagonal, 0, float("inf"))
-    a, b = _at_least_float32(a), _at_least_float32(b)
     correlation = _standardised(a).T @ _standardised(b) / len(a)
     squared = correlation.square()
     diagonal = correlation.diagonal()
     return (1 - diagonal).square().sum() + off_diagonal * (squared.sum() - diagonal.square().sum())
 
 
+@without_autocast
 def vicreg(
     a: Tensor,
     b: Tensor,
@@ -56,33 +58,40 @@ def vicreg(
     require_pair("a", a, "b", b, items=2)
     for name, weight in (("invariance", invariance), ("variance", variance), ("covariance", covariance)):
         require_between(name, weight, 0, float("inf"))
-    a, b = _at_least_float32(a), _at_least_float32(b)
     hinge = sum(F.relu(1 - (view.var(dim=0) + 1e-4).sqrt()).mean() for view in (a, b)) / 2
     redundancy = sum(_off_diagonal_squares(_covariance(view)) for view in (a, b)) / a.shape[1]
     return invariance * F.mse_loss(a, b) + variance * hinge + covariance * redundancy
 
 
+@without_autocast
 def w_mse(
-    a: Tensor, b: Tensor, size: int | None = None, eps: float = 0.0, generator: torch.Generator | None = None
+    *views: Tensor, size: int | None = None, eps: float = 0.0, generator: torch.Generator | None = None
 ) -> Float[Tensor, ""]:
-    """W-MSE (Ermolov et al. 2021, equations 3 to 6): each view is whitened, then pulled to the other by cosine.
+    """W-MSE (Ermolov et al. 2021, equations 3 to 6): each view is whitened, then pulled to the others by cosine.
 
-    Whitening is by the Cholesky factor of the covariance (over n − 1), in random sub-batches of ``size`` that both
-    views share; the value is the mean of 2 − 2·cos. The authors' code is the same with two views and ``w_iter=1``;
-    solo-learn's default detaches the second view.
+    Whitening is by the Cholesky factor of the covariance (over n − 1), in random sub-batches of ``size`` that all views
+    share; the value is the mean of 2 − 2·cos over items and pairs of views. The authors' code is the same with
+    ``w_iter=1``; solo-learn's default detaches the second view; stable-pretraining whitens by an eigendecomposition
+    (eps 1e-3), another rotation of the same whitened items.
 
     Args:
-        a, b: [n, dim].
+        views: two or more, each [n, dim].
         size: items that are whitened together; a divisor of n, larger than dim. None: the whole batch.
         eps: the covariance is shrunk to (1 − eps)·Σ + eps·I.
         generator: draws the sub-batches.
 
+    Cost: time O(d·n·dim² + d²·n·dim + d·(n / size)·dim³) for d views.
+
     Raises:
-        ValueError: other shapes, ``size`` not larger than dim or not a divisor of n, NaN or infinite rows.
+        ValueError: one view, other shapes, ``size`` not larger than dim or not a divisor of n, NaN or infinite rows, a
+            singular covariance.
     """
-    require_pair("a", a, "b", b, items=2)
+    if len(views) < 2:
+        raise ValueError(f"w_mse compares at least 2 views, not {len(views)}; hand them in one by one: w_mse(a, b, c)")
+    for number, view in enumerate(views[1:], start=1):
+        require_pair("view 0", views[0], f"view {number}", view, items=2)
     require_between("eps", eps, 0, 1)
-    n, dim = a.shape
+    n, dim = views[0].shape
     size = size or n
     if size <= dim:
         raise ValueError(
@@ -91,12 +100,14 @@ def w_mse(
         )
     if n % size:
         raise ValueError(f"size must divide the batch: {n} items do not split into sub-batches of {size}")
-    parts = [slice(None)]
+    stacked = torch.stack(views)
     if size < n:
-        parts = torch.randperm(n, generator=generator).to(a.device).split(size)
-    a, b = _at_least_float32(a), _at_least_float32(b)
-    cosine = [F.cosine_similarity(_whitened(a[part], eps), _whitened(b[part], eps)) for part in parts]
-    return 2 - 2 * torch.cat(cosine).mean()
+        stacked = stacked[:, torch.randperm(n, generator=generator).to(stacked.device)]
+    white = F.normalize(_whitened(stacked.unflatten(1, (-1, size)), eps), dim=-1)
+    # the sum of cosines over pairs of views is (|sum of views|² − one for each view) / 2
+    d = len(views)
+    cosines = (white.sum(0).square().sum(-1) - d) / (d * (d - 1))
+    return 2 - 2 * cosines.mean()
 
 
 def _standardised(x: Tensor) -> Tensor:
@@ -113,16 +124,12 @@ def _off_diagonal_squares(matrix: Tensor) -> Tensor:
     return matrix.square().sum() - matrix.diagonal().square().sum()
 
 
-def _whitened(x: Tensor, eps: float) -> Tensor:
-    centred = x - x.mean(dim=0)
-    covariance = centred.T @ centred / (len(x) - 1)
-    shrunk = (1 - eps) * covariance + eps * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+def _whitened(x: Float[Tensor, "... items dim"], eps: float) -> Float[Tensor, "... items dim"]:
+    centred = x - x.mean(dim=-2, keepdim=True)
+    covariance = centred.mT @ centred / (x.shape[-2] - 1)
+    shrunk = (1 - eps) * covariance + eps * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
     factor, failed = torch.linalg.cholesky_ex(shrunk)
-    if failed.item():
+    if failed.any().item():
         raise ValueError("the covariance of a whitened sub-batch is singular: the embedding has collapsed onto fewer "
                          "dimensions than it has; raise eps (e.g. 1e-3) or lower the learning rate")  # fmt: skip
-    return torch.linalg.solve_triangular(factor, centred.T, upper=False).T
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
+    return torch.linalg.solve_triangular(factor, centred.mT, upper=False).mT

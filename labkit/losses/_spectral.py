@@ -4,8 +4,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit._checks import require_pair
+from labkit.losses._precision import without_autocast
 
 
+@without_autocast
 def spectral_contrastive(a: Tensor, b: Tensor) -> Float[Tensor, ""]:
     """−2·E[a_i·b_i] + E_{i≠j}[(a_i·b_j)²] (HaoChen et al. 2021, equation 6 and algorithm 1).
 

@@ -17,6 +17,9 @@ class Method(nn.Module):
     ``fit`` asks for nothing else. A subclass writes ``forward`` and ``embed``; ``after_step`` only where a paper has a
     momentum encoder, a memory bank or a centre; ``check`` to refuse a batch it can't use before any work starts.
 
+    A method that compares two views may leave them in ``seen`` at each step, name -> ([n, dim], [n, dim]) without
+    gradient; ``fit`` then keeps their alignment, uniformity, effective rank and spectrum in the run, once an epoch.
+
     Example:
         >>> class Autoencoder(Method):
         ...     def __init__(self, encoder, decoder):
@@ -30,6 +33,8 @@ class Method(nn.Module):
         ...     def embed(self, x):
         ...         return self.encoder(x)
     """
+
+    seen: dict[str, tuple[Tensor, Tensor]] | None = None
 
     def forward(self, batch) -> Float[Tensor, ""]:
         raise TypeError(f"{type(self).__name__} has no forward(batch) that returns its loss")

@@ -20,9 +20,10 @@ class TwoView(Method):
     Args:
         encoder: images [n, channels, h, w] in [0, 1] -> [n, dim].
         projector: [n, dim] -> [n, projected].
-        view: images (uint8 or float) -> float images; called twice, each call draws anew for each image.
-        loss: ([n, projected], [n, projected]) -> scalar.
+        view: images (uint8 or float) -> float images; called once for each view, each call draws anew for each image.
+        loss: ([n, projected], [n, projected]) -> scalar; one argument for each view.
         evaluation_view: what images go through before ``embed``; None: scaled to [0, 1].
+        views: of each image, at least 2.
 
     Example:
         >>> method = TwoView(resnet8(), MLP(64, 128, 64), views.simclr(32), partial(nt_xent, temperature=0.5))
@@ -34,17 +35,30 @@ class TwoView(Method):
         encoder: nn.Module,
         projector: nn.Module,
         view: Callable[[Tensor], Tensor],
-        loss: Callable[[Tensor, Tensor], Tensor],
+        loss: Callable[..., Tensor],
         evaluation_view: Callable[[Tensor], Tensor] | None = None,
+        views: int = 2,
     ):
         super().__init__()
+        if views < 2:
+            raise ValueError(f"views must be at least 2, not {views}: there is nothing to compare one with")
         self.encoder, self.projector = encoder, projector
-        self.view, self.loss, self.evaluation_view = view, loss, evaluation_view or _scaled
+        self.view, self.loss, self.views, self.evaluation_view = view, loss, views, evaluation_view or _scaled
 
     def forward(self, images: Tensor) -> Float[Tensor, ""]:
-        both = torch.cat([self.view(images), self.view(images)])
-        a, b = self.projector(self.encoder(both)).chunk(2)
-        return self.loss(gather(a), gather(b))
+        _, projected = self.encoded(self.viewed(images))
+        return self.loss(*map(gather, projected.chunk(self.views)))
+
+    def viewed(self, images: Tensor) -> Tensor:
+        """All views of a batch, one after the other: [views · n, channels, h, w]."""
+        return torch.cat([self.view(images) for _ in range(self.views)])
+
+    def encoded(self, views: Tensor) -> tuple[Tensor, Tensor]:
+        """(representation, projection); the first two views are kept for the history of the run."""
+        h = self.encoder(views)
+        z = self.projector(h)
+        self.seen = {name: tuple(x.detach().chunk(self.views)[:2]) for name, x in (("h", h), ("z", z))}
+        return h, z
 
     @inference
     def embed(self, images: Tensor) -> Float[Tensor, "items dim"]:

@@ -4,7 +4,7 @@ from labkit.models._attention import GAT, GraphAttention, Neighbourhoods
 from labkit.models._diffusion import PPR, Heat, OneStep, diffuse, diffusion_matrix
 from labkit.models._gin import GIN, neighbours_and_itself
 from labkit.models._graph import GCN, GraphConvolution, propagation_matrix
-from labkit.models._heads import MLP
+from labkit.models._heads import MLP, Prototypes
 from labkit.models._sparse import MaskedRows, SparseMatrix, sparse_if_faster
 from labkit.models._vision import ResNet, ViT, resnet8, resnet18
 
@@ -20,6 +20,7 @@ __all__ = [
     "MaskedRows",
     "Neighbourhoods",
     "OneStep",
+    "Prototypes",
     "ResNet",
     "SparseMatrix",
     "ViT",

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear, normalize
 
 from labkit._checks import unknown
 
@@ -60,3 +62,26 @@ class MLP(nn.Sequential):
 
     def __repr__(self) -> str:
         return self._made_by
+
+
+class Prototypes(nn.Module):
+    """Cosine similarity of each item to a set of learned directions: the last layer of SwAV's and DINO's heads.
+
+    SwAV's code scales its prototypes to length one before each step, DINO's holds theirs there by weight normalisation;
+    here they are scaled in the forward pass, as in DINO's. Input [..., dim], output [..., clusters] between -1 and 1.
+
+    Args:
+        dim: width of the input.
+        clusters: how many directions.
+    """
+
+    def __init__(self, dim: int, clusters: int):
+        super().__init__()
+        if min(dim, clusters) < 1:
+            raise ValueError(f"dim and clusters must be positive, not {dim} and {clusters}")
+        self.weight = nn.Parameter(normalize(torch.randn(clusters, dim), dim=1))
+        self.dim = clusters
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):  # a temperature of 0.04 would magnify bfloat16's rounding
+            return linear(normalize(x.to(self.weight), dim=-1), normalize(self.weight, dim=1))

@@ -20,6 +20,7 @@ class Minibatches:
         size: items in a batch.
         drop_last: leave out a last batch that is smaller, so that contrastive losses see equal batches. Without it, one
             of a single item is left out all the same: no contrast and no batch norm can use it.
+        numbered: batches are (items, their rows in ``items``), for methods with a memory of each item.
 
     Raises:
         ValueError: ``size`` below 1 or above the number of items.
@@ -29,24 +30,25 @@ class Minibatches:
         >>> batches = Minibatches(load("mutag").packed, size=128, drop_last=False)
     """
 
-    def __init__(self, items: Tensor | GraphBatch, size: int, drop_last: bool = True):
+    def __init__(self, items: Tensor | GraphBatch, size: int, drop_last: bool = True, numbered: bool = False):
         if not 1 <= size <= len(items):
             raise ValueError(f"size must be between 1 and the number of items, {len(items)}; not {size}")
-        self.items, self.size, self.drop_last = items, size, drop_last
+        self.items, self.size, self.drop_last, self.numbered = items, size, drop_last, numbered
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.items), self.size)
         return whole + (rest > 1 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[Tensor | GraphBatch]:
+    def __iter__(self) -> Iterator[Tensor | GraphBatch | tuple[Tensor, Tensor]]:
         if self.size % processes():
             raise ValueError(f"a batch of {self.size} can't be shared equally by {processes()} processes")
         order = from_first(torch.randperm(len(self.items)).to(self.items.device))
         for part in order[: len(self) * self.size].split(self.size):
-            yield self.items[part[rank() : len(part) // processes() * processes() : processes()]]
+            part = part[rank() : len(part) // processes() * processes() : processes()]
+            yield (self.items[part], part) if self.numbered else self.items[part]
 
     def to(self, device: torch.device) -> "Minibatches":
-        return Minibatches(self.items.to(device), self.size, self.drop_last)
+        return Minibatches(self.items.to(device), self.size, self.drop_last, self.numbered)
 
     def __repr__(self) -> str:
         return f"Minibatches({len(self)} × {self.size} of {len(self.items)})"

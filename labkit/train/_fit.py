@@ -99,6 +99,7 @@ def fit(
                 loss = _epoch(method, trained, batches, optimize, precision, lr, schedule, epoch, epochs, device)
                 run.history["loss"].append(loss)
                 run.history["seconds"].append(time.perf_counter() - started)
+                run.look(getattr(method, "seen", None))
                 if epoch in snapshots:
                     run.snapshots[epoch] = method.embed(watch).cpu()
                 bar.set_postfix(loss=f"{loss:.4f}", refresh=False)

@@ -6,8 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from labkit.evaluate import collapse
 from labkit.methods import Method
 from labkit.train._files import read_tensors, write_tensors
+
+_LOOKED_AT = 256  # items of a batch: a matrix of similarities of half a megabyte
 
 
 @dataclass
@@ -16,7 +19,10 @@ class Run:
 
     Attributes:
         method: the trained method.
-        history: "loss" (mean over the epoch's steps) and "seconds", one value an epoch.
+        history: "loss" (mean over the epoch's steps) and "seconds", one value an epoch; for a method that compares
+            views also, of its last batch, "h.alignment", "h.uniformity", "h.uniformity_floor" and "h.effective_rank" of
+            the representation, and the same of what the loss sees ("z."): ``evaluate.collapse`` says what they are.
+        spectra: "h" and "z" -> [epochs, dim] eigenvalues of the covariance of their directions, in falling order.
         snapshots: epoch -> embedding [items, dim] on the CPU; epoch 0 is the untrained method.
         events: (epoch, what happened), for marks on a timeline.
         interrupted: training was stopped by ctrl-C; everything up to the last finished epoch is here.
@@ -30,6 +36,7 @@ class Run:
     seed: int = 0
     history: dict[str, list[float]] = field(default_factory=lambda: {"loss": [], "seconds": []})
     snapshots: dict[int, Tensor] = field(default_factory=dict)
+    spectra: dict[str, Tensor] = field(default_factory=dict)
     events: list[tuple[int, str]] = field(default_factory=list)
     interrupted: bool = False
 
@@ -42,6 +49,16 @@ class Run:
     def seconds(self) -> float:
         """Wall time of the finished epochs."""
         return sum(self.history["seconds"])
+
+    def look(self, seen: dict[str, tuple[Tensor, Tensor]] | None) -> None:
+        """Add to the history how near to collapse these two views of a batch are; at most 256 items of it."""
+        for name, views in (seen or {}).items():
+            facts, spectrum = collapse(*(view[:_LOOKED_AT].float() for view in views))
+            for fact, value in facts.items():
+                self.history.setdefault(f"{name}.{fact}", []).append(value)
+            self.spectra[name] = torch.cat(
+                [self.spectra.get(name, spectrum.new_empty(0, len(spectrum))), spectrum[None]]
+            )
 
     def save(self, path: str | Path) -> None:
         """Write weights, history and snapshots to one safetensors file; an older file there is replaced whole."""
@@ -67,6 +84,7 @@ class Run:
 def pack(run: Run) -> tuple[dict[str, Tensor], dict]:
     """A run as tensors and JSON facts, for a file."""
     tensors = {f"method.{name}": value for name, value in run.method.state_dict().items()}
+    tensors |= {f"spectrum.{name}": values for name, values in run.spectra.items()}
     tensors |= {f"snapshot.{epoch}": embedding for epoch, embedding in run.snapshots.items()}
     facts = {"seed": run.seed, "history": run.history, "events": run.events, "interrupted": run.interrupted}
     return tensors, facts
@@ -85,6 +103,7 @@ def unpack(tensors: dict[str, Tensor], facts: dict, method: Method, path: str | 
         facts["seed"],
         facts["history"],
         dict(sorted(snapshots.items())),
+        {name.removeprefix("spectrum."): value for name, value in tensors.items() if name.startswith("spectrum.")},
         [(epoch, what) for epoch, what in facts["events"]],
         facts["interrupted"],
     )

@@ -11,6 +11,11 @@ from torch import nn
 
 from labkit import losses
 from labkit.methods import TwoView
+from labkit.papers.vision.byol import BYOL
+from labkit.papers.vision.dino import DINO
+from labkit.papers.vision.moco import MoCo
+from labkit.papers.vision.nnclr import NNCLR
+from labkit.papers.vision.swav import SwAV
 from labkit.train import Minibatches, fit, seeded
 
 LOSSES = {
@@ -22,6 +27,26 @@ LOSSES = {
     "spectral_contrastive": losses.spectral_contrastive,
     "w_mse": losses.w_mse,
 }
+
+
+FAMILY = {
+    "moco": partial(MoCo, queue=24),
+    "byol": BYOL,
+    "nnclr": partial(NNCLR, queue=24),
+    "dino": partial(DINO, clusters=5),
+    "swav": partial(SwAV, clusters=5, dim=4),
+}
+
+
+class Encoder(nn.Sequential):
+    """A convolution with two batch norms behind it."""
+
+    dim = 6
+
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 6), nn.BatchNorm1d(6)
+        )
 
 
 class Views:
@@ -37,22 +62,27 @@ class Views:
 
 def build(name: str) -> TwoView:
     with seeded(0):
-        encoder = nn.Sequential(
-            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 6), nn.BatchNorm1d(6)
-        )
-        return TwoView(encoder, nn.Linear(6, 3), Views(), LOSSES[name]).double()
+        if name in FAMILY:
+            return FAMILY[name](Encoder(), Views()).double()
+        return TwoView(Encoder(), nn.Linear(6, 3), Views(), LOSSES[name]).double()
 
 
 def images() -> torch.Tensor:
     return torch.randn(16, 1, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
+def sorted_rows(values: torch.Tensor) -> torch.Tensor:
+    """Processes put the rows of a batch into a queue in another order."""
+    return values[values[:, 0].argsort()] if values.dim() == 2 else values
+
+
 def one_step(method: nn.Module, trained: nn.Module, batch: torch.Tensor) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)  # w_mse draws its sub-batches
     loss = trained(batch)
     loss.backward()
+    method.after_step()  # momentum encoders, queues and centres
     found = {f"gradient of {name}": parameter.grad for name, parameter in method.named_parameters()}
-    return found | {"loss": loss.detach()} | dict(method.named_buffers())
+    return found | {"loss": loss.detach()} | {name: sorted_rows(x) for name, x in method.named_buffers()}
 
 
 def trained_weights(**options) -> dict[str, torch.Tensor]:
@@ -68,12 +98,12 @@ import torch
 sys.path.insert(0, sys.argv[2])
 from labkit._processes import processes, rank
 from labkit.train import Minibatches, fit, in_parallel, joined
-from test_parallel import LOSSES, build, images, one_step, trained_weights
+from test_parallel import FAMILY, LOSSES, build, images, one_step, trained_weights
 
 folder, steps = Path(sys.argv[1]), {}
 with joined("cpu"):
     assert processes() == 2
-    for name in LOSSES:
+    for name in [*LOSSES, *FAMILY]:
         method = build(name)
         torch.manual_seed(rank())
         trained = in_parallel(method, torch.device("cpu"))
@@ -105,7 +135,7 @@ def found(tmp_path_factory):
     return torch.load(folder / "found.pt")
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [*LOSSES, *FAMILY])
 def test_loss_gradients_and_batch_norm_are_those_of_the_whole_batch(found, name):
     method = build(name)
     expected = one_step(method, method, images())

@@ -15,14 +15,9 @@ from labkit.evaluate import Protocol
 from labkit.losses import nt_xent
 from labkit.methods import TwoView
 from labkit.models import MLP, resnet8
+from labkit.papers.vision._nuisance import nuisance_view
 from labkit.recipes import Recipe
-from labkit.views import (
-    ColorJitter,
-    Compose,
-    GaussianNoise,
-    RandomInvert,
-    RandomResizedCrop,
-)
+from labkit.views import Compose, GaussianNoise, RandomResizedCrop
 
 
 class SimCLR(TwoView):
@@ -47,28 +42,6 @@ class SimCLR(TwoView):
     ):
         projector = projector or MLP(encoder.dim, 2 * encoder.dim, encoder.dim)
         super().__init__(encoder, projector, view, partial(nt_xent, temperature=temperature))
-
-
-def nuisance_view(
-    crop: float = 0.4, invert: float = 0.5, jitter: float = 0.4, noise: float = 0.05, size: int = 28
-) -> Compose:
-    """Views that change what ``nuisance-mnist`` hides its digits under: place, polarity, contrast, background.
-
-    Args:
-        crop: smallest share of the area that a crop keeps.
-        invert: probability of inverting black and white.
-        jitter: strength of brightness and contrast changes.
-        noise: standard deviation of added noise.
-        size: side of the output in pixels.
-    """
-    return Compose(
-        [
-            RandomResizedCrop(size, scale=(crop, 1.0)),
-            ColorJitter(brightness=jitter, contrast=jitter, saturation=0, hue=0, p=1.0),
-            RandomInvert(invert),
-            GaussianNoise(noise),
-        ]
-    )
 
 
 def _build(images, view: Callable | None = None, **changes) -> SimCLR:

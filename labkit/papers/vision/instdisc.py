@@ -1,0 +1,121 @@
+"""InstDisc: Unsupervised Feature Learning via Non-Parametric Instance Discrimination.
+
+Zhirong Wu, Yuanjun Xiong, Stella Yu, Dahua Lin. CVPR 2018.
+https://arxiv.org/abs/1805.01978 · code: https://github.com/zhirongw/lemniscate.pytorch
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from labkit._processes import from_first, gather
+from labkit.claims import Evidence, Lab, claim
+from labkit.losses import nce
+from labkit.methods import Bank, TwoView
+from labkit.papers.vision._nuisance import (
+    against,
+    against_raw,
+    changed,
+    encoder_of,
+    nuisance_recipe,
+    nuisance_view,
+)
+from labkit.train import Minibatches
+
+
+class InstDisc(TwoView):
+    """Every image is a class of its own: a view is to find its image in a bank of all images (section 3).
+
+    The representation is the encoder's output, as in the rest of this theme; the paper scores the projection, which is
+    what the bank holds (``projected``). The paper's proximal term (equation 10) is left out.
+
+    Args:
+        encoder, view: as in ``TwoView``; each image is seen once a step.
+        items: images in the data set.
+        dim: of the projection and of the bank.
+        negatives: m, entries of the bank drawn for each step; None: the full softmax over the bank (equation 2).
+        temperature: τ.
+        momentum: share of its old value that an entry keeps; 1 for the control whose bank never moves.
+
+    A batch is (images, their rows): ``Minibatches(images, size, numbered=True)``.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        view: Callable[[Tensor], Tensor],
+        items: int,
+        dim: int = 64,
+        negatives: int | None = 512,
+        temperature: float = 0.1,
+        momentum: float = 0.5,
+    ):
+        super().__init__(encoder, nn.Linear(encoder.dim, dim), view, loss=nce)
+        self.bank, self.temperature, self.negatives = Bank(items, dim, momentum), temperature, negatives
+        self.register_buffer("partition", torch.zeros(()))  # Z, set in the first step and then kept (section 3.2)
+        self.fresh = None
+
+    def forward(self, batch: tuple[Tensor, Tensor]) -> Float[Tensor, ""]:
+        images, rows = batch
+        h = self.encoder(self.view(images))
+        rows, z = gather(rows), gather(self.projector(h).float())
+        own = self.bank.rows[rows]
+        self.fresh, self.seen = (rows, z.detach()), {"z": (z.detach(), own)}  # a view and its image's own entry
+        if self.negatives is None:
+            similarity = F.normalize(z, dim=1) @ self.bank.rows.T / self.temperature
+            return F.cross_entropy(similarity.float(), rows)
+        drawn = self.bank.draw(self.negatives)
+        if self.partition == 0:
+            similarity = F.normalize(z.detach(), dim=1) @ drawn.T / self.temperature
+            self.partition.copy_(from_first(len(self.bank.rows) * similarity.float().exp().mean()))
+        return nce(z, own, drawn, len(self.bank.rows), self.temperature, self.partition)
+
+    def after_step(self) -> None:
+        self.bank.update(*self.fresh)
+
+    def check(self, batch) -> None:
+        if not isinstance(batch, tuple):
+            raise ValueError("InstDisc needs to know which images it sees: Minibatches(images, size, numbered=True)")
+        super().check(batch[0])
+        if int(batch[1].max()) >= len(self.bank.rows):
+            raise ValueError(f"the bank has {len(self.bank.rows)} rows, but a batch holds row {int(batch[1].max())}")
+
+
+def _build(images, **changes) -> InstDisc:
+    return InstDisc(encoder_of(images), nuisance_view(), len(images.splits["train"]), **changes)
+
+
+def _batches(images) -> Minibatches:
+    train = images.images[images.splits["train"]]
+    return Minibatches(train, min(64, len(train)), numbered=True)
+
+
+RECIPES = [nuisance_recipe("instdisc", _build, batches=_batches)]
+NUISANCE = RECIPES[0]
+FULL = changed(NUISANCE, negatives=None)
+
+
+@claim("Telling every image from all others beats raw pixels.", needs="nuisance-mnist", minutes=6)
+def beats_raw_pixels(lab: Lab) -> Evidence:
+    return against_raw(lab, NUISANCE, "InstDisc")
+
+
+@claim(
+    "512 draws stay within two points of the full softmax over the bank (table 3).", needs="nuisance-mnist", minutes=12
+)
+def draws_come_near_the_full_softmax(lab: Lab) -> Evidence:
+    full = [score - 0.02 for score in lab.scores(FULL)]
+    return Evidence(lab.scores(NUISANCE), full, "512 draws", "full softmax less two points")
+
+
+@claim("More draws help: 512 beat 16 (table 3).", needs="nuisance-mnist", minutes=12)
+def more_draws_help(lab: Lab) -> Evidence:
+    return against(lab, NUISANCE, changed(NUISANCE, negatives=16), "512 draws", "16 draws")
+
+
+@claim("The bank has to follow the images: one that never moves teaches less.", needs="nuisance-mnist", minutes=12)
+def bank_has_to_move(lab: Lab) -> Evidence:
+    return against(lab, NUISANCE, changed(NUISANCE, momentum=1.0), "momentum 0.5", "random rows, kept")

@@ -1,0 +1,89 @@
+"""SimSiam: Exploring Simple Siamese Representation Learning.
+
+Xinlei Chen, Kaiming He. CVPR 2021.
+https://arxiv.org/abs/2011.10566 · code: https://github.com/facebookresearch/simsiam
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from labkit.claims import Evidence, Lab, claim
+from labkit.methods import SelfDistillation
+from labkit.models import MLP
+from labkit.papers.vision._nuisance import (
+    against,
+    against_raw,
+    changed,
+    encoder_of,
+    head,
+    nuisance_recipe,
+    nuisance_view,
+    spread,
+)
+
+
+class SimSiam(SelfDistillation):
+    """A network predicts what it itself says of the other view; the stop-gradient alone prevents collapse (section 3).
+
+    Args:
+        encoder, view: as in ``TwoView``.
+        dim: width of the projection, which ends in a batch norm without affine part.
+        bottleneck: width inside the predictor, smaller than ``dim`` (section 3: a quarter).
+        predictor: another one, for controls.
+        stop_gradient: False for the control that collapses.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        view: Callable[[Tensor], Tensor],
+        dim: int = 128,
+        bottleneck: int = 32,
+        predictor: nn.Module | None = None,
+        stop_gradient: bool = True,
+    ):
+        projector = nn.Sequential(head(encoder.dim, dim), nn.BatchNorm1d(dim, affine=False))
+        predictor = predictor or MLP(dim, bottleneck, dim, norm="batch")
+        super().__init__(encoder, projector, view, negative_cosine, predictor, stop_gradient=stop_gradient)
+
+
+def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
+    """Equation 1: −cos, mean over items; between −1 and 1. Half of ``losses.byol`` less one, but for the stop-gradient,
+    which is the method's here, so that it can be left out."""
+    return -F.cosine_similarity(p, z, dim=1).mean()
+
+
+def _build(images, **changes) -> SimSiam:
+    return SimSiam(encoder_of(images), nuisance_view(), **changes)
+
+
+RECIPES = [nuisance_recipe("simsiam", _build)]
+NUISANCE = RECIPES[0]
+NO_STOP = changed(NUISANCE, stop_gradient=False)
+NO_PREDICTOR = changed(NUISANCE, predictor=nn.Identity())
+
+
+@claim("Two views of one network, no negatives, no momentum, beat raw pixels.", needs="nuisance-mnist", minutes=8)
+def beats_raw_pixels(lab: Lab) -> Evidence:
+    return against_raw(lab, NUISANCE, "SimSiam")
+
+
+@claim("Without the stop-gradient the projection collapses to a point (section 4.1, figure 2).",
+       needs="nuisance-mnist", minutes=16)  # fmt: skip
+def stop_gradient_prevents_collapse(lab: Lab) -> Evidence:
+    ours, without = (spread(lab.runs(recipe)) for recipe in (NUISANCE, NO_STOP))
+    return Evidence(ours, without, "stop-gradient", "none", "spread of directions, 0 to 1")
+
+
+@claim(
+    "Without the stop-gradient the representation is worse (section 4.1, table 1).", needs="nuisance-mnist", minutes=16
+)
+def stop_gradient_helps(lab: Lab) -> Evidence:
+    return against(lab, NUISANCE, NO_STOP, "stop-gradient", "none")
+
+
+@claim("Without the predictor it does not work (section 4.2, table 2).", needs="nuisance-mnist", minutes=16)
+def predictor_helps(lab: Lab) -> Evidence:
+    return against(lab, NUISANCE, NO_PREDICTOR, "with predictor", "without")

@@ -1,0 +1,97 @@
+"""W-MSE: Whitening for Self-Supervised Representation Learning.
+
+Aleksandr Ermolov, Aliaksandr Siarohin, Enver Sangineto, Nicu Sebe. ICML 2021.
+https://arxiv.org/abs/2007.06346 · code: https://github.com/htdt/self-supervised
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from labkit.claims import Evidence, Lab, claim
+from labkit.losses import w_mse
+from labkit.methods import TwoView
+from labkit.papers.vision._nuisance import (
+    against,
+    against_raw,
+    changed,
+    encoder_of,
+    head,
+    last,
+    nuisance_recipe,
+    nuisance_view,
+    spread,
+)
+
+
+class WMSE(TwoView):
+    """Projections are whitened, then views of an image are pulled together; nothing else prevents collapse (section 3).
+
+    Args:
+        encoder, view: as in ``TwoView``.
+        dim: width of the projection, smaller than a whitened sub-batch.
+        size: items that are whitened together, more than ``dim``; None: the whole batch.
+        views: of each image; the paper's are 2 and 4.
+        eps: of the covariance, see ``losses.w_mse``; the paper's is 0.
+        whiten: False for the control: the same loss on what is not whitened.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        view: Callable[[Tensor], Tensor],
+        dim: int = 32,
+        size: int | None = None,
+        views: int = 2,
+        eps: float = 0.0,
+        whiten: bool = True,
+    ):
+        loss = partial(w_mse, size=size, eps=eps) if whiten else plain_mse
+        super().__init__(encoder, head(encoder.dim, dim), view, loss, views=views)
+
+    def check(self, images: Tensor) -> None:
+        super().check(images)
+        if self.loss is not plain_mse:  # refused before training, not in its first step
+            draws = torch.Generator().manual_seed(0)
+            self.loss(*torch.randn(2, len(images), self.projector.dim, generator=draws), generator=draws)
+
+
+def plain_mse(*views: Tensor) -> Tensor:
+    """The same without whitening: mean of 2 − 2 cos over items and pairs of views."""
+    pairs = [(views[i], views[j]) for i in range(len(views)) for j in range(i)]
+    return 2 - 2 * torch.stack([F.cosine_similarity(a, b).mean() for a, b in pairs]).mean()
+
+
+def _build(images, **changes) -> WMSE:
+    return WMSE(encoder_of(images), nuisance_view(), **changes)
+
+
+RECIPES = [nuisance_recipe("w_mse", _build)]
+NUISANCE = RECIPES[0]
+NOT_WHITE = changed(NUISANCE, whiten=False)
+
+
+@claim("Whitened views that agree beat raw pixels, without negatives.", needs="nuisance-mnist", minutes=8)
+def beats_raw_pixels(lab: Lab) -> Evidence:
+    return against_raw(lab, NUISANCE, "W-MSE")
+
+
+@claim("Without whitening the projection collapses to a point (section 3).", needs="nuisance-mnist", minutes=16)
+def whitening_prevents_collapse(lab: Lab) -> Evidence:
+    ours, without = (spread(lab.runs(recipe)) for recipe in (NUISANCE, NOT_WHITE))
+    return Evidence(ours, without, "whitened", "not whitened", "spread of directions, 0 to 1")
+
+
+@claim("Whitening keeps the dimensions of the projection in use.", needs="nuisance-mnist", minutes=16)
+def whitening_keeps_rank(lab: Lab) -> Evidence:
+    ours, without = (last(lab.runs(recipe), "z.effective_rank") for recipe in (NUISANCE, NOT_WHITE))
+    return Evidence(ours, without, "whitened", "not whitened", "effective rank")
+
+
+@claim("Four views beat two (table 1).", needs="nuisance-mnist", minutes=25)
+def four_views_beat_two(lab: Lab) -> Evidence:
+    note = "Four views see twice as many pictures in as many steps, as in the paper."
+    return against(lab, changed(NUISANCE, views=4), NUISANCE, "four views", "two", note=note)
