@@ -6,6 +6,7 @@ from labkit.losses._cosine import byol, scaled_cosine_error
 from labkit.losses._decorrelation import barlow_twins, vicreg, w_mse
 from labkit.losses._decoupled import decoupled
 from labkit.losses._dependence import distance_correlation
+from labkit.losses._kernel import kernel_nt_xent
 from labkit.losses._memory import info_nce_queue, nce
 from labkit.losses._spectral import spectral_contrastive
 from labkit.losses._sphere import alignment, equivariance, uniformity
@@ -20,6 +21,7 @@ __all__ = [
     "equivariance",
     "info_nce",
     "info_nce_queue",
+    "kernel_nt_xent",
     "nce",
     "nt_xent",
     "scaled_cosine_error",
