@@ -9,13 +9,16 @@ from labkit.losses._dependence import distance_correlation
 from labkit.losses._kernel import kernel_nt_xent
 from labkit.losses._memory import info_nce_queue, nce
 from labkit.losses._spectral import spectral_contrastive
+from labkit.losses._sphere import alignment, equivariance, uniformity
 
 __all__ = [
+    "alignment",
     "barlow_twins",
     "byol",
     "decoupled",
     "dino",
     "distance_correlation",
+    "equivariance",
     "info_nce",
     "info_nce_queue",
     "kernel_nt_xent",
@@ -25,6 +28,7 @@ __all__ = [
     "sinkhorn",
     "spectral_contrastive",
     "swav",
+    "uniformity",
     "vicreg",
     "w_mse",
 ]

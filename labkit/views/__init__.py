@@ -16,6 +16,7 @@ from labkit.views._image_transforms import (
     RandomSolarize,
     simclr,
 )
+from labkit.views._shift import shift
 from labkit.views._walks import Adjacency, random_walk, restart_walk
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "perturb_edges",
     "random_walk",
     "restart_walk",
+    "shift",
     "simclr",
     "subgraph",
     "window_grid",
