@@ -132,10 +132,16 @@ with plot.style():
     axes[0].axvline(floor, color=plot.COLOURS[3], ls="--", lw=1.5)
     axes[0].annotate("floor", (floor, 0.3), (4, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
                      color=plot.COLOURS[3], va="top")  # fmt: skip
-    axes[0].set(xlabel="L_unif (lower: more uniform)", ylabel="L_align (lower: more aligned)", title=f"{len(cloud)} encoders, {collapsed.sum()} collapsed")
+    axes[0].set(
+        xlabel="L_unif (lower: more uniform)",
+        ylabel="L_align (lower: more aligned)",
+        title=f"{len(cloud)} encoders, {collapsed.sum()} collapsed",
+    )
     figure.colorbar(dots, ax=axes[0], label="accuracy (%)").outline.set_visible(False)
     for which, label, color in ((~collapsed, "", plot.COLOURS[0]), (collapsed, "collapsed", plot.FLOOR)):
-        axes[1].scatter(cloud[which, 0] + cloud[which, 1], 100 * cloud[which, 2], s=50, color=color, label=label or None)
+        axes[1].scatter(
+            cloud[which, 0] + cloud[which, 1], 100 * cloud[which, 2], s=50, color=color, label=label or None
+        )
     if collapsed.any():
         axes[1].legend()
     axes[1].set(xlabel="L_align + L_unif", ylabel="accuracy (%)", title="The sum against accuracy")
