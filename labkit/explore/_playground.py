@@ -19,17 +19,18 @@ from labkit._checks import unknown
 
 @dataclass(frozen=True)
 class Layer:
-    """One thing drawn: a line (broken where x is NaN), points, or bars.
+    """One thing drawn: a line (broken where x is NaN), points, bars, or a heat-map.
 
     Attributes:
-        kind: "line", "points" or "bars".
-        x, y: [n] coordinates.
+        kind: "line", "points", "bars" or "heat".
+        x, y: [n] coordinates; of a heat-map's columns and rows.
         colour: one colour, or one for each point.
         name: in the legend; "" stays out of it.
         width: of a line, or of a point, in pixels.
         opacity: in [0, 1].
         dash: a dashed line.
         text: [n], shown when the mouse is over a point.
+        values: [rows, columns] of a heat-map, 0 (light) to 1 (dark).
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Layer:
     opacity: float = 1.0
     dash: bool = False
     text: Sequence[str] | None = None
+    values: Any = None
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,8 @@ def _figure(panels: Sequence[Panel]) -> Any:
             look = {"hovertemplate": "%{text}<extra></extra>"} if layer.text is not None else {"hoverinfo": "skip"}
             if layer.kind == "bars":
                 trace = go.Bar(marker_color=layer.colour, **named, **look)
+            elif layer.kind == "heat":
+                trace = go.Heatmap(colorscale="Blues", zmin=0, zmax=1, showscale=False, opacity=layer.opacity, **look)
             elif layer.kind == "line":
                 line = {"color": layer.colour, "width": layer.width, "dash": "dash" if layer.dash else "solid"}
                 trace = go.Scatter(mode="lines", line=line, **named, **look)
@@ -222,7 +226,9 @@ def _fill(figure: Any, panels: Sequence[Panel]) -> None:
         trace.x, trace.y = _floats(layer.x), _floats(layer.y)
         if layer.kind == "points":
             trace.marker.color = layer.colour if isinstance(layer.colour, str) else list(layer.colour)
-        if layer.text is not None:
+        if layer.kind == "heat":
+            trace.z = _floats(layer.values)
+        elif layer.text is not None:
             trace.text = list(layer.text)
     for title, panel in zip(figure.layout.annotations, panels, strict=True):
         title.text = f"<b>{panel.title}</b><br><span style='font-size:11px'>{panel.says}</span>"
@@ -258,6 +264,8 @@ def _draw(ax: Any, panel: Panel) -> None:
         named = {"label": layer.name or None, "alpha": layer.opacity}
         if layer.kind == "bars":
             ax.bar(x, y, color=layer.colour, **named)
+        elif layer.kind == "heat":
+            ax.pcolormesh(x, y, np.asarray(layer.values), cmap="Blues", vmin=0, vmax=1, rasterized=True)
         elif layer.kind == "line":
             ax.plot(x, y, color=layer.colour, lw=0.75 * layer.width, ls="--" if layer.dash else "-", **named)
         else:
@@ -270,6 +278,6 @@ def _draw(ax: Any, panel: Panel) -> None:
             set_limits(*limits)
     if panel.is_map:
         ax.set_axis_off()
-        ax.set_aspect("equal", adjustable="datalim")
+        ax.set_aspect("equal", adjustable="box" if panel.x_range else "datalim")
     if any(layer.name for layer in panel.layers):
         ax.legend(fontsize=9)

@@ -2,6 +2,7 @@
 
 from labkit.views._graph import drop_edges, hide_nodes, mask_feature_columns
 from labkit.views._graph_sets import RandomChoice, drop_nodes, identity, mask_attributes, perturb_edges, subgraph
+from labkit.views._grid import window_grid
 from labkit.views._image import Compose
 from labkit.views._image_transforms import (
     ColorJitter,
@@ -43,4 +44,5 @@ __all__ = [
     "shift",
     "simclr",
     "subgraph",
+    "window_grid",
 ]
