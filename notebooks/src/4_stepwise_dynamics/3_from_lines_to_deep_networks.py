@@ -12,8 +12,8 @@
 # - how wide a network must be before its kernel predicts what it learns;
 # - what Barlow Twins, VICReg and SimCLR do in a network from small weights, and from usual ones.
 #
-# Simon et al. 2023, [On the Stepwise Nature of Self-Supervised Learning](https://arxiv.org/abs/2303.15438), sections 5
-# and 6. Needs no download.
+# Simon et al. 2023, [On the Stepwise Nature of Self-Supervised Learning](https://arxiv.org/abs/2303.15438).
+# Needs no download.
 
 # %% tags=["parameters"]
 import os
@@ -177,7 +177,7 @@ from labkit.papers.dynamics import stepwise as paper
 from labkit.recipes import Material, train
 
 material = Material(digits)
-EPOCHS = {"barlow-twins": 1400, "vicreg": 3000, "simclr": 2000}  # steps: there is one batch
+EPOCHS = {"barlow-twins": 1300, "vicreg": 2500, "simclr": 1400}  # steps: there is one batch
 
 
 def run_one(recipe, epochs, scale=0.5, **changes):
@@ -217,7 +217,7 @@ from functools import partial
 
 slower = paper.BARLOW_TWINS.with_training(optimizer=partial(torch.optim.SGD, lr=0.01))
 others = {
-    "two convolutions, usual weights": run_one(slower, 1300, 1.0, encoder=paper.convolutional),
+    "two convolutions, usual weights": run_one(slower, 1150, 1.0, encoder=paper.convolutional),
     "perceptron, weights × 2": run_one(paper.BARLOW_TWINS, 250, 2.0),
 }
 with plot.style():
