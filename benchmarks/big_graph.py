@@ -34,7 +34,7 @@ embedded = time.perf_counter() - began
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(json.dumps([data.num_nodes, data.num_edges // 2, drawn, trained, embedded, peak, bool(torch.isfinite(z).all())]))
 """
-METHODS = {"grace": ("GRACE", ""), "mvgrl": ("MVGRL", ", dim=128")}
+METHODS = {"grace": ("GRACE", ""), "mvgrl": ("MVGRL", ", dim=128"), "graphmae": ("GraphMAE", ", hidden=128")}
 
 
 def measure(paper: str, nodes: int) -> list[float]:

@@ -222,7 +222,7 @@ def show(paper: str, results: str | Path | None = None) -> None:
         print(f"no claim of {paper} was tested yet; run: labkit claims verify {paper}")
     for record in records:
         print(f"{record['verdict'].upper():20}{record['sentence']}")
-        print(f"{'':20}{_arm(record, 'treatment')} · {_arm(record, 'control')} · {len(record['seeds'])} seeds\n")
+        print(f"{'':20}{_arm(record, 'treatment')} · {_arm(record, 'control')} · seeds: {len(record['seeds'])}\n")
 
 
 def difference(record: dict[str, Any]) -> str:

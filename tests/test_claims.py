@@ -94,7 +94,7 @@ def test_every_result_is_of_a_claim_or_recipe_that_exists():
 def test_every_paper_has_a_reference_recipes_and_claims():
     for name, module in papers.modules().items():
         assert "https://" in module.__doc__, f"{name}: no link in the docstring"
-        assert module.RECIPES
+        assert isinstance(module.RECIPES, list)  # empty where nothing is trained
         assert len(papers.claims()[name]) >= 3
         for one in papers.claims()[name]:
             assert one.sentence.endswith(".")

@@ -24,6 +24,7 @@ _READERS = {  # reader -> module; modules load when a set of theirs does
     "bsds500": "_segmented",
     "nuisance_mnist": "_nuisance",
     "nuisance_digits": "_nuisance",
+    "coloured_digits": "_nuisance",
     "digits": "_image_offline",
     "photographs": "_image_offline",
     "faces": "_image_offline",

@@ -58,6 +58,19 @@ def read_nuisance_digits(entry: Entry, seed: int = 0) -> ImageSet:
     return ImageSet(images[:, None], digits.labels, digits.class_names, digits.splits, entry.name)
 
 
+def read_coloured_digits(entry: Entry, seed: int = 0) -> ImageSet:
+    """scikit-learn's 8 × 8 digits on black, each in a hue drawn from the whole circle: needs no download.
+
+    Hue h has the colour (1 + cos(h − 2πk/3)) / 2 in channel k = 0, 1, 2 (red, green, blue), so that its complex mean
+    over the channels, weighted with e^(2πik/3), has the angle h.
+    """
+    digits = read_digits(entry, seed=seed)
+    hue = 2 * pi * torch.rand(len(digits), 1, 1, 1, generator=Generator().manual_seed(seed))
+    colour = (1 + (hue - 2 * pi * torch.arange(3)[:, None, None] / 3).cos()) / 2
+    images = (digits.images * colour).round_().to(torch.uint8)
+    return ImageSet(images, digits.labels, digits.class_names, digits.splits, entry.name)
+
+
 def add_nuisances(
     digits: UInt8[Tensor, "items size size"], canvas: int, generator: Generator
 ) -> UInt8[Tensor, "items {canvas} {canvas}"]:

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit._checks import require_matrix, require_same_shape
-from labkit.evaluate._geometry import alignment, effective_rank, uniformity, uniformity_floor
+from labkit.evaluate._geometry import alignment, effective_rank, uniformity
+from labkit.theory.sphere import uniformity_floor
 
 
 def collapse(a: Tensor, b: Tensor) -> tuple[dict[str, float], Float[Tensor, " dim"]]:

@@ -5,12 +5,11 @@ All of it is worked out in float64 and without gradients.
 
 import math
 
-import numpy as np
 import torch
-from scipy.special import gammaln, logsumexp
 from torch import Tensor
 from torch.nn import functional as F
 
+from labkit import losses
 from labkit._checks import require_matrix, require_positive, require_same_shape
 from labkit.evaluate._neighbours import blocks, neighbours
 
@@ -34,7 +33,7 @@ def alignment(a: Tensor, b: Tensor, alpha: float = 2) -> float:
     require_matrix("b", b)
     require_same_shape("a", a, "b", b)
     require_positive("alpha", alpha)
-    return (_unit("a", a) - _unit("b", b)).norm(dim=1).pow(alpha).mean().item()
+    return losses.alignment(_unit("a", a), _unit("b", b), alpha).item()
 
 
 def uniformity(z: Tensor, t: float = 2) -> float:
@@ -66,37 +65,6 @@ def uniformity(z: Tensor, t: float = 2) -> float:
         logs[row, column] = -torch.inf
         total = torch.logaddexp(total, logs.flatten().logsumexp(dim=0))
     return total.item() - math.log(len(z) * (len(z) - 1) / 2)
-
-
-def uniformity_floor(dim: int, t: float = 2, items: int | None = None) -> float:
-    """The lowest :func:`uniformity` that vectors in ``dim`` dimensions can have: log(e^(−2t) ₀F₁(; dim/2; t²)).
-
-    The uniform distribution on the sphere reaches it (Wang & Isola 2020, proposition 1); it falls to −2t as ``dim``
-    grows. It bounds a distribution. The mean over i < j leaves out the pairs of an item with itself, so that few items
-    in many dimensions can lie below: give ``items`` for the bound that holds for so many.
-
-    Args:
-        dim: dimensions, at least 1.
-        t: > 0.
-        items: None for a distribution; n for log((n e^floor − 1) / (n − 1)), −inf where that bounds nothing.
-
-    Raises:
-        ValueError: ``dim`` < 1, ``t`` ≤ 0, ``items`` < 2.
-
-    Example:
-        >>> uniformity_floor(128)    # -3.9375
-    """
-    require_positive("t", t)
-    if dim < 1 or (items is not None and items < 2):
-        raise ValueError(f"dim must be at least 1 and items at least 2, not dim={dim}, items={items}")
-    # the series in logarithms: its terms are positive and largest before k = t, so nothing overflows or cancels
-    k = np.arange(math.ceil(t + 20 * math.sqrt(t)) + 60)
-    terms = 2 * k * math.log(t) - gammaln(k + 1) - (gammaln(dim / 2 + k) - gammaln(dim / 2))
-    floor = float(logsumexp(terms)) - 2 * t
-    if items is None:
-        return floor
-    rest = items * math.exp(floor) - 1
-    return math.log(rest / (items - 1)) if rest > 0 else -math.inf
 
 
 def effective_rank(z: Tensor) -> float:

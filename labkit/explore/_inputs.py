@@ -87,7 +87,8 @@ def choose_rows(matrices: Sequence[Any], max_points: int, seed: int) -> Items:
         )
     if len(left_out):
         first = ", ".join(map(str, left_out[:8])) + (", …" if len(left_out) > 8 else "")
-        said = f"{len(left_out):,} rows with NaN or infinite values are left out: {first}"
+        what = "row with NaN or infinite values is" if len(left_out) == 1 else "rows with NaN or infinite values are"
+        said = f"{len(left_out):,} {what} left out: {first}"
         note = f"{note}; {said}" if note else said
     return Items(rows[good], total, left_out, note)
 

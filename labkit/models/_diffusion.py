@@ -33,8 +33,8 @@ class PPR:
         """The kernel's eigenvalue where T has ``eigenvalue``."""
         return self.alpha / (1 - (1 - self.alpha) * eigenvalue)
 
-    def matrix(self, t: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
-        identity = torch.eye(len(t), dtype=t.dtype, device=t.device)
+    def matrix(self, t: Float[Tensor, "*graphs n n"]) -> Float[Tensor, "*graphs n n"]:
+        identity = torch.eye(t.shape[-1], dtype=t.dtype, device=t.device)
         return self.alpha * torch.linalg.inv(identity - (1 - self.alpha) * t)
 
 
@@ -54,8 +54,8 @@ class Heat:
     def __call__(self, eigenvalue):
         return np.exp(-self.time * (1 - eigenvalue))
 
-    def matrix(self, t: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
-        identity = torch.eye(len(t), dtype=t.dtype, device=t.device)
+    def matrix(self, t: Float[Tensor, "*graphs n n"]) -> Float[Tensor, "*graphs n n"]:
+        identity = torch.eye(t.shape[-1], dtype=t.dtype, device=t.device)
         return torch.linalg.matrix_exp(self.time * (t - identity))
 
 
@@ -66,7 +66,7 @@ class OneStep:
     def __call__(self, eigenvalue):
         return eigenvalue
 
-    def matrix(self, t: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
+    def matrix(self, t: Float[Tensor, "*graphs n n"]) -> Float[Tensor, "*graphs n n"]:
         return t
 
 

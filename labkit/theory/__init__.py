@@ -1,5 +1,29 @@
 """Closed forms: what theory says about the losses, to be drawn as a line over measured points."""
 
-from labkit.theory import spectral, stepwise
+from labkit.theory import (
+    augmentation,
+    bounds,
+    factorisation,
+    feature_selection,
+    modes,
+    multicut,
+    pair_kernel,
+    rate_reduction,
+    spectral,
+    sphere,
+    stepwise,
+)
 
-__all__ = ["spectral", "stepwise"]
+__all__ = [
+    "augmentation",
+    "bounds",
+    "factorisation",
+    "feature_selection",
+    "modes",
+    "multicut",
+    "pair_kernel",
+    "rate_reduction",
+    "spectral",
+    "sphere",
+    "stepwise",
+]

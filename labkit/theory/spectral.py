@@ -1,7 +1,13 @@
-"""Contrastive learning is spectral clustering on the pair graph (Tan et al. 2024)."""
+"""Contrastive learning is spectral clustering on the pair graph (Tan et al. 2024).
+
+π says how often two objects are drawn as a pair, z where they are put. The loss is the cross-entropy of two random
+graphs, and up to a log-partition it is the trace that spectral clustering minimises.
+"""
+
+import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from labkit._checks import require_finite, require_positive
@@ -13,44 +19,261 @@ def laplacian(pi: Tensor) -> Float[Tensor, "n n"]:
     Raises:
         ValueError: π is not square, has negative, NaN or infinite entries.
     """
-    _check(pi)
+    check_graph(pi)
     symmetric = (pi + pi.T) / 2
     return torch.diag(symmetric.sum(dim=1)) - symmetric
 
 
-def graph_infonce(pi: Tensor, z: Float[Tensor, "items dim"], tau: float) -> Float[Tensor, ""]:
+def graph_infonce(
+    pi: Tensor, z: Float[Tensor, "items dim"], tau: float, among: Bool[Tensor, "items items"] | None = None
+) -> Float[Tensor, ""]:
     """Cross-entropy of two random graphs: pairs drawn from π against the kernel graph of z (theorem 3.1).
 
     H = −Σ_ij π_ij log(k_ij / Σ_{l≠i} k_il), k_ij = exp(−‖z_i − z_j‖² / 2τ), a sum over rows. On the unit sphere k is
-    the kernel of InfoNCE with cosine similarity at temperature τ, and for the 2n × 2n graph that swaps the views of n
-    items H / 2n is NT-Xent. For symmetric π with rows that sum to 1, H = tr(Zᵀ L Z) / τ + Σ_i log Σ_{l≠i} k_il.
+    the kernel of InfoNCE with cosine similarity at temperature τ, and on :func:`swap_graph` H / 2n is NT-Xent.
+    H = :func:`attraction` + :func:`log_partition`, for any π.
 
     Args:
         pi: [n, n], π ≥ 0, zero diagonal: how often j is drawn as the positive of i.
         z: [n, dim] embeddings, normalised or not.
         tau: τ > 0.
+        among: the pairs that the kernel graph may draw (None: all but the diagonal). With images and texts only the
+            cross-modal ones: H / 2n is then CLIP's loss (theorem 4.2).
 
     Cost: time O(n²·dim), memory O(n²).
 
     Raises:
-        ValueError: π not square, negative or with a diagonal, z of another length, ``tau`` ≤ 0, NaN or infinite values.
+        ValueError: π not square, negative or with a diagonal, z of another length, ``tau`` ≤ 0, NaN or infinite values;
+            ``among`` leaves out a pair that π draws.
     """
-    _check(pi)
+    log_kernel = _checked_log_kernel(pi, z, tau, among)
+    log_sum = log_kernel.logsumexp(dim=1)
+    return (pi * (log_sum[:, None] - log_kernel.masked_fill(pi == 0, 0))).sum()
+
+
+def attraction(pi: Tensor, z: Float[Tensor, "items dim"], tau: float) -> Float[Tensor, ""]:
+    """tr(Zᵀ L Z) / τ, L of the symmetric part of π: what spectral clustering minimises.
+
+    The paper's L is D − π. For an asymmetric π that is right on the unit sphere only.
+    """
+    _checked_log_kernel(pi, z, tau)
+    return (z * (laplacian(pi) @ z)).sum() / tau
+
+
+def log_partition(
+    pi: Tensor, z: Float[Tensor, "items dim"], tau: float, among: Bool[Tensor, "items items"] | None = None
+) -> Float[Tensor, ""]:
+    """Σ_i r_i log Σ_{l≠i} k_il, r_i the row sums of π (1 in the paper): what keeps the embedding from collapsing."""
+    log_kernel = _checked_log_kernel(pi, z, tau, among)
+    return (pi.sum(dim=1) * log_kernel.logsumexp(dim=1)).sum()
+
+
+def swap_graph(items: int) -> Float[Tensor, "views views"]:
+    """π of one batch: 2n views, those of an item i are i and i + n, and each is the other's only positive. Float64."""
+    if items < 1:
+        raise ValueError(f"items must be at least 1, not {items}")
+    return torch.eye(2 * items, dtype=torch.float64).roll(items, 0)
+
+
+def maximum_entropy(scores: Float[Tensor, " candidates"], tau: float) -> tuple[Tensor, Tensor]:
+    """The weights α on the simplex that minimise ψ_1 − Σ α_i ψ_i − τ·Ent(α), and that minimum (theorem 5.1).
+
+    α = softmax(ψ / τ), and the minimum is −τ times InfoNCE with candidate 0 as the positive: the exponential is not a
+    choice of kernel, it is what an entropy term makes of similarities ψ.
+    """
+    require_positive("tau", tau)
+    require_finite("scores", scores.detach())
+    logits = scores / tau
+    return logits.softmax(dim=0), scores[0] - tau * logits.logsumexp(dim=0)
+
+
+def balanced(weights: Float[Tensor, "n n"], steps: int = 10_000, tolerance: float = 1e-13) -> Float[Tensor, "n n"]:
+    """D W D with every row sum 1, for a symmetric W ≥ 0: a pair graph π (symmetric Sinkhorn scaling). Float64.
+
+    Raises:
+        ValueError: W is not symmetric, or its pattern allows no such scaling (a star's centre can't share with all).
+    """
+    check_graph(weights)
+    weights = weights.double()
+    if not torch.allclose(weights, weights.T):
+        raise ValueError("weights must be symmetric; hand in (weights + weights.T) / 2")
+    scale = weights.sum(dim=1).rsqrt()
+    for _ in range(steps):
+        sums = scale * (weights @ scale)
+        if (sums - 1).abs().max() < tolerance:
+            break
+        scale = scale / sums.sqrt()
+    if not (sums - 1).abs().max() < 1e-9:
+        raise ValueError(
+            "weights have no scaling to row sums of 1: does a node have no neighbour, or are there leaves?"
+        )
+    return scale[:, None] * weights * scale
+
+
+def planted_graph(
+    items: int,
+    blocks: int,
+    between: float | Float[Tensor, "blocks blocks"] = 0.05,
+    jitter: float = 0.3,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "items items"]:
+    """A pair graph π with planted clusters: weight 1 within a block and ``between`` across, balanced to rows of 1.
+
+    Blocks are runs of items as equal as they can be; a matrix ``between`` (symmetric) holds the weight of each pair of
+    blocks. Each weight is multiplied by a draw from 1 ± ``jitter``, so that no two eigenvalues are the same.
+    """
+    across = torch.as_tensor(between, dtype=torch.float64).expand(blocks, blocks).clone()
+    if not isinstance(between, Tensor):
+        across.fill_diagonal_(1)
+    if not 1 <= blocks <= items or items < 3 or (across < 0).any() or not 0 <= jitter < 1:
+        raise ValueError(
+            f"a planted graph needs 3 items or more, 1 to {items} blocks, between ≥ 0 and jitter in [0, 1); "
+            f"not items={items}, blocks={blocks}, between={between}, jitter={jitter}"
+        )
+    block = torch.arange(items) * blocks // items
+    weights = across[block[:, None], block]
+    draw = 1 + jitter * (2 * torch.rand(items, items, dtype=torch.float64, generator=generator) - 1)
+    half = (weights * draw).triu(1)
+    return balanced(half + half.T)
+
+
+def nested_graph(
+    items: int = 48, near: float = 0.25, far: float = 0.04, generator: torch.Generator | None = None
+) -> Float[Tensor, "items items"]:
+    """:func:`planted_graph` of two pairs of blocks: weight ``near`` to the twin block, ``far`` to the other pair."""
+    within = torch.tensor([[1.0, near], [near, 1.0]], dtype=torch.float64)
+    apart = torch.full((2, 2), far, dtype=torch.float64)
+    between = torch.cat([torch.cat([within, apart], dim=1), torch.cat([apart, within], dim=1)])
+    return planted_graph(items, 4, between, generator=generator)
+
+
+def growth_rates(pi: Tensor, tau: float) -> tuple[Float[Tensor, " modes"], Float[Tensor, "n modes"]]:
+    """How fast each eigenvector of π grows when a small embedding follows the gradient of :func:`graph_infonce`.
+
+    Along v_k (not the constant one), with π v_k = p_k v_k, the amplitude v_kᵀZ grows as exp(rate·t), rate =
+    (2/τ)(p_k + 1/(n − 1)): the log-partition lifts all modes alike, the Laplacian orders them. Derived here from the
+    second order of the loss at Z = 0; the paper has no dynamics.
+
+    Args:
+        pi: symmetric, rows sum to 1 (:func:`balanced` makes one), zero diagonal.
+
+    Returns:
+        rates, largest first, and the eigenvectors as columns.
+
+    Raises:
+        ValueError: π asymmetric or rows that don't sum to 1.
+    """
+    check_graph(pi)
+    require_positive("tau", tau)
+    n = len(pi)
+    if not (torch.allclose(pi, pi.T) and torch.allclose(pi.sum(dim=1), pi.new_ones(n), atol=1e-6)):
+        raise ValueError("pi must be symmetric with rows that sum to 1; theory.spectral.balanced(weights) makes one")
+    values, vectors = torch.linalg.eigh(pi - 3 / n)  # sends the constant vector, whose eigenvalue is 1, to the end
+    values, vectors = values[1:].flip(0), vectors[:, 1:].flip(1)
+    return 2 / tau * (values + 1 / (n - 1)), vectors
+
+
+def infonce_flow(
+    pi: Tensor,
+    z: Float[Tensor, "items dim"],
+    tau: float,
+    lr: float,
+    steps: int,
+    every: int | None = None,
+    sphere: bool = False,
+) -> Float[Tensor, "records items dim"]:
+    """Gradient descent on :func:`graph_infonce` over the embedding itself: no network, only the graph.
+
+    Args:
+        z: where it starts.
+        lr: step size; effective time is lr · steps. Stable below about τ / 4 off the sphere.
+        every: steps between records; None: the end only. With a number, record r is the state after r · every steps.
+        sphere: rows are put back onto the unit sphere after each step.
+
+    Cost: time O(steps · n² · dim); 50 steps of n = 200 take 10 ms.
+    """
+    _checked_log_kernel(pi, z, tau)
+    require_positive("lr", lr)
+    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    sums, pulls = pi.sum(dim=1, keepdim=True), pi + pi.T
+    z = torch.nn.functional.normalize(z, dim=1) if sphere else z
+    kept = [z]
+    for step in range(1, steps + 1):
+        square = z.square().sum(dim=1)
+        logits = ((z @ z.T) - (square + square[:, None]) / 2) / tau
+        draw = sums * logits.masked_fill_(itself, -torch.inf).softmax(dim=1)
+        force = pulls - draw - draw.T  # minus the derivative by the log-kernel, both ways round
+        z = z - lr / tau * (force.sum(dim=1, keepdim=True) * z - force @ z)
+        z = torch.nn.functional.normalize(z, dim=1) if sphere else z
+        if every and step % every == 0:
+            kept.append(z)
+    return torch.stack(kept if every else [z])
+
+
+def subspace_overlap(a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]) -> float:
+    """‖Q_aᵀ Q_b‖² / min(dims), Q orthonormal column bases: 1 where one span holds the other, 0 if orthogonal."""
+    qa, qb = torch.linalg.qr(a).Q, torch.linalg.qr(b).Q
+    return float((qa.T @ qb).square().sum() / min(a.shape[1], b.shape[1]))
+
+
+def minibatch_gap(
+    z: Float[Tensor, "items dim"],
+    tau: float,
+    negatives: int,
+    draws: int = 5000,
+    generator: torch.Generator | None = None,
+) -> tuple[float, float]:
+    """How far InfoNCE with few negatives lies below the loss of the whole graph: (Monte Carlo mean, second-order form).
+
+    E log((1/B) Σ_{b≤B} k_{i,l_b}) − log E k_{i,l}, averaged over anchors i, with B negatives l drawn from the other
+    objects with replacement; the positive cancels. By Jensen ≤ 0, and −Var(k) / (2B·E(k)²) for large B.
+
+    Args:
+        negatives: B ≥ 1.
+        draws: how many sets of negatives, each for a random anchor.
+
+    Cost: time O(n²·dim + draws·B).
+    """
+    require_finite("z", z)
+    require_positive("tau", tau)
+    if negatives < 1 or draws < 1:
+        raise ValueError(f"negatives and draws must be at least 1, not {negatives} and {draws}")
+    n = len(z)
+    log_kernel = _log_kernel(z.double(), tau)
+    log_mean = log_kernel.logsumexp(dim=1) - math.log(n - 1)
+    log_second = (2 * log_kernel).logsumexp(dim=1) - math.log(n - 1)
+    expansion = -(((log_second - 2 * log_mean).exp() - 1) / (2 * negatives)).mean()
+    anchor = torch.randint(n, (draws,), generator=generator)
+    other = torch.randint(n - 1, (draws, negatives), generator=generator)
+    other = other + (other >= anchor[:, None])
+    drawn = log_kernel[anchor[:, None], other].logsumexp(dim=1) - math.log(negatives)
+    return float((drawn - log_mean[anchor]).mean()), float(expansion)
+
+
+def check_graph(pi: Tensor) -> None:
+    """Refuse anything but a square matrix, at least 2 × 2, of finite weights ≥ 0."""
+    if pi.dim() != 2 or pi.shape[0] != pi.shape[1] or len(pi) < 2:
+        raise ValueError(f"pi must be square, at least 2 × 2, not {list(pi.shape)}")
+    require_finite("pi", pi)
+    if (pi < 0).any():
+        raise ValueError(f"pi must hold probabilities or weights ≥ 0, not {pi.min().item()}")
+
+
+def _log_kernel(z: Tensor, tau: float, among: Tensor | None = None) -> Tensor:
+    logs = -torch.cdist(z, z, compute_mode="donot_use_mm_for_euclid_dist").square() / (2 * tau)
+    if among is None:
+        among = ~torch.eye(len(z), dtype=torch.bool, device=z.device)
+    return logs.masked_fill(~among, -torch.inf)
+
+
+def _checked_log_kernel(pi: Tensor, z: Tensor, tau: float, among: Tensor | None = None) -> Tensor:
+    check_graph(pi)
     require_positive("tau", tau)
     require_finite("z", z.detach())
     if len(z) != len(pi):
         raise ValueError(f"z must have a row for each of the {len(pi)} objects of pi, not {len(z)}")
     if pi.diagonal().any():
         raise ValueError("pi must have a zero diagonal: an object is not its own pair")
-    log_kernel = -torch.cdist(z, z, compute_mode="donot_use_mm_for_euclid_dist").square() / (2 * tau)
-    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
-    log_sum = log_kernel.masked_fill(itself, -torch.inf).logsumexp(dim=1)
-    return (pi * (log_sum[:, None] - log_kernel)).sum()
-
-
-def _check(pi: Tensor) -> None:
-    if pi.dim() != 2 or pi.shape[0] != pi.shape[1] or len(pi) < 2:
-        raise ValueError(f"pi must be square, at least 2 × 2, not {list(pi.shape)}")
-    require_finite("pi", pi)
-    if (pi < 0).any():
-        raise ValueError(f"pi must hold probabilities or weights ≥ 0, not {pi.min().item()}")
+    if among is not None and (pi.bool() & ~among).any():
+        raise ValueError("among leaves out pairs that pi draws: their cross-entropy would be infinite")
+    return _log_kernel(z, tau, among)

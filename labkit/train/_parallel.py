@@ -53,7 +53,7 @@ def _synchronise_batch_norms(module: nn.Module) -> None:
 
 
 class SynchronisedBatchNorm(_BatchNorm):
-    """Batch norm whose mean and variance are over the batches of all processes, equally large.
+    """Batch norm whose mean and variance are over the batches of all processes, of any size each.
 
     torch's own ``SyncBatchNorm`` does this on CUDA only.
     """
@@ -63,7 +63,7 @@ class SynchronisedBatchNorm(_BatchNorm):
             return super().forward(x)
         exact = x if x.dtype == torch.float64 else x.float()
         others = [0, *range(2, x.dim())]
-        count = processes() * x.numel() // x.shape[1]
+        count = summed(exact.new_tensor(x.numel() // x.shape[1]))
         shape = [1, -1] + [1] * (x.dim() - 2)
         mean = summed(exact.sum(dim=others)) / count
         centred = exact - mean.view(shape)

@@ -2,6 +2,7 @@
 
 from labkit.views._graph import drop_edges, hide_nodes, mask_feature_columns
 from labkit.views._graph_sets import RandomChoice, drop_nodes, identity, mask_attributes, perturb_edges, subgraph
+from labkit.views._grid import window_grid
 from labkit.views._image import Compose
 from labkit.views._image_transforms import (
     ColorJitter,
@@ -15,6 +16,7 @@ from labkit.views._image_transforms import (
     RandomSolarize,
     simclr,
 )
+from labkit.views._shift import shift
 from labkit.views._walks import Adjacency, random_walk, restart_walk
 
 __all__ = [
@@ -39,6 +41,8 @@ __all__ = [
     "perturb_edges",
     "random_walk",
     "restart_walk",
+    "shift",
     "simclr",
     "subgraph",
+    "window_grid",
 ]

@@ -38,6 +38,28 @@ def test_set_moves_several_sliders_and_computes_once(playground):
     np.testing.assert_allclose(playground.figure.data[0].y, 0.5 - np.arange(5))
 
 
+def test_callbacks_get_one_thread_and_others_keep_theirs(playground):
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    seen = []
+
+    def compute(**values):
+        seen.append({torch.get_num_threads(), *(library["num_threads"] for library in threadpool_info())})
+        return line(**values)
+
+    before = torch.get_num_threads()
+    playground._compute = compute
+    try:
+        torch.set_num_threads(2)
+        with threadpool_limits(limits=2):
+            playground.set(slope=0.5)
+            assert seen == [{1}]
+            assert torch.get_num_threads() == 2
+            assert all(library["num_threads"] == 2 for library in threadpool_info())
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_set_refuses_what_there_is_no_slider_for(playground):
     with pytest.raises(ValueError, match="no slider named 'slop'; did you mean 'slope'"):
         playground.set(slop=1.0)

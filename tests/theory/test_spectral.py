@@ -1,27 +1,34 @@
-"""Graph InfoNCE against its definition, by enumerating all graphs, and against the loss and the Laplacian."""
+"""Graph InfoNCE against its definition, by enumerating all graphs, the losses, the Laplacian, its flow."""
 
 import itertools
 import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from labkit.losses import nt_xent
-from labkit.theory.spectral import graph_infonce, laplacian
+from labkit.losses import info_nce, nt_xent
+from labkit.theory import spectral
+from labkit.theory.spectral import (
+    attraction,
+    balanced,
+    graph_infonce,
+    growth_rates,
+    infonce_flow,
+    laplacian,
+    planted_graph,
+)
 
 
 def pair_graph(n, symmetric=False):
     pi = torch.rand(n, n, dtype=torch.float64).fill_diagonal_(0)
-    if symmetric:
-        for _ in range(2000):  # Sinkhorn: symmetric with rows that sum to 1
-            pi = (pi + pi.T) / 2
-            pi = pi / pi.sum(1, keepdim=True)
-        pi = (pi + pi.T) / 2
-    return pi / pi.sum(1, keepdim=True) if not symmetric else pi
+    return balanced(pi + pi.T) if symmetric else pi / pi.sum(1, keepdim=True)
 
 
-def test_equals_the_cross_entropy_over_all_graphs():
-    n, tau = 4, 0.7
+@pytest.mark.parametrize("n", [3, 5])
+def test_equals_the_cross_entropy_over_all_graphs(n):
+    tau = 0.7
     pi, z = pair_graph(n), torch.randn(n, 2, dtype=torch.float64)
     kernel = torch.exp(-torch.cdist(z, z).square() / (2 * tau)).fill_diagonal_(0)
     model = kernel / kernel.sum(1, keepdim=True)
@@ -34,16 +41,35 @@ def test_equals_the_cross_entropy_over_all_graphs():
 
 def test_equals_nt_xent_on_the_graph_that_swaps_views():
     a, b = (torch.nn.functional.normalize(torch.randn(6, 3, dtype=torch.float64), dim=1) for _ in range(2))
-    swap = torch.eye(12, dtype=torch.float64).roll(6, 0)
-    ours = graph_infonce(swap, torch.cat([a, b]), tau=0.3) / 12
+    ours = graph_infonce(spectral.swap_graph(6), torch.cat([a, b]), tau=0.3) / 12
     torch.testing.assert_close(ours, nt_xent(a, b, temperature=0.3), rtol=1e-12, atol=1e-12)
 
 
-def test_equals_the_trace_of_the_laplacian_and_a_log_partition():
-    pi, z, tau = pair_graph(7, symmetric=True), torch.randn(7, 3, dtype=torch.float64), 0.5
+def test_equals_clip_among_cross_modal_pairs():
+    a, b = (torch.nn.functional.normalize(torch.randn(6, 3, dtype=torch.float64), dim=1) for _ in range(2))
+    across = torch.block_diag(*[torch.ones(6, 6)] * 2) == 0
+    ours = graph_infonce(spectral.swap_graph(6), torch.cat([a, b]), 0.3, among=across) / 12
+    torch.testing.assert_close(ours, (info_nce(a, b, 0.3) + info_nce(b, a, 0.3)) / 2, rtol=1e-12, atol=1e-12)
+    with pytest.raises(ValueError, match="leaves out pairs that pi draws"):
+        graph_infonce(spectral.swap_graph(6), torch.cat([a, b]), 0.3, among=~across)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_is_the_trace_of_the_laplacian_and_a_log_partition(symmetric):
+    pi, z, tau = pair_graph(7, symmetric), torch.randn(7, 3, dtype=torch.float64), 0.5
     kernel = torch.exp(-torch.cdist(z, z).square() / (2 * tau)).fill_diagonal_(0)
-    expected = torch.trace(z.T @ laplacian(pi) @ z) / tau + kernel.sum(1).log().sum()
-    torch.testing.assert_close(graph_infonce(pi, z, tau), expected, rtol=1e-9, atol=1e-9)
+    parts = attraction(pi, z, tau), spectral.log_partition(pi, z, tau)
+    torch.testing.assert_close(parts[0], torch.trace(z.T @ laplacian(pi) @ z) / tau, rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(parts[1], kernel.sum(1).log().sum(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(sum(parts), graph_infonce(pi, z, tau), rtol=1e-12, atol=1e-12)
+
+
+def test_the_laplacian_of_outgoing_weights_is_right_on_the_sphere_only():
+    pi, z = pair_graph(6), torch.randn(6, 3, dtype=torch.float64)
+    wrong = torch.diag(pi.sum(1)) - pi
+    for points, agrees in ((torch.nn.functional.normalize(z, dim=1), True), (z, False)):
+        difference = (attraction(pi, points, 0.5) - torch.trace(points.T @ wrong @ points) / 0.5).abs().item()
+        assert (difference < 1e-12) == agrees
 
 
 def test_laplacian_measures_differences():
@@ -54,9 +80,86 @@ def test_laplacian_measures_differences():
     torch.testing.assert_close(laplacian(pi).sum(1), torch.zeros(5, dtype=torch.float64))
 
 
-def test_gradient():
+def test_maximum_entropy_weights_minimise():
+    scores, tau = torch.randn(6, dtype=torch.float64), 0.4
+    alpha, value = spectral.maximum_entropy(scores, tau)
+
+    def objective(weights):
+        return scores[0] - weights @ scores + tau * (weights * weights.log()).sum()
+
+    torch.testing.assert_close(objective(alpha), value)
+    torch.testing.assert_close(value, -tau * torch.nn.functional.cross_entropy(scores[None] / tau, torch.tensor([0])))
+    others = torch.distributions.Dirichlet(torch.ones(6, dtype=torch.float64)).sample((200,))
+    assert all(objective(other) >= value for other in others)
+
+
+@settings(max_examples=20, deadline=None)
+@given(n=st.integers(3, 12), seed=st.integers(0, 10**6))
+def test_balanced_graphs_have_rows_of_one_and_keep_their_pattern(n, seed):
+    weights = torch.rand(n, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).fill_diagonal_(0)
+    pi = balanced(weights + weights.T)
+    torch.testing.assert_close(pi.sum(1), torch.ones(n, dtype=torch.float64), rtol=0, atol=1e-9)
+    ratio = pi / (weights + weights.T).fill_diagonal_(1)  # rank one off the diagonal: d_i d_j
+    if n > 3:
+        torch.testing.assert_close(ratio[0, 1] * ratio[2, 3], ratio[0, 3] * ratio[2, 1])
+
+
+@pytest.mark.parametrize("tau", [0.3, 1.0])
+def test_modes_grow_at_the_predicted_rates_from_a_small_start(tau):
+    pi = planted_graph(24, 3)
+    rates, vectors = growth_rates(pi, tau)
+    assert (rates.diff() <= 0).all()
+    torch.testing.assert_close(vectors.sum(0), torch.zeros(23, dtype=torch.float64), rtol=0, atol=1e-10)
+    start = 1e-4 * torch.randn(24, 4, dtype=torch.float64)
+    lr = 1e-4 * tau
+    end = infonce_flow(pi, start, tau, lr, steps=200)[-1]
+    measured = ((vectors.T @ end).norm(dim=1) / (vectors.T @ start).norm(dim=1)).log() / (200 * lr)
+    torch.testing.assert_close(measured, rates, rtol=1e-3, atol=1e-3 / tau)
+
+
+@pytest.mark.parametrize("sphere", [False, True])
+def test_flow_follows_the_gradient(sphere):
+    pi, z = pair_graph(6), torch.randn(6, 3, dtype=torch.float64)
+    z = torch.nn.functional.normalize(z, dim=1) if sphere else z
+    leaf = z.clone().requires_grad_()
+    graph_infonce(pi, leaf, 0.5).backward()
+    expected = z - 0.01 * leaf.grad
+    expected = torch.nn.functional.normalize(expected, dim=1) if sphere else expected
+    path = infonce_flow(pi, z, 0.5, 0.01, steps=4, every=1, sphere=sphere)
+    torch.testing.assert_close(path[1], expected)
+    assert path.shape == (5, 6, 3)
+    torch.testing.assert_close(infonce_flow(pi, z, 0.5, 0.01, steps=4, sphere=sphere)[0], path[-1])
+
+
+def test_a_trained_embedding_spans_the_laplacian_s_eigenvectors():
+    pi = planted_graph(24, 3)
+    z = infonce_flow(pi, torch.randn(24, 4, dtype=torch.float64), 1.0, 0.1, steps=400, sphere=True)[-1]
+    _, vectors = growth_rates(pi, 1.0)
+    assert spectral.subspace_overlap(vectors[:, :2], (z - z.mean(0)).svd().U[:, :2]) > 0.95
+    assert spectral.subspace_overlap(vectors[:, :2], vectors[:, :5]) == pytest.approx(1)
+    assert spectral.subspace_overlap(vectors[:, :2], vectors[:, 2:5]) == pytest.approx(0, abs=1e-12)
+
+
+def test_few_negatives_lower_the_loss_as_enumerated_and_as_expanded():
+    z, tau = torch.nn.functional.normalize(torch.randn(5, 3, dtype=torch.float64), dim=1), 0.5
+    kernel = torch.exp(-torch.cdist(z, z).square() / (2 * tau))
+    exact = []
+    for i in range(5):
+        others = [kernel[i, j] for j in range(5) if j != i]
+        means = [torch.stack(drawn).mean().log() for drawn in itertools.product(others, repeat=3)]
+        exact.append(torch.stack(means).mean() - torch.stack(others).mean().log())
+    generator = torch.Generator().manual_seed(0)
+    measured, _ = spectral.minibatch_gap(z, tau, 3, draws=200_000, generator=generator)
+    assert measured == pytest.approx(torch.stack(exact).mean().item(), abs=3e-3)
+    measured, expansion = spectral.minibatch_gap(z, tau, 64, draws=50_000, generator=generator)
+    assert measured == pytest.approx(expansion, rel=0.1)
+    assert measured < 0
+
+
+def test_gradient_and_no_overflow():
     pi, z = pair_graph(4), torch.randn(4, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda z: graph_infonce(pi, z, 0.4), z)
+    assert graph_infonce(pi, 1e3 * z.detach(), 1e-3).isfinite()
 
 
 def test_bad_input_is_named():
@@ -71,3 +174,13 @@ def test_bad_input_is_named():
         graph_infonce(pi, z[:3], 1)
     with pytest.raises(ValueError, match="tau must be a positive"):
         graph_infonce(pi, z, 0)
+    with pytest.raises(ValueError, match="symmetric with rows that sum to 1"):
+        growth_rates(pi, 1.0)
+    with pytest.raises(ValueError, match="must be symmetric"):
+        balanced(pi)
+    star = torch.zeros(4, 4)
+    star[0, 1:] = star[1:, 0] = 1
+    with pytest.raises(ValueError, match="1 to 4 blocks"):
+        planted_graph(4, 5)
+    with pytest.raises(ValueError, match="no scaling"):
+        balanced(star)

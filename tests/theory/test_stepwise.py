@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from labkit.theory.stepwise import critical_times, eigenvalues
+from labkit.theory.stepwise import critical_times, effective_init, eigenvalues, final_encoder, loss
 
 GAMMA = torch.tensor([1.3, 0.7, 0.25, 0.0, -0.4], dtype=torch.float64)
 INITIAL = torch.tensor([1e-2, 3e-2, 0.4, 0.5, 0.6], dtype=torch.float64)
@@ -63,7 +63,73 @@ def test_critical_times_are_where_a_mode_is_half_learned():
     assert times[0] < times[1]  # equal small starts are learned in the order of their eigenvalues
 
 
+def test_small_starts_give_the_simple_logistic():
+    gamma, initial = GAMMA[:2], INITIAL[:2] / 10
+    times = torch.linspace(0, 4, 200, dtype=torch.float64)
+    simple = torch.sigmoid(8 * gamma * (times[:, None] - critical_times(gamma, initial)))
+    error = (eigenvalues(gamma, initial, times) - simple).abs().max(dim=0).values
+    torch.testing.assert_close(error, gamma * initial**2 / 4, rtol=0.05, atol=0)
+
+
+def test_a_random_small_start_behaves_like_its_effective_one():
+    """The smaller the start, the better: γ a factor 2 apart, 4 of 6 modes, plain Runge-Kutta on the whole matrix."""
+    gamma = 0.5 ** torch.arange(6, dtype=torch.float64)
+    v = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64)).Q
+    a = torch.randn(4, 6, dtype=torch.float64)
+    errors = []
+    for scale in (1e-1, 1e-3):
+        initial, _ = effective_init(scale * a @ v.T, v)
+        end = 1.1 * critical_times(gamma[:4], initial).max().item()
+        w, worst, before = scale * a, 0.0, 0.0
+        for t in torch.linspace(end / 12, end, 12, dtype=torch.float64):
+            w, before = simulate(w, gamma, t.item() - before, steps=120), t.item()
+            found = torch.linalg.eigvalsh(w @ torch.diag(gamma) @ w.T)
+            worst = max(worst, (found - eigenvalues(gamma[:4], initial, t[None])[0].sort().values).abs().max().item())
+        errors.append(worst)
+    assert errors[1] < 0.02
+    assert errors[1] < errors[0] / 4
+
+
+def test_the_flow_ends_at_the_encoder_of_least_norm():
+    gamma = torch.tensor([1.0, 0.5, 0.25, 0.1, -0.3], dtype=torch.float64)
+    start = 1e-7 * torch.randn(2, 5, dtype=torch.float64)
+    _, rotation = effective_init(start, torch.eye(5, dtype=torch.float64))
+    w = simulate(start, gamma, 13.0, steps=3000)
+    expected = final_encoder(gamma[:2], torch.eye(5, dtype=torch.float64)[:, :2], rotation)
+    torch.testing.assert_close(w, expected, rtol=0, atol=5e-3)
+    assert expected.square().sum().item() == pytest.approx(1 / 1.0 + 1 / 0.5)
+    torch.testing.assert_close(expected @ torch.diag(gamma) @ expected.T, torch.eye(2, dtype=torch.float64))
+    assert loss(torch.ones(3)).item() == 0
+    assert loss(torch.tensor([[1.0, 0.5], [0.0, 0.0]])).tolist() == [0.25, 2.0]
+
+
+def test_effective_init_of_an_aligned_start_is_the_start():
+    rotation, v = (torch.linalg.qr(torch.randn(5, 5, dtype=torch.float64)).Q for _ in range(2))
+    found, u = effective_init(rotation @ torch.diag(INITIAL) @ v.T, v)
+    torch.testing.assert_close(found, INITIAL)
+    torch.testing.assert_close(u, rotation)
+    assert effective_init(rotation[:3], v, d=2)[1].shape == (3, 2)
+
+
+def test_steps_of_descent_are_nearer_with_their_own_rate():
+    lr, w, path = 0.02, 1e-3, []
+    for _ in range(400):
+        path.append(w * w)
+        w = w - lr * 4 * (w * w - 1) * w
+    t, one = lr * torch.arange(400, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    measured = torch.tensor(path, dtype=torch.float64)
+    flow = (eigenvalues(one, 1e-3 * one, t)[:, 0] - measured).abs().max()
+    steps = (eigenvalues(one, 1e-3 * one, t, lr=lr)[:, 0] - measured).abs().max()
+    assert steps < flow / 2.5
+    with pytest.raises(ValueError, match="does not settle"):
+        eigenvalues(one, one, t, lr=0.3)
+
+
 def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="must lie between 1 and 2"):
+        effective_init(torch.ones(2, 5), torch.eye(5), d=3)
+    with pytest.raises(ValueError, match="gamma must be positive in every mode"):
+        final_encoder(torch.tensor([1.0, -1.0]), torch.eye(2))
     with pytest.raises(ValueError, match="as long as each other, not 5 and 2"):
         critical_times(GAMMA, INITIAL[:2])
     with pytest.raises(ValueError, match="t must hold times"):

@@ -19,6 +19,7 @@ from labkit.views import (
     RandomInvert,
     RandomResizedCrop,
     RandomSolarize,
+    shift,
     simclr,
 )
 
@@ -491,3 +492,19 @@ def test_colours_need_one_or_three_channels(view):
 def test_settings_out_of_range_are_refused_in_a_sentence(make, says):
     with pytest.raises(ValueError, match=says):
         make()
+
+
+def test_shift_moves_whole_images_and_lets_black_in():
+    images = torch.rand(50, 2, 5, 6)
+    moved = shift(images, 2, torch.Generator().manual_seed(0))
+    around = torch.nn.functional.pad(images, (2, 2, 2, 2))
+    offsets = set()
+    for before, after in zip(around, moved):
+        found = [(y, x) for y in range(5) for x in range(5) if torch.equal(before[:, y : y + 5, x : x + 6], after)]
+        assert len(found) == 1
+        offsets |= set(found)
+    assert len(offsets) > 15  # of 25
+    assert torch.equal(shift(images, 2, torch.Generator().manual_seed(0)), moved)
+    assert torch.equal(shift(images, 0), images)
+    with pytest.raises(ValueError, match="pixels must be a whole number"):
+        shift(images, -1)

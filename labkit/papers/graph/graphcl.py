@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from torch_geometric.transforms import Constant
 
 from labkit._checks import unknown
+from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import GraphBatch, GraphSet, load
 from labkit.evaluate import CrossValidation
@@ -63,7 +64,7 @@ class GraphCL(Method):
         self.views, self.clean, self.temperature = views, clean, temperature
 
     def forward(self, batch: GraphBatch) -> Float[Tensor, ""]:
-        a, b = (self.projector(self.encoder(view(batch))) for view in self.views)
+        a, b = (gather(self.projector(self.encoder(view(batch)))) for view in self.views)
         return contrast(a, b, self.temperature)
 
     @inference

@@ -227,7 +227,7 @@ ablation = {
     else trained
     for name, changes in variants.items()
 }
-plot.bars_with_floors(ablation, {"A²X": propagated.mean}, title=f"What is corrupted ({len(SEEDS)} seeds)")
+plot.bars_with_floors(ablation, {"A²X": propagated.mean}, title=f"What is corrupted (seeds: {len(SEEDS)})")
 plt.show()
 without_words.reveal(ablation["edges alone"].mean)
 
@@ -260,7 +260,7 @@ pairs = {"edges and PPR": (OneStep(), PPR(0.2)), "edges alone": (OneStep(),), "P
 multiview = {
     name: evaluate.Score.pool([probe(contrast(kernels, seed)) for seed in SEEDS]) for name, kernels in pairs.items()
 }
-plot.bars_with_floors(multiview, {"A²X": propagated.mean}, title=f"What is contrasted ({len(SEEDS)} seeds, width 256)")
+plot.bars_with_floors(multiview, {"A²X": propagated.mean}, title=f"What is contrasted (seeds: {len(SEEDS)}, width 256)")
 plt.show()
 diffusion_gain.reveal(multiview["edges and PPR"].mean - multiview["edges alone"].mean)
 

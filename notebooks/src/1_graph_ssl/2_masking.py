@@ -82,7 +82,9 @@ with plot.style():
     plot.curve(100 * np.array([scores]), list(run.snapshots), ax=right, marker="o", title="... and the probe rises",
                axis_names=("epoch", "test accuracy (%)"))  # fmt: skip
     right.axhline(100 * floor.mean, color="black", ls="--", lw=1)
-    right.annotate("A²X, nothing trained", (0, 100 * floor.mean), (4, 5), textcoords="offset points")
+    beside = right.get_yaxis_transform()  # outside the axes, where no curve runs
+    right.annotate("A²X,\nnothing\ntrained", (1, 100 * floor.mean), (5, 0), beside, "offset points", va="center",
+                   annotation_clip=False)  # fmt: skip
 plt.show()
 
 # %% [markdown]

@@ -197,7 +197,7 @@ with plot.style():
             xscale="log",
             xticks=shots,
             xticklabels=shots,
-            title=f"{what.capitalize()} ({len(SEEDS)} seeds)",
+            title=f"{what.capitalize()} (seeds: {len(SEEDS)})",
             ylim=(-0.1, 0.75),
         )
 plt.show()

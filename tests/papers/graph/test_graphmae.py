@@ -63,6 +63,18 @@ def test_remasking_cuts_the_hidden_codes_off(data):
         assert seen["code"].abs().sum() > 0
 
 
+def test_attention_layers_start_as_wide_as_in_the_released_code():
+    torch.manual_seed(0)
+    method = GraphMAE(300, hidden=256, heads=4)
+    for layer in (*method.encoder.layers, method.decoder):
+        rows, columns = layer.weight.shape
+        heads, dim = layer.to_source.shape
+        assert layer.weight.std().item() == pytest.approx(2 / (rows + columns) ** 0.5, rel=0.05)
+        both = torch.cat([layer.to_source, layer.to_target]).std().item()
+        assert both == pytest.approx(2 / (heads * dim + dim) ** 0.5, rel=0.15)
+        assert (layer.bias == 0).all()
+
+
 def test_training_lowers_the_error_and_embeds_every_node(data):
     method = small()
     run = fit(method, [data], epochs=60, lr=5e-3, progress=False)

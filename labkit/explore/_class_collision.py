@@ -1,0 +1,99 @@
+"""The class-collision playground: how many classes, how many negatives, and what the bound still says."""
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from labkit import plot
+from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.theory import bounds
+
+_COUNTS = [1, 2, 4, 8, 16, 32, 64]
+_EACH, _DRAWS = 40, 1500
+
+
+def class_mixture(
+    classes: int, spread: float = 0.3, strength: float = 2.0, each: int = _EACH, seed: int = 0
+) -> tuple[Float[Tensor, "items two"], Int64[Tensor, " items"]]:
+    """A representation of ``classes`` latent classes: centres evenly on a circle of radius ``strength``, normal spread.
+
+    Args:
+        classes: at least 2.
+        spread: standard deviation of a class in each of the two dimensions.
+        strength: the length of a representation; the loss falls with it as long as classes stay apart.
+        each: points of a class.
+        seed: of the points.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.arange(classes).repeat_interleave(each)
+    angle = 2 * math.pi * y / classes
+    z = strength * torch.stack([angle.cos(), angle.sin()], dim=1).double()
+    return z + spread * torch.randn(z.shape, generator=generator, dtype=z.dtype), y
+
+
+def collision_curve(
+    z: Float[Tensor, "items dim"], y: Int64[Tensor, " items"], draws: int = _DRAWS, seed: int = 0
+) -> Float[Tensor, "counts five"]:
+    """Rows for k = 1, 2, 4 ... 64: k, τ_k, contrastive loss, loss of the mean classifier, bound (the last three drawn).
+
+    The bound is infinite, and the classifier's loss NaN, where no draw is free of collisions.
+    """
+    rho, rows = y.bincount() / len(y), []
+    for k in _COUNTS:
+        found = bounds.sampled_losses(z, y, k, draws, torch.Generator().manual_seed(seed), rho)
+        tau = bounds.collision_probability(rho, k)
+        bound = bounds.supervised_bound(found.contrastive, rho, k) if tau < 1 - 1e-12 else math.inf
+        rows.append([k, tau, found.contrastive, found.supervised, bound])
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def class_collision_lab() -> Playground:
+    """Latent classes on a circle: τ, the contrastive loss, the bound, and the mean classifier's true loss.
+
+    Few classes and many negatives: nearly every draw has a negative of the item's own class, and the bound says nothing
+    any more (Arora et al. 2019, sections 4 and 6.1). The numbers: :func:`class_mixture`, :func:`collision_curve`.
+
+    Example:
+        >>> labkit.explore.class_collision_lab().set(classes=3, negatives=32)
+    """
+    sliders = {
+        "classes": Slider("classes", 6, 2, 20, 1),
+        "negatives": Slider("log₂ of the negatives k", 1, 0, 6, 1),
+        "spread": Slider("spread within a class", 0.4, 0.0, 2.0, 0.1),
+        "strength": Slider("length of a representation", 2.0, 0.5, 5.0, 0.5),
+    }
+    return Playground(_panels, sliders, "Class collision")
+
+
+def _panels(classes: int, negatives: int, spread: float, strength: float) -> list[Panel]:
+    z, y = class_mixture(int(classes), spread, strength)
+    curve = collision_curve(z, y).numpy()
+    k, tau, loss, supervised, bound = curve.T
+    at = curve[int(negatives)]
+    shades = plot.colours(int(classes))
+    seen = [shades[c] for c in y.tolist()]
+    power = np.log2(k)
+    top = max(2.5, 1.3 * float(loss.max()))
+    clipped = np.minimum(bound, 20 * top)  # leaves the panel, does not end
+    says = f"k = {at[0]:.0f}: loss {at[3]:.2f} ≤ {at[4]:.2f}, the bound"
+    if not np.isfinite(at[3]):
+        says = "no draw without collision"
+    elif at[4] > 100:
+        says = f"k = {at[0]:.0f}: loss {at[3]:.2f}, and a bound that says nothing"
+    return [
+        Panel("The representation", [Layer("points", *z.T.numpy(), seen, width=5, opacity=0.7)],
+              says=f"{int(classes)} classes, {_EACH} points each"),
+        Panel("A negative of the own class", [
+            Layer("line", power, tau, plot.COLOURS[0], "τ, closed form"),
+            Layer("points", [power[int(negatives)]], [at[1]], plot.COLOURS[3], width=11),
+        ], "log₂ of the negatives k", "probability τ", y_range=(0, 1.05), says=f"τ = {at[1]:.3f} at k = {at[0]:.0f}"),
+        Panel("What the bound says", [
+            Layer("line", power, clipped, plot.COLOURS[0], "bound"),
+            Layer("points", power, loss, plot.COLOURS[1], "contrastive loss", width=8),
+            Layer("points", power, supervised, plot.COLOURS[2], "mean classifier", width=8),
+            Layer("line", [power[int(negatives)]] * 2, [0, top], plot.FLOOR, width=1.5, dash=True),
+        ], "log₂ of the negatives k", "loss (bits)", y_range=(0, top), says=says),
+    ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""Dynamics of training: what is learned first, and when."""

@@ -1,0 +1,1 @@
+"""Spectral theory: what losses and augmentations alone decide about an embedding."""

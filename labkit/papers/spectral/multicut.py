@@ -1,0 +1,127 @@
+"""ClusterFuG: Clustering Fully connected Graphs by Multicut.
+
+Ahmed Abbas, Paul Swoboda. ICML 2023.
+https://arxiv.org/abs/2301.12159 · code: https://github.com/aabbas90/cluster-fug
+
+The method is :func:`labkit.theory.multicut.greedy_multicut`: nothing is trained, so that there are no recipes.
+"""
+
+import time
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from labkit.claims import Evidence, Lab, claim
+from labkit.data import load
+from labkit.recipes import Recipe
+from labkit.theory.multicut import Clusters, greedy_multicut
+
+RECIPES: list[Recipe] = []
+
+
+def planted(
+    items: int, clusters: int, dim: int = 32, spread: float = 0.1, seed: int = 0
+) -> tuple[Float[Tensor, "items dim"], Int64[Tensor, " items"]]:
+    """Unit vectors around random directions, and whose they are; clusters of unequal size. float32."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = normalize(torch.randn(clusters, dim, generator=generator), dim=1)
+    share = 0.2 + torch.rand(clusters, generator=generator)
+    y = torch.multinomial(share, items, replacement=True, generator=generator)
+    return normalize(centres[y] + spread * torch.randn(items, dim, generator=generator), dim=1), y
+
+
+def explicit_multicut(features: Float[Tensor, "n dim"], a: float = 0.0) -> Clusters:
+    """The same greedy merges on the complete graph itself: the control. Time O(n² · merges), memory O(n²)."""
+    weights = (features @ features.T - a).double()
+    weights.fill_diagonal_(-torch.inf)
+    labels, gained, merges = torch.arange(len(features)), 0.0, 0
+    while weights.max() > 0:
+        i, j = sorted(divmod(int(weights.argmax()), len(features)))
+        gained += weights[i, j].item()
+        weights[i] += weights[j]
+        weights[:, i] += weights[:, j]
+        weights[j] = weights[:, j] = weights[i, i] = -torch.inf
+        labels[labels == j] = i
+        merges += 1
+    return Clusters(labels.unique(return_inverse=True)[1], gained, merges, 0)
+
+
+def rand_index(y: Tensor, found: Tensor) -> float:
+    """Adjusted Rand index: 1 for the same clusters, 0 for what chance gives."""
+    from sklearn.metrics import adjusted_rand_score
+
+    return float(adjusted_rand_score(y.numpy(), found.numpy()))
+
+
+@claim("Without the graph the same clusters are found as on the explicit complete graph.", needs="nothing", minutes=1)
+def same_as_explicit(lab: Lab) -> Evidence:
+    items = 60 if lab.scale == "smoke" else 600
+    agreement, random = [], []
+    for seed in lab.seeds:
+        features, _ = planted(items, 12, spread=0.25, seed=seed)
+        explicit = explicit_multicut(features.double(), 0.4)
+        agreement.append(rand_index(explicit.labels, greedy_multicut(features.double(), 0.4).labels))
+        shuffled = torch.randperm(items, generator=torch.Generator().manual_seed(seed))
+        random.append(rand_index(explicit.labels, explicit.labels[shuffled]))
+    return Evidence(
+        agreement, random, "factorised against explicit", "shuffled against explicit", "adjusted Rand index"
+    )
+
+
+@claim("Without the graph it is faster than on it.", needs="nothing", minutes=1)
+def faster_than_explicit(lab: Lab) -> Evidence:
+    items = 60 if lab.scale == "smoke" else 1000
+    ratios = []
+    for seed in lab.seeds:
+        features = planted(items, 12, seed=seed)[0].double()
+        seconds = []
+        for method in (explicit_multicut, greedy_multicut):
+            started = time.process_time()
+            method(features, 0.4)
+            seconds.append(time.process_time() - started)
+        ratios.append(seconds[0] / seconds[1])
+    note = f"{items} nodes, seconds of CPU; the ratio grows with the nodes: n² · merges against n · dim · merges."
+    return Evidence(ratios, [1.0] * len(ratios), "explicit over factorised", "as fast", "ratio of seconds", note)
+
+
+@claim("It scales to 20 000 nodes, and beats k-means though nobody told it how many clusters there are.",
+       needs="nothing", minutes=2)  # fmt: skip
+def twenty_thousand_nodes(lab: Lab) -> Evidence:
+    items = 200 if lab.scale == "smoke" else 20_000
+    found, kmeans, seconds = [], [], []
+    for seed in lab.seeds:
+        features, y = planted(items, 50, seed=seed)
+        started = time.process_time()
+        clusters = greedy_multicut(features, 0.5)
+        seconds.append(time.process_time() - started)
+        found.append(rand_index(y, clusters.labels))
+        kmeans.append(rand_index(y, _kmeans(features, 50, seed)))
+    note = (
+        f"{items} nodes, 32 dimensions, {min(seconds):.0f} to {max(seconds):.0f} s each. k-means was told 25 of the 50."
+    )
+    return Evidence(found, kmeans, "greedy multicut", "k-means, wrong number", "adjusted Rand index", note)
+
+
+@claim("On pixels of digits multicut beats k-means that was told the number of classes.",
+       needs="digits", minutes=1)  # fmt: skip
+def beats_kmeans_on_digits(lab: Lab) -> Evidence:
+    images = load("digits")
+    x, y = images.images.flatten(1).double() / 255, images.labels
+    found, kmeans = [], []
+    for seed in lab.seeds:
+        rows = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[
+            : 200 if lab.scale == "smoke" else 1000
+        ]
+        part = normalize(x[rows] - x[rows].mean(dim=0), dim=1)
+        found.append(rand_index(y[rows], greedy_multicut(part, 0.3).labels))
+        kmeans.append(rand_index(y[rows], _kmeans(part, 10, seed)))
+    note = "Centred pixels; a = 0.3 for all, not tuned: another a gives another number of clusters."
+    return Evidence(found, kmeans, "greedy multicut", "k-means, k = 10", "adjusted Rand index", note)
+
+
+def _kmeans(features: Tensor, k: int, seed: int) -> Tensor:
+    from sklearn.cluster import KMeans
+
+    return torch.from_numpy(KMeans(k, n_init=1, random_state=seed).fit_predict(features.numpy())).long()

@@ -1,0 +1,223 @@
+"""The augmentation operator: what a set of augmentations alone decides about representations (Zhai et al. 2024).
+
+Γ maps a function of augmented inputs to its mean over the augmentations of x, (Γg)(x) = E[g(A) | x]. Its kernel
+K_X(x, x') = Σ_a p(a|x) p(a|x') / p(a) has eigenvalues 1 = λ_1 ≥ λ_2 ≥ …; the top eigenfunctions are the best encoder of
+their number, and κ² = max_x K_X(x, x) says how complex the augmentation is: the smaller, the fewer labels are needed.
+"""
+
+import itertools
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from labkit._checks import require_between, require_finite, require_positive, unknown
+
+FAMILIES = ("random", "block", "block + flip")
+
+
+def kernel(p: Float[Tensor, "inputs augmented"], prior: Tensor | None = None) -> Tensor:
+    """K_X [inputs, inputs] = Σ_a p(a|x1) p(a|x2) / p(a), from p(a|x) as rows. ``prior``: P_X, or uniform.
+
+    Raises:
+        ValueError: rows that are no probabilities.
+    """
+    prior = _check_rows(p, prior)
+    marginal = prior @ p
+    reached = marginal > 0
+    scaled = p[:, reached] * marginal[reached].rsqrt()
+    return scaled @ scaled.T
+
+
+def complexity(p: Float[Tensor, "inputs augmented"], prior: Tensor | None = None) -> float:
+    """κ² = max_x K_X(x, x), from 1 (nothing of x is left) to the number of inputs (nothing is changed)."""
+    return float(kernel(p, prior).diagonal().max())
+
+
+def spectrum(
+    p: Float[Tensor, "inputs augmented"], prior: Tensor | None = None
+) -> tuple[Float[Tensor, " inputs"], Float[Tensor, "inputs inputs"]]:
+    """Eigenvalues of ΓΓ*, largest (1) first, and eigenfunctions on the inputs as columns, of norm 1 under P_X."""
+    prior = _check_rows(p, prior)
+    root = prior.sqrt()
+    values, vectors = torch.linalg.eigh(root[:, None] * kernel(p, prior) * root)
+    return values.flip(0), vectors.flip(1) / root[:, None]
+
+
+def top_d_bound(eigenvalues: Tensor, d: int, epsilon: float) -> float:
+    """Most of ‖f*‖² that the top d eigenfunctions can miss: λ_{d+1}/(1 − λ_{d+1}) · ε/(1 − ε) (derived here, sharp).
+
+    f* = Γg* for a g* with ½E(g*(A) − g*(A'))² ≤ ε‖g*‖² over two augmentations of one x: soft invariance, the only
+    thing that is asked of the target.
+
+    Args:
+        eigenvalues: of ΓΓ*, largest first.
+        d: dimensions of the encoder.
+        epsilon: in [0, 1).
+    """
+    if not 0 <= epsilon < 1:
+        raise ValueError(f"epsilon must lie in [0, 1), not {epsilon}")
+    if d < 1:
+        raise ValueError(f"d must be at least 1, not {d}")
+    following = float(eigenvalues[d]) if d < len(eigenvalues) else 0.0
+    return math.inf if following >= 1 and epsilon else following / max(1 - following, 1e-300) * epsilon / (1 - epsilon)
+
+
+def mask_family(
+    kind: str, length: int, share: float
+) -> tuple[Bool[Tensor, "masks length"], Float[Tensor, " masks"], float]:
+    """What is kept of ``length`` tokens, how likely each mask is, and the chance that a kept ±1 token is flipped.
+
+    "random": each token is masked with probability ``share``, all 2^length masks. "block": one window of
+    round(share · length) neighbours, every place alike. "block + flip": the same, then kept tokens flipped with
+    probability share / 2.
+    """
+    _check_masks(kind, length, share, most=16)
+    if kind == "random":
+        kept = torch.tensor(list(itertools.product([False, True], repeat=length)))
+        count = kept.sum(dim=1).double()
+        return kept, (1 - share) ** count * share ** (length - count), 0.0
+    width = round(share * length)
+    start = torch.arange(length - width + 1)[:, None]
+    place = torch.arange(length)
+    kept = (place < start) | (place >= start + width)
+    return kept, torch.full((len(kept),), 1 / len(kept), dtype=torch.float64), share / 2 if "flip" in kind else 0.0
+
+
+def masking_complexity(kind: str, length: int, share: float) -> float:
+    """κ² of masking ``length`` uniform ±1 tokens, in closed form; ``share`` α is what is masked.
+
+    "random": (2 − α)^length. "block": 2^((1−α)·length). "block + flip": (α² − 2α + 2)^((1−α)·length).
+    """
+    _check_masks(kind, length, share)
+    if kind == "random":
+        return (2 - share) ** length
+    return (2.0 if kind == "block" else share**2 - 2 * share + 2) ** ((1 - share) * length)
+
+
+def masking_spectrum(kind: str, length: int, share: float) -> tuple[Tensor, Tensor]:
+    """Eigenvalues of ΓΓ* for masked uniform ±1 tokens, one for each set S of tokens, and the sizes |S|.
+
+    The eigenfunctions are the parities Π_{j∈S} x_j, whatever the mask: λ_S = P(S is kept)·(1 − 2·flip)^{2|S|}; for
+    random masks (1 − α)^|S|. Masking orders functions by how many tokens they join.
+
+    Returns:
+        [2^length] eigenvalues and degrees |S|, largest eigenvalue first. Cost: O(2^length), for blocks times masks.
+    """
+    if kind == "random":
+        _check_masks(kind, length, share, most=16)
+        degree = _sizes(length)
+        values = (1 - share) ** degree
+    else:
+        kept, probability, flip = mask_family(kind, length, share)
+        bits = 2 ** torch.arange(length)
+        sets, open_ = torch.arange(2**length), (kept * bits).sum(dim=1)
+        inside = (sets[:, None] & ~open_) == 0
+        degree = _sizes(length)
+        values = inside.double() @ probability * (1 - 2 * flip) ** (2 * degree)
+    order = values.argsort(descending=True, stable=True)
+    return values[order], degree[order]
+
+
+def ridge_risk(
+    eigenvalues: Float[Tensor, " modes"],
+    target: Float[Tensor, " modes"],
+    labels: int,
+    noise: float = 0.0,
+    ridge: float = 1e-3,
+) -> tuple[float, float]:
+    """Expected test error of kernel ridge regression on a kernel with this spectrum: (bias, variance).
+
+    A prediction where the paper has a bound: the eigenlearning equations (Simon et al. 2023, TMLR, "The Eigenlearning
+    Framework", section 4.1). With c such that Σ_i λ_i/(λ_i + c) + ridge/c = labels, mode i is learnt to the share
+    L_i = λ_i/(λ_i + c); the error is E₀·(Σ (1 − L_i)² v_i² + noise), E₀ = labels / (labels − Σ L_i²).
+
+    Args:
+        eigenvalues: of the kernel under P_X, ≥ 0.
+        target: coefficients v_i of the target in the eigenfunctions.
+        labels: labelled examples n ≥ 1.
+        noise: variance of the labels' noise.
+        ridge: added to the kernel's diagonal, > 0.
+
+    Returns:
+        Σ (1 − L_i)² v_i², what the mean fit misses, and the rest, by which fits differ and noise is fitted; both on
+        noisy test labels (subtract ``noise`` for clean ones).
+    """
+    require_finite("eigenvalues", eigenvalues)
+    require_positive("ridge", ridge)
+    if labels < 1 or noise < 0 or (eigenvalues < 0).any():
+        raise ValueError("labels must be at least 1, noise and eigenvalues ≥ 0")
+    distinct, where = eigenvalues.double().unique(return_inverse=True)
+    count = torch.bincount(where, minlength=len(distinct)).double()
+    low, high = math.log(ridge / labels), math.log((float(eigenvalues.double().sum()) + ridge) / labels)
+    for _ in range(60):  # the left side falls as c grows
+        c = math.exp((low + high) / 2)
+        total = float((count * distinct / (distinct + c)).sum()) + ridge / c
+        low, high = ((low + high) / 2, high) if total > labels else (low, (low + high) / 2)
+    learnt = eigenvalues.double() / (eigenvalues.double() + c)
+    missed = float(((1 - learnt).square() * target.double().square()).sum())
+    inflation = labels / (labels - float(learnt.square().sum()))
+    return missed, inflation * (missed + noise) - missed
+
+
+def complexity_bound(eigenvalues: Float[Tensor, " modes"], target: Float[Tensor, " modes"], labels: int) -> float:
+    """κ·‖f*‖_H / √n: the Rademacher complexity of the ball that holds the target (Bartlett and Mendelson 2002).
+
+    The form in which κ² enters the paper's generalisation bounds (their constants are left out), for kernels with the
+    same K(x, x) = Σ λ_i = κ² everywhere, as masks have. ‖f*‖²_H = Σ v_i² / λ_i: a small κ² is worth little where it
+    is bought with eigenvalues that the target needs. Infinite where one of these is 0.
+    """
+    if labels < 1:
+        raise ValueError(f"labels must be at least 1, not {labels}")
+    needed = target != 0
+    norm = (target[needed].square() / eigenvalues[needed]).sum()
+    return float((eigenvalues.sum() * norm / labels).sqrt())
+
+
+def overlap_graph(views: Float[Tensor, "views items dim"], noise: float) -> Float[Tensor, "items items"]:
+    """How much the augmentations of two items overlap: A_ij = ∫ p(a|x_i) p(a|x_j) da, scaled to a largest entry of 1.
+
+    An augmentation draws one of the given views and adds Gaussian noise of standard deviation ``noise`` to every
+    coordinate, so that the integral is a mean of exp(−‖v_i − w_j‖² / 4·noise²) over all pairs of views: the population
+    augmentation graph of HaoChen et al. 2021, with no sampling.
+
+    Cost: time O(views² · items² · dim), memory O(views · items²).
+    """
+    require_positive("noise", noise)
+    require_finite("views", views)
+    count, items, _ = views.shape
+    flat = views.flatten(0, 1) / (2 * noise)
+    half = flat.square().sum(dim=1)
+    total = flat.new_zeros(items, items)
+    parts = list(zip(flat.split(items), half.split(items), strict=True))
+    for first, (v, square_v) in enumerate(parts):  # a pair of views counts once for each order
+        rest, square = flat[first * items :], half[first * items :]
+        logs = torch.addmm(-(square_v[:, None] + square), v, rest.T, alpha=2)
+        block = logs.clamp_(max=0).exp_().view(items, count - first, items)
+        total += block[:, 0] + (block[:, 1:].sum(dim=1) + block[:, 1:].sum(dim=1).T if count - first > 1 else 0)
+    total = (total + total.T) / 2
+    return total / total.max()
+
+
+def _check_masks(kind: str, length: int, share: float, most: int | None = None) -> None:
+    if kind not in FAMILIES:
+        raise ValueError(unknown("mask family", kind, FAMILIES))
+    require_between("share", share, 0, 1)
+    if length < 1 or (most and length > most):
+        raise ValueError(f"length must be at least 1 token{f', at most {most}' if most else ''}, not {length}")
+
+
+def _sizes(length: int) -> Tensor:
+    sets = torch.arange(2**length)
+    return sum(((sets >> j) & 1 for j in range(length)), torch.zeros_like(sets)).double()
+
+
+def _check_rows(p: Tensor, prior: Tensor | None) -> Tensor:
+    require_finite("p", p)
+    if (p < 0).any() or not torch.allclose(p.sum(dim=1), p.new_ones(len(p)), atol=1e-6):
+        raise ValueError("p must hold probabilities p(a|x): rows ≥ 0 that sum to 1")
+    prior = p.new_full((len(p),), 1 / len(p)) if prior is None else prior
+    if prior.shape != (len(p),) or (prior <= 0).any() or abs(float(prior.sum()) - 1) > 1e-6:
+        raise ValueError(f"prior must hold {len(p)} probabilities > 0 that sum to 1")
+    return prior

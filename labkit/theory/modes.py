@@ -1,0 +1,163 @@
+"""One symmetric operator, then one logistic curve a mode: how four losses train a linear encoder.
+
+For f(x) = W x with rows of W along a mode of the data, u = s² (the squared singular value of W on that mode) obeys
+du/dt = r u (1 − u/u*) under gradient flow. The losses differ in the rate r and the plateau u* alone, which follow from
+two numbers of the mode: its variance σ and its covariance across the two views γ, with ρ = γ/σ their correlation.
+
+| loss                                              | rate r           | plateau u*        | variance at the end σu* |
+|---------------------------------------------------|------------------|-------------------|-------------------------|
+| Barlow Twins, linear: ‖W Γ Wᵀ − I‖²               | 8 γ              | 1 / γ             | 1 / ρ                   |
+| spectral contrastive: −2 tr W Γ Wᵀ + tr (W Σ Wᵀ)² | 8 γ              | γ / σ²            | ρ                       |
+| VICReg, quadratic: ‖W Σ Wᵀ − I‖² + β E‖W(x − x')‖²| 8 σ (1 − β(1−ρ)) | (1 − β(1−ρ)) / σ  | 1 − β(1 − ρ)            |
+| InfoNCE, dot product, second order in W           | 4 γ / τ          | τ γ / σ²          | τ ρ                     |
+
+Exact where Σ and Γ commute and W starts aligned; elsewhere the same formulas with matrices in the place of σ and γ
+(8 Γ, 8 Γ, 8 ((1 − β) Σ + β Γ), 4 Γ/τ) are what a small W grows by. A mode with r ≤ 0 is dropped.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from labkit._checks import require_finite, require_matrix, require_positive, require_same_shape
+
+
+class Modes(NamedTuple):
+    """Rate r (an inverse time) and plateau u* (a squared singular value) of each mode; both ≤ 0 where it is dropped."""
+
+    rate: Float[Tensor, " modes"]
+    plateau: Float[Tensor, " modes"]
+
+
+def cross_covariance(x: Tensor, x2: Tensor, center: bool = True) -> Float[Tensor, "dim dim"]:
+    """Γ = (1/2n) Σ (x_i x'_iᵀ + x'_i x_iᵀ), the symmetric covariance across views (Simon et al. 2023, section 4).
+
+    ``cross_covariance(x, x)`` of both views stacked is their covariance Σ.
+
+    Args:
+        x, x2: [items, dim], the two views, row i of both from item i.
+        center: take the mean of all 2n rows off first. The paper's linear loss does not; on data with a mean, its
+            first mode is then nearly a constant function. Practical losses centre by batch norm.
+
+    Raises:
+        ValueError: other shapes, NaN or infinite values.
+    """
+    for name, view in (("x", x), ("x2", x2)):
+        require_matrix(name, view)
+    require_same_shape("x", x, "x2", x2)
+    if center:
+        mean = (x.mean(dim=0) + x2.mean(dim=0)) / 2
+        x, x2 = x - mean, x2 - mean
+    product = x.T @ x2 / len(x)
+    return (product + product.T) / 2
+
+
+def logistic_modes(
+    rate: Tensor, plateau: Tensor, start: Tensor, t: Float[Tensor, " times"]
+) -> Float[Tensor, "times modes"]:
+    """u(t) of du/dt = r u (1 − u/u*), u(0) = ``start``: for r > 0 u* · expit(r t + logit(u(0)/u*)).
+
+    In a form without overflow at any t and with no special case for starts above the plateau. Where r < 0, u* < 0 as
+    the losses here give it: u dies out. Where r = 0 u stays as it is (a plateau of 0 as well would let it fall like
+    1/t, by less than start² · t · r/u*).
+
+    Args:
+        rate, plateau: [modes], of one sign in each.
+        start: [modes] squared singular values u(0) ≥ 0.
+        t: times ≥ 0, learning rate × steps.
+
+    Raises:
+        ValueError: lengths differ, signs of rate and plateau differ, negative start or time, NaN or infinite values.
+    """
+    if not rate.shape == plateau.shape == start.shape:
+        raise ValueError(
+            "rate, plateau and start must be as long as each other, not "
+            f"{list(rate.shape)}, {list(plateau.shape)} and {list(start.shape)}"
+        )
+    for name, values in (("rate", rate), ("start", start), ("t", t)):
+        require_finite(name, values)
+    for name, values in (("start", start), ("t", t)):
+        if (values < 0).any():
+            raise ValueError(f"{name} must be ≥ 0, not {values.min().item()}")
+    if (rate * plateau < 0).any() or plateau.isnan().any():
+        raise ValueError("rate and plateau of a mode must have one sign: a mode that grows ends above zero")
+    share = torch.where(rate == 0, 0.0, start / plateau)  # u(0)/u*
+    exponent = rate.abs() * t[:, None]
+    fallen, gone = torch.exp(-exponent), -torch.expm1(-exponent)
+    growing = start / (fallen + share * gone)
+    dying = start * fallen / (1 - share * gone)
+    return torch.where(start == 0, torch.zeros_like(fallen), torch.where(rate >= 0, growing, dying))
+
+
+def half_times(rate: Tensor, plateau: Tensor, start: Tensor) -> Float[Tensor, " modes"]:
+    """When each mode reaches half its plateau: log(u*/u(0) − 1) / r.
+
+    Infinite where it never does (r ≤ 0 or u(0) = 0), 0 where it is already there.
+    """
+    left = torch.log((plateau / start - 1).clamp(min=1))
+    return torch.where((rate > 0) & (start > 0), left / rate, torch.inf)
+
+
+def discrete_rate(rate: Tensor, lr: float) -> Tensor:
+    """The rate of gradient descent with steps of ``lr`` in the place of that of the flow: 2 log(1 + lr r/2) / lr.
+
+    A small u is multiplied by (1 + lr r/2)² a step. With it the curves of Barlow Twins are off by about 1.6 · lr · γ
+    instead of 5.9 · lr · γ at lr · γ ≪ 1.
+
+    Raises:
+        ValueError: ``lr`` ≤ 0; lr · r ≥ 2, beyond which descent no longer settles (lr < 1/(4 γ) for Barlow Twins).
+    """
+    require_positive("lr", lr)
+    if len(rate) and lr * float(rate.max()) >= 2:
+        raise ValueError(
+            f"gradient descent with lr={lr:g} does not settle on a mode of rate {float(rate.max()):g}; "
+            f"use lr < {2 / float(rate.max()):g}"
+        )
+    return 2 * torch.log1p((lr * rate / 2).clamp(min=-1)) / lr
+
+
+def barlow_twins(gamma: Tensor) -> Modes:
+    """‖W Γ Wᵀ − I‖²_F: every mode that is learned ends at cross-correlation 1, whitened."""
+    require_finite("gamma", gamma)
+    return Modes(8 * gamma, 1 / gamma)
+
+
+def spectral_contrastive(gamma: Tensor, sigma: Tensor) -> Modes:
+    """−2 tr W Γ Wᵀ + tr (W Σ Wᵀ)²: the rates of Barlow Twins, but modes end at variance ρ instead of 1/ρ."""
+    _check(gamma, sigma)
+    return Modes(8 * gamma, gamma / sigma.square())
+
+
+def vicreg(gamma: Tensor, sigma: Tensor, beta: float = 1.0) -> Modes:
+    """‖W Σ Wᵀ − I‖² + β E‖W (x − x')‖², VICReg with squares for hinges.
+
+    The order depends on β: principal components at β = 0, Barlow Twins' rates at β = 1. Modes with ρ ≤ 1 − 1/β are
+    dropped, though their γ be positive.
+    """
+    _check(gamma, sigma)
+    if beta < 0:
+        raise ValueError(f"beta must be ≥ 0, not {beta}")
+    gain = 1 - beta * (1 - gamma / sigma)
+    return Modes(8 * sigma * gain, gain / sigma)
+
+
+def info_nce(gamma: Tensor, sigma: Tensor, tau: float = 1.0) -> Modes:
+    """InfoNCE of dot products at temperature τ, up to fourth order in W: half the spectral loss, slowed by 1/τ.
+
+    −tr W Γ Wᵀ/τ + tr (W Σ Wᵀ)²/(2 τ²) for centred data and many negatives. Rates hold for any small W. These two
+    terms are all there is for Gaussian data; elsewhere higher cumulants move the plateau of modes with ρ ≳ 0.5, e.g. to
+    τ artanh(ρ)/σ for data of ±√σ.
+    """
+    _check(gamma, sigma)
+    require_positive("tau", tau)
+    return Modes(4 * gamma / tau, tau * gamma / sigma.square())
+
+
+def _check(gamma: Tensor, sigma: Tensor) -> None:
+    require_same_shape("gamma", gamma, "sigma", sigma)
+    require_finite("gamma", gamma)
+    require_finite("sigma", sigma)
+    if not (sigma > 0).all() or (gamma.abs() > sigma * (1 + 1e-6)).any():
+        raise ValueError("sigma must be positive and at least |gamma| in every mode: a correlation lies within ±1")

@@ -1,0 +1,173 @@
+"""Bounds, CARE, alignment and uniformity, multicut, feature selection, rate reduction: what their papers' files add."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import normalize
+
+from labkit.data import load
+from labkit.losses import equivariance, nt_xent, uniformity
+from labkit.papers.spectral import _dense, alignment_uniformity, arora, care, inf_fs, multicut, rate_reduction
+from labkit.theory import bounds, sphere
+from labkit.train import fit, seeded
+
+
+def test_pairs_are_of_one_class_and_every_item_comes_once_an_epoch():
+    items, y = torch.arange(40.0)[:, None], torch.arange(40) % 3
+    (batch,) = arora.LatentPairs(items, y, size=40)
+    first, second = batch[:, 0, 0].long(), batch[:, 1, 0].long()
+    assert torch.equal(y[first], y[second])
+    assert first.sort().values.tolist() == second.sort().values.tolist() == list(range(40))
+    torch.manual_seed(1)
+    assert not torch.equal(next(iter(arora.LatentPairs(items, y, 40))), batch)
+
+
+def test_arora_s_loss_is_that_of_the_theory():
+    """With all others as negatives, drawn often, the batch's loss is the mean over its pairs i ≠ j."""
+    pairs = torch.randn(6, 2, 3)
+    method = arora.LatentClassContrast(nn.Identity(), negatives=1)
+    with seeded(0):
+        mean = torch.stack([method(pairs) for _ in range(1500)]).mean()
+    z, positive = pairs[:, 0], pairs[:, 1]
+    losses = [
+        bounds.margin_loss((z[i] @ (positive[i] - positive[j]))[None]) for i in range(6) for j in range(6) if i != j
+    ]
+    assert mean.item() == pytest.approx(torch.stack(losses).mean().item(), rel=0.06)
+    with pytest.raises(ValueError, match="must hold pairs"):
+        method.check(torch.ones(5, 3))
+
+
+def test_hues_turn_and_angles_add_up():
+    images = care.unit(load("coloured-digits").images[:50]).double()
+    hue = care.hue(images)
+    turned = care.turn_hue(images, torch.full((50,), 0.7, dtype=torch.float64))
+    difference = torch.remainder(care.hue(turned) - hue - 0.7 + math.pi, 2 * math.pi) - math.pi
+    assert difference.abs().max() < 1e-3  # pixels are rounded to 256 steps
+    again = care.turn_hue(turned, torch.full((50,), 0.5, dtype=torch.float64))
+    at_once = care.turn_hue(images, torch.full((50,), 1.2, dtype=torch.float64))
+    assert (again - at_once).abs().max() < 0.01  # clamped at 0 and 1
+    torch.testing.assert_close(care.turn_hue(images, torch.zeros(50).double()), images)
+
+
+def test_a_chunk_shares_its_augmentation():
+    images = load("coloured-digits").images[:1].repeat(12, 1, 1, 1)
+    torch.manual_seed(0)
+    moved = care.recolour(images, draws=3)
+    for chunk in moved.split(4):
+        assert torch.equal(chunk, chunk[:1].expand_as(chunk))
+    assert not torch.equal(moved[0], moved[4])
+    each = care.recolour(images, draws=12)
+    assert len({tuple(image.flatten().tolist()) for image in each}) == 12
+    assert moved.shape == images.shape
+    assert 0 <= moved.min() <= moved.max() <= 1
+
+
+def test_care_is_infonce_and_equivariance():
+    images = load("coloured-digits").images[:32]
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(192, 5))
+    identity = care.CARE(encoder, lambda x, draws: care.unit(x), weight=3.0, chunks=4)
+    z = normalize(encoder(care.unit(images)), dim=1)
+    torch.testing.assert_close(identity(images), nt_xent(z, z, 0.5))  # nothing changed: equivariant
+    doubled = care.CARE(encoder, _alternating(), weight=3.0, chunks=4, invariance=False)
+    flipped = normalize(encoder(care.unit(images).flip(3)), dim=1)
+    expected = (uniformity(z) + uniformity(flipped)) / 2 + 3 * equivariance(z, flipped, 4)
+    torch.testing.assert_close(doubled(images), expected)
+    assert identity.embed(images).norm(dim=1).allclose(torch.ones(32))
+    with pytest.raises(ValueError, match="4 chunks do not divide a batch of 30"):
+        identity.check(images[:30])
+
+
+def _alternating():
+    """Untouched, mirrored, untouched, mirrored ..."""
+    calls = []
+
+    def augment(images, draws):
+        calls.append(draws)
+        return care.unit(images) if len(calls) % 2 else care.unit(images).flip(3)
+
+    return augment
+
+
+def test_a_method_that_turns_with_the_hue_is_recognised():
+    """The mean colour and the grey level rotate exactly with the hue: all is kept, all is explained, all multiplies."""
+
+    class MeanColour(care.CARE):
+        def __init__(self):
+            super().__init__(nn.Identity(), care.recolour)
+
+        def embed(self, images):
+            return normalize(care.unit(images).mean((2, 3)), dim=1)
+
+    images, method = load("coloured-digits"), MeanColour()
+    assert care.colour_kept(method.embed(images.images), images) > 0.99
+    assert care.explained_by_rotation(method, images) > 0.99
+    z, a, b, ab = (care.embed_turned(method, images, angle) for angle in (0.0, 1.0, 0.7, 1.7))
+    assert sphere.composition(z, a, b, ab).error < 1e-3
+    torch.manual_seed(0)
+    assert abs(care.colour_kept(torch.randn(len(images), 8), images)) < 0.1
+
+
+def test_dense_pairs_stay_within_their_radius_and_the_grid():
+    grids, kind = _dense.patch_grids(6, seed=3)
+    assert grids.shape == (6, 16, 14, 14)
+    assert all(len(one.unique()) <= 2 for one in kind)
+    assert torch.equal(grids, _dense.patch_grids(6, seed=3)[0])
+    where = torch.stack(torch.meshgrid(torch.arange(14.0), torch.arange(14.0), indexing="ij")).expand(6, 2, 14, 14)
+    method = _dense.DensePairs(dim=2, out=2, radius=2, noise=0.0)
+    method.encoder = nn.Identity()
+    seen = []
+    keep = _dense.losses.alignment
+    _dense.losses.alignment = lambda a, b: seen.append((a, b)) or keep(a + 1, b + 1)
+    try:
+        method(where)
+    finally:
+        _dense.losses.alignment = keep
+    a, b = seen[0]
+    assert (a - b).abs().max() == 2
+    assert 0 <= b.min() <= b.max() <= 13
+    assert 100 < len(a) < 6 * 32  # some pairs would have left the grid
+
+
+def test_align_uniform_trains_and_is_measured_on_the_sphere():
+    images = load("digits")
+    with seeded(0):
+        method = alignment_uniformity.EQUAL.build(images)
+    before = sum(alignment_uniformity.measure(method, images))
+    fit(method, [images.images[:256]], epochs=15, lr=3e-3, progress=False)
+    assert sum(alignment_uniformity.measure(method, images)) < before
+    assert method.embed(images.images[:5]).norm(dim=1).allclose(torch.ones(5))
+    assert alignment_uniformity.measure(method, images) == alignment_uniformity.measure(method, images)
+    assert len({recipe.name for recipe in alignment_uniformity.RECIPES}) == 27
+
+
+def test_the_explicit_graph_is_a_fair_control():
+    features, y = multicut.planted(200, 5, seed=1)
+    explicit, ours = (
+        method(features.double(), 0.4) for method in (multicut.explicit_multicut, multicut.greedy_multicut)
+    )
+    assert multicut.rand_index(explicit.labels, ours.labels) == 1
+    assert explicit.value == pytest.approx(ours.value, rel=1e-9)
+    assert explicit.merges == ours.merges
+    assert multicut.rand_index(y, ours.labels) > 0.9
+
+
+def test_rankings_leave_out_what_never_varies():
+    x = load("digits").images[:300].flatten(1).double()
+    varied = int((x.std(0) > 0).sum())
+    for by in inf_fs.RANKINGS:
+        ranked = inf_fs.ranking(x, by)
+        assert len(ranked) == len(ranked.unique()) == varied
+    assert torch.equal(inf_fs.ranking(x, "released"), inf_fs.ranking(x, "degree"))
+    assert inf_fs.spearman(x[0].argsort(), x[0].argsort()) == pytest.approx(1)
+    with pytest.raises(ValueError, match="no ranking named 'spred'; did you mean 'spread'"):
+        inf_fs.ranking(x, "spred")
+
+
+def test_subspaces_are_found_and_counted():
+    z, y = rate_reduction.subspaces(4, rank=2, dim=12, each=25, seed=0)
+    assert rate_reduction.rand_index(y, rate_reduction.cluster(z, 4)[4]) > 0.95
+    assert rate_reduction.number_of_clusters(z, range(2, 8))[0] == 4
+    assert z.norm(dim=1).allclose(torch.ones(100).double())

@@ -1,0 +1,106 @@
+"""Matrix factorisations: identities, minima against descent, bounds that are never crossed."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labkit.theory import factorisation
+from labkit.theory.spectral import laplacian
+
+
+def graph(n, seed=0):
+    pi = torch.rand(n, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).pow(4).fill_diagonal_(0)
+    return (pi + pi.T) / (pi + pi.T).sum()
+
+
+def test_spectral_contrastive_is_a_factorisation_of_the_normalised_adjacency():
+    pi, f = graph(9), torch.randn(9, 3, dtype=torch.float64)
+    weight = pi.sum(1)
+    slowly = sum(
+        -2 * pi[i, j] * (f[i] @ f[j]) + weight[i] * weight[j] * (f[i] @ f[j]) ** 2 for i in range(9) for j in range(9)
+    )
+    value = factorisation.spectral_contrastive(pi, f)
+    torch.testing.assert_close(value, slowly, rtol=1e-12, atol=1e-12)
+    a, big = factorisation.normalised_adjacency(pi), weight.sqrt()[:, None] * f
+    identity = (a - big @ big.T).square().sum() - a.square().sum()
+    torch.testing.assert_close(value, identity, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(factorisation.spectral_contrastive(3 * pi, f), value)  # weights need not sum to 1
+
+
+@pytest.mark.parametrize("dim", [1, 3, 9])
+def test_its_minimum_is_reached_and_not_passed(dim):
+    pi = graph(9)
+    least, best = factorisation.spectral_contrastive_minimum(pi, dim)
+    torch.testing.assert_close(factorisation.spectral_contrastive(pi, best), least, rtol=1e-12, atol=1e-12)
+    f = torch.randn(9, dim, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([f], max_iter=300, line_search_fn="strong_wolfe", tolerance_grad=1e-10)
+
+    def loss():
+        optimizer.zero_grad()
+        value = factorisation.spectral_contrastive(pi, f)
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    assert loss().item() == pytest.approx(least.item(), abs=1e-7)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), dim=st.integers(1, 8), classes=st.integers(2, 4))
+def test_the_probe_s_bound_holds(seed, dim, classes):
+    pi = graph(12, seed)
+    labels = torch.randint(classes, (12,), generator=torch.Generator().manual_seed(seed))
+    residual, bound = factorisation.probe_residual(pi, labels, dim)
+    assert residual <= bound + 1e-12
+    weight = pi.sum(1).sqrt()[:, None]  # the residual is that of weighted least squares on the minimiser
+    _, vectors = torch.linalg.eigh(factorisation.normalised_adjacency(pi))
+    x, y = vectors.flip(1)[:, :dim], weight * torch.nn.functional.one_hot(labels, classes).double()
+    solved = torch.linalg.lstsq(x, y).solution
+    torch.testing.assert_close((y - x @ solved).square().sum(), residual)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 3.0])
+def test_laplacian_eigenmaps_minimise_vicreg_on_a_free_embedding(weight):
+    pi, n, dim = graph(10) * 10, 10, 3
+    value, best, variance = factorisation.laplacian_eigenmaps(pi, dim, weight)
+    lap = laplacian(pi)
+    away = torch.eye(n, dtype=torch.float64) - 1 / n
+
+    def objective(z):
+        gram = z.T @ away @ z / n - torch.eye(dim, dtype=torch.float64)
+        return gram.square().sum() + 2 * weight / n * torch.trace(z.T @ lap @ z)
+
+    torch.testing.assert_close(objective(best), value, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close((best - best.mean(0)).square().mean(0), variance)
+    z = torch.randn(n, dim, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([z], max_iter=500, line_search_fn="strong_wolfe", tolerance_grad=1e-11)
+
+    def loss():
+        optimizer.zero_grad()
+        now = objective(z)
+        now.backward()
+        return now
+
+    optimizer.step(loss)
+    assert loss().item() == pytest.approx(value.item(), abs=1e-7)
+
+
+def test_plateaus_are_where_the_expanded_loss_is_flat():
+    signal, noise = torch.tensor([1.0, 1.0, 0.3]).double(), torch.tensor([0.5, 2.0, 0.0]).double()
+    u = factorisation.infonce_plateaus(signal, noise, 0.1).requires_grad_()
+    (-(u * signal).sum() / 0.1 + (u * (signal + noise)).square().sum() / (2 * 0.01)).backward()
+    torch.testing.assert_close(u.grad, torch.zeros(3).double(), rtol=0, atol=1e-12)
+
+
+def test_bad_input_is_named():
+    lonely = torch.zeros(3, 3)
+    lonely[0, 1] = 1
+    with pytest.raises(ValueError, match="1 objects without any pair"):
+        factorisation.normalised_adjacency(lonely)
+    with pytest.raises(ValueError, match="between 1 and the 9 objects"):
+        factorisation.spectral_contrastive_minimum(graph(9), 10)
+    with pytest.raises(ValueError, match="weight must be ≥ 0"):
+        factorisation.laplacian_eigenmaps(graph(9), 2, -1)
+    with pytest.raises(ValueError, match="variances ≥ 0"):
+        factorisation.infonce_plateaus(torch.ones(2), -torch.ones(2), 0.1)
