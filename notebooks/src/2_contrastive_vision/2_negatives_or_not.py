@@ -174,7 +174,7 @@ with plot.style():
         plot.curve(spread(whole), epochs, ax=ax, color=plot.COLOURS[0], marker="o", ms=4)
         plot.curve(spread(without), epochs, ax=ax, color=plot.COLOURS[3], marker="s", ms=4, ls="--", title=name)
         ax.set(ylabel="spread of directions of z" if ax is axes[0] else "", ylim=(-0.03, 1.05), xlabel="epoch")
-        ax.annotate(missing, (0.97, 0.42), xycoords="axes fraction", ha="right", color=plot.COLOURS[3], fontsize=10)
+        ax.annotate(missing, (0.97, 0.9), xycoords="axes fraction", ha="right", color=plot.COLOURS[3], fontsize=10)
 plt.show()
 
 # %% [markdown]
@@ -202,11 +202,11 @@ with plot.style():
              ylabel="variance of directions of z")  # fmt: skip
     left.set_title("Spectra: the method (—) and without (···)")
     right.axhline(0, color=plot.FLOOR, ls="--")
-    right.annotate("floor: as uniform as a sphere allows", (0.98, 0.03), xycoords="axes fraction", ha="right",
+    right.annotate("floor: as uniform as a sphere allows", (0.3, 0), (0, -3), va="top", textcoords="offset points",
                    fontsize=10)  # fmt: skip
     right.set(xlabel="alignment: distance² of two views", ylabel="uniformity above its floor", ylim=(-0.4, None))
     right.set_title("Filled: the method; hollow: without")
-    right.legend()
+    right.legend(loc="lower left", bbox_to_anchor=(0.0, 0.1))
 plt.show()
 
 # %% [markdown]
