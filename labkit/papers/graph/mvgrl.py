@@ -68,8 +68,6 @@ class MVGRL(Method):
         self.encoders = nn.ModuleList(GraphConvolution(dim_in, dim) for _ in kernels)
         self.activations = nn.ModuleList(nn.PReLU() for _ in kernels)
         self.discriminator = nn.Bilinear(dim, dim, 1)
-        nn.init.xavier_uniform_(self.discriminator.weight)  # as the released code: a ninth as wide as torch's own start
-        nn.init.zeros_(self.discriminator.bias)
         self.views = list(permutations(range(len(kernels)), 2)) or [(0, 0)]
 
     def forward(self, data) -> Float[Tensor, ""]:
