@@ -86,9 +86,10 @@ def logistic_modes(
     share = torch.where(rate == 0, 0.0, start / plateau)  # u(0)/u*
     exponent = rate.abs() * t[:, None]
     fallen, gone = torch.exp(-exponent), -torch.expm1(-exponent)
-    growing = start / (fallen + share * gone)
-    dying = start * fallen / (1 - share * gone)
-    return torch.where(start == 0, torch.zeros_like(fallen), torch.where(rate >= 0, growing, dying))
+    # one fraction for both: a branch that is not taken would still put its 0/0 into gradients
+    top = torch.where(rate >= 0, 1.0, fallen)
+    bottom = torch.where(rate >= 0, fallen + share * gone, 1 - share * gone)
+    return start * top / torch.where(start == 0, 1.0, bottom)
 
 
 def half_times(rate: Tensor, plateau: Tensor, start: Tensor) -> Float[Tensor, " modes"]:
