@@ -105,8 +105,8 @@ def _recipe(name: str, **changes) -> Recipe:
         training={"epochs": 40, "lr": 2e-3, "schedule": "cosine"},
         protocols={"knn": Protocol.public("knn", k=20)},
         source="ours: the paper trains ResNets on CIFAR and STL-10 for 400 epochs, batch 256, 8 chunks, τ = 0.5; "
-        "λ = 10 of 1, 10 and 100: the largest that stays within two points of InfoNCE's k-NN accuracy, on a fifth of the "
-        "training images with seeds 100 and 101 (83 against 84 %, 74 at λ = 100)",
+        "λ = 10 of 1, 10 and 100: the largest that stays within two points of InfoNCE's k-NN accuracy, on a fifth of "
+        "the training images with seeds 100 and 101 (83 against 84 %, 74 at λ = 100)",
         batch_size=256,
         smoke={"epochs": 1},
         variant="laptop",
