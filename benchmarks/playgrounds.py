@@ -1,0 +1,57 @@
+"""Every playground: a slider is moved, the numbers are computed, the picture is filled; in milliseconds."""
+
+import random
+import statistics
+import time
+from collections.abc import Iterator
+
+from benchmarks._bench import Row
+from labkit import explore
+from labkit.data import load
+
+NAME = "playgrounds"
+LIMIT_MS = 100
+
+
+def augmentation_graph() -> explore.Playground:
+    digits = load("digits")
+    return explore.augmentation_lab(digits.images[:200], digits.labels[:200])
+
+
+PLAYGROUNDS = {
+    "stepwise scrubber": explore.stepwise_scrubber,
+    "four losses, one spectrum": explore.four_losses_one_spectrum,
+    "top-d dial": explore.top_d_dial,
+    "augmentation graph": augmentation_graph,
+    "InfoNCE flow": explore.infonce_flow_lab,
+    "temperature and rank": explore.temperature_lab,
+    "masking": explore.masking_lab,
+    "class collision": explore.class_collision_lab,
+    "the sphere": explore.sphere_lab,
+    "rotation wheel": explore.rotation_wheel,
+}
+
+
+def moves(playground: explore.Playground, count: int) -> Iterator[float]:
+    """Milliseconds of ``count`` moves of a slider drawn at random to a place drawn at random."""
+    draw = random.Random(0)
+    for _ in range(count):
+        name = draw.choice(list(playground.sliders))
+        slider = playground.sliders[name]
+        steps = round((slider.max - slider.min) / slider.step)
+        started = time.perf_counter()
+        playground.set(**{name: min(slider.min + draw.randint(0, steps) * slider.step, slider.max)})
+        yield 1000 * (time.perf_counter() - started)
+
+
+def main(repeats: int = 20) -> Iterator[Row]:
+    for name, make in PLAYGROUNDS.items():
+        playground = make()
+        list(moves(playground, 3))
+        taken = list(moves(playground, max(repeats, 20)))
+        entry = f"{name}, a move (slowest of {len(taken)}: {max(taken):.0f} ms)"
+        yield Row(entry, "the limit asked for", statistics.median(taken), LIMIT_MS, 1, "ms")
+
+
+if __name__ == "__main__":
+    print(*main(), sep="\n")
