@@ -40,10 +40,8 @@ def in_parallel(method: nn.Module, device: torch.device) -> nn.Module:
         nn.SyncBatchNorm.convert_sync_batchnorm(method)
     else:
         _synchronise_batch_norms(method)
-    for tensor in (*method.parameters(), *method.buffers()):
-        dist.broadcast(tensor.data, 0)
     own_device = [torch.cuda.current_device()] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(method, device_ids=own_device, broadcast_buffers=False)
+    return nn.parallel.DistributedDataParallel(method, device_ids=own_device)
 
 
 def _synchronise_batch_norms(module: nn.Module) -> None:
