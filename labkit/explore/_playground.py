@@ -82,7 +82,7 @@ class Slider:
         style = {"description_width": "initial"}
         whole = all(isinstance(v, int) for v in (self.value, self.low, self.high, self.step))
         kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
-        layout = ipywidgets.Layout(width="300px")
+        layout = ipywidgets.Layout(width=f"{220 + 7 * len(self.label)}px")  # as long a track for every label
         return kind(value=self.value, min=self.low, max=self.high, step=self.step, description=self.label, style=style,
                     layout=layout, continuous_update=True)  # fmt: skip
 
