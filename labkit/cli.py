@@ -140,7 +140,8 @@ def _run_here(options) -> None:
     print(result)
     if options.json and rank() == 0:
         result.save(options.json)
-        keep.unlink(missing_ok=True)
+        if keep:
+            keep.unlink(missing_ok=True)
 
 
 def _claims_list(_) -> None:
