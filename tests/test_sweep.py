@@ -59,6 +59,8 @@ def test_an_interrupted_sweep_trains_only_what_is_missing(kept, monkeypatch):
 def test_seeds_of_another_training_are_not_mixed_in(kept):
     with pytest.raises(ValueError, match="is from a sweep with another training; delete it to start anew"):
         run(keep=kept, epochs=4)
+    with pytest.raises(ValueError, match="is from a sweep with another data; delete it to start anew"):
+        recipes.run(small_recipe(), seeds=3, dataset=two_groups(nodes=62), progress=False, keep=kept)
     kept.write_text('{"settings": {}')
     with pytest.raises(ValueError, match="is not what an interrupted sweep leaves"):
         run(keep=kept)

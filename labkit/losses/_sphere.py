@@ -5,9 +5,9 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from labkit._checks import require_pair, require_positive, unknown
+from labkit.losses._contrastive import _unit_rows
 
 
 def alignment(a: Tensor, b: Tensor, alpha: float = 2) -> Float[Tensor, ""]:
@@ -24,7 +24,7 @@ def alignment(a: Tensor, b: Tensor, alpha: float = 2) -> Float[Tensor, ""]:
     """
     require_pair("a", a, "b", b, items=1)
     require_positive("alpha", alpha)
-    square = (_unit(a) - _unit(b)).square().sum(dim=1)
+    square = (_unit_rows(a) - _unit_rows(b)).square().sum(dim=1)
     return square.mean() if alpha == 2 else square.clamp(min=1e-30).pow(alpha / 2).mean()
 
 
@@ -44,7 +44,7 @@ def uniformity(z: Tensor, t: float = 2) -> Float[Tensor, ""]:
     """
     require_pair("z", z, "z", z, items=2)
     require_positive("t", t)
-    z = _unit(z)
+    z = _unit_rows(z)
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
     logs = ((z @ z.T - 1) * (2 * t)).masked_fill(itself, -torch.inf)
     return logs.flatten().logsumexp(dim=0) - math.log(len(z) * (len(z) - 1))
@@ -74,13 +74,9 @@ def equivariance(a: Tensor, b: Tensor, chunks: int = 1, variant: str = "mean") -
         raise ValueError(f"chunks must divide the {len(a)} items into parts of at least 2, not {chunks}")
     if variant not in ("mean", "released"):
         raise ValueError(unknown("variant", variant, ("mean", "released")))
-    a, b = (_unit(z).unflatten(0, (chunks, -1)) for z in (a, b))
+    a, b = (_unit_rows(z).unflatten(0, (chunks, -1)) for z in (a, b))
     size = a.shape[1]
     itself = torch.eye(size, dtype=torch.bool, device=a.device)
     gap = (a @ a.mT - b @ b.mT).masked_fill(itself, 0).square().sum()
     mean = gap / (chunks * size * (size - 1))
     return mean if variant == "mean" else 2 * (size - 1) * mean
-
-
-def _unit(rows: Tensor) -> Tensor:
-    return normalize(rows if rows.dtype == torch.float64 else rows.float(), dim=1)

@@ -1,6 +1,7 @@
 """A recipe over its seeds: in turn, in worker processes, or on a cluster; an interrupted sweep goes on."""
 
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -79,7 +80,7 @@ def sweep(
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
-    settings = _settings(recipe, protocol, training)
+    settings = _settings(recipe, material, protocol, training)
     done = {trained.seed: trained for trained in _read(keep, settings)}
     done = {seed: done[seed] for seed in seeds if seed in done}
     for trained in done.values():
@@ -123,13 +124,14 @@ def _one(recipe: Recipe, material: Material, seed: int, protocol, training: dict
     return Trained(seed, replace(score, details={}), replace(untrained, details={}), run.seconds)
 
 
-def _settings(recipe: Recipe, protocol: Any, training: dict[str, Any]) -> dict[str, Any]:
+def _settings(recipe: Recipe, material: Material, protocol: Any, training: dict[str, Any]) -> dict[str, Any]:
     """What must be equal for seeds of an earlier sweep to count in this one."""
     ours = recipe.training | {name: value for name, value in training.items() if name != "progress"}
     here = circumstances("cpu")
     return {
         "recipe": recipe.name,
         "variant": recipe.variant,
+        "data": [str(material.dataset), zlib.crc32(material.labels.cpu().numpy().tobytes())],
         "protocol": str(protocol),
         "training": {name: str(value) for name, value in sorted(ours.items())},
         "commit": here["commit"],

@@ -212,7 +212,7 @@ def infonce_flow(
 
 def subspace_overlap(a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]) -> float:
     """‖Q_aᵀ Q_b‖² / min(dims), Q orthonormal column bases: 1 where one span holds the other, 0 if orthogonal."""
-    qa, qb = torch.linalg.qr(a).Q, torch.linalg.qr(b).Q
+    qa, qb = torch.linalg.qr(a.double()).Q, torch.linalg.qr(b.double()).Q
     return float((qa.T @ qb).square().sum() / min(a.shape[1], b.shape[1]))
 
 

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from labkit.data import ImageSet
 from labkit.theory import stepwise
 from labkit.theory.modes import barlow_twins, cross_covariance, half_times
+from labkit.theory.spectral import subspace_overlap as overlap
 from labkit.views import shift
 
 
@@ -164,9 +165,3 @@ def train_linear(
         overlap(rows, modes[:, :d]),
         overlap(rows, axes[:, :d]),
     )
-
-
-def overlap(a: Float[Tensor, "n d"], b: Float[Tensor, "n d"]) -> float:
-    """‖AᵀB‖²_F / d of orthonormal bases of the two column spaces: 1 the same, d/n what random ones have."""
-    a, b = torch.linalg.qr(a.double()).Q, torch.linalg.qr(b.double()).Q
-    return float((a.T @ b).square().sum() / a.shape[1])

@@ -18,6 +18,7 @@ from labkit.evaluate import Protocol, Split
 from labkit.methods import TwoView
 from labkit.models import MLP
 from labkit.papers.spectral._dense import DensePairs, patch_grids
+from labkit.papers.spectral._ranks import spearman
 from labkit.recipes import Recipe
 from labkit.train import Minibatches, fit, seeded
 from labkit.views import Compose, GaussianNoise, RandomResizedCrop
@@ -91,13 +92,6 @@ def scatter(lab: Lab) -> Float[Tensor, "seeds encoders three"]:
         for one in chosen
     ]
     return torch.tensor(rows).movedim(1, 0)
-
-
-def spearman(a: Tensor, b: Tensor) -> float:
-    """Rank correlation; equal values share their mean rank."""
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(a, b).statistic)
 
 
 def _correlations(lab: Lab) -> tuple[list[float], list[float], list[float]]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import load
 from labkit.evaluate import Split, linear_probe
+from labkit.papers.spectral._ranks import spearman
 from labkit.theory import augmentation
 from labkit.theory.augmentation import FAMILIES, mask_family, masking_complexity
 
@@ -152,10 +153,8 @@ def _maskings(lab: Lab) -> list[dict]:
 
 def rank_correlation(found: dict, of: str) -> float:
     """Spearman's, between log κ² and ``of`` over the maskings."""
-    from scipy.stats import spearmanr
-
     rows = [row for (kind, _), row in found.items() if kind != "none"]
-    return float(spearmanr([row["log2_complexity"] for row in rows], [row[of] for row in rows]).statistic)
+    return spearman([row["log2_complexity"] for row in rows], [row[of] for row in rows])
 
 
 @claim("Masking has κ² = (2−α)^m at random, 2^((1−α)m) in blocks, (α²−2α+2)^((1−α)m) with flips.",

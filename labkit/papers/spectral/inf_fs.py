@@ -16,6 +16,7 @@ from labkit._checks import unknown
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import load
 from labkit.evaluate import Protocol, Split
+from labkit.papers.spectral._ranks import spearman
 from labkit.recipes import Recipe
 from labkit.theory.feature_selection import feature_graph, infinite_scores, path_share, truncated_scores
 
@@ -44,12 +45,6 @@ def ranking(x: Float[Tensor, "items features"], by: str, alpha: float = 0.5, see
     graph = feature_graph(x, alpha)
     score = graph.sum(dim=1) if by == "degree" else infinite_scores(graph, variant=by)
     return varied[score.argsort(descending=True)]
-
-
-def spearman(a: Tensor, b: Tensor) -> float:
-    """Rank correlation of two scores without ties."""
-    ranks = torch.stack([a.argsort().argsort(), b.argsort().argsort()]).double()
-    return torch.corrcoef(ranks)[0, 1].item()
 
 
 def _samples(lab: Lab) -> list[Tensor]:
