@@ -87,8 +87,8 @@ def report(folder: Path = ROOT / "results" / "trust") -> str:
         "# Trust",
         "",
         "What was done to see whether labkit keeps its promises, and what came out. Made by",
-        "`python -m tests.trust.report` from the files in `results/trust/`, each written by the command that measured it;",
-        "a test fails when the two differ.",
+        "`python -m tests.trust.report` from the files in `results/trust/`, each written by the command that measured",
+        "it; a test fails when the two differ.",
     ]
     for promise, sentence in PROMISES.items():
         lines += ["", f"## {promise}", "", sentence, ""]
