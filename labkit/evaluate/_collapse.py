@@ -5,10 +5,10 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from labkit._checks import require_matrix, require_same_shape
 from labkit.evaluate._geometry import alignment, effective_rank, uniformity
+from labkit.evaluate._inputs import unit_rows
 from labkit.theory.sphere import uniformity_floor
 
 
@@ -35,7 +35,7 @@ def collapse(a: Tensor, b: Tensor) -> tuple[dict[str, float], Float[Tensor, " di
     require_matrix("b", b)
     require_same_shape("a", a, "b", b)
     there = (a != 0).any(1) & (b != 0).any(1)
-    a, b = (F.normalize(view.detach()[there].double(), dim=1) for view in (a, b))
+    a, b = (unit_rows(view.detach()[there].double()) for view in (a, b))
     if len(a) < 2:
         names = ("alignment", "uniformity", "uniformity_floor", "effective_rank")
         return dict.fromkeys(names, math.nan), torch.full((a.shape[1],), math.nan)

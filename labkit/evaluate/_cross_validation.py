@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from labkit._checks import require_matrix, unknown
+from labkit.evaluate._inputs import in_range
 from labkit.evaluate._score import Score, counted
 
 SVMS = {"rbf": "RBF SVM", "linear": "linear SVM"}
@@ -124,7 +125,10 @@ class CrossValidation:
         if isinstance(y, Tensor) and y.shape != z.shape[:1]:
             raise ValueError(f"y must hold one class for each of the {len(z)} rows of z, not {list(y.shape)}")
         self.check(y, source, seed)
-        rows, classes = z.detach().double().cpu().numpy(), y.cpu().numpy()
+        z = z.detach().double().cpu()
+        if self.standardize or self.svm == "rbf":  # to both the scale is nothing, and huge values overflow
+            z = in_range(z, dim=0 if self.standardize else (0, 1))
+        rows, classes = z.numpy(), y.cpu().numpy()
         accuracies, strengths, predictions = [], [], []
         for repeat in range(self.repeats):
             accuracies.append([])

@@ -7,10 +7,10 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from labkit import losses
 from labkit._checks import require_matrix, require_positive, require_same_shape
+from labkit.evaluate._inputs import in_range, unit_rows
 from labkit.evaluate._neighbours import blocks, neighbours
 
 
@@ -85,7 +85,7 @@ def effective_rank(z: Tensor) -> float:
         >>> effective_rank(run.snapshots[200])
     """
     require_matrix("z", z)
-    values = torch.linalg.svdvals(z.detach().double())
+    values = torch.linalg.svdvals(in_range(z.detach().double()))
     if values[0] == 0:
         raise ValueError("z is zero everywhere; its effective rank is not defined")
     share = values / values.sum()
@@ -113,10 +113,10 @@ def cka(a: Tensor, b: Tensor) -> float:
     require_matrix("b", b, rows=2)
     if len(a) != len(b):
         raise ValueError(f"a and b must hold the same items, not {len(a)} and {len(b)} rows")
-    a, b = (x.detach().double() for x in (a, b))
+    a, b = (in_range(x.detach().double()) for x in (a, b))
     a, b = (x - x.mean(dim=0) for x in (a, b.to(a.device)))
     for name, x in (("a", a), ("b", b)):
-        if x.abs().max() == 0:
+        if x.abs().max() < 1e-14:  # what rounding leaves of a mean
             raise ValueError(f"all rows of {name} are the same: there is no variation to compare")
     a, b = a / a.norm(), b / b.norm()
     return ((b.T @ a).square().sum() / ((a.T @ a).norm() * (b.T @ b).norm())).item()
@@ -150,7 +150,7 @@ def trustworthiness(z: Tensor, xy: Tensor, k: int = 15) -> float:
     if not 1 <= k < n / 2:
         raise ValueError(f"k must be at least 1 and fewer than half of the {n} items, not {k}")
     near = neighbours(xy.double(), k, "euclidean")[0].to(z.device)
-    z = z.detach().double()
+    z = in_range(z.detach().double())
     z = z - z.mean(dim=0)
     square = z.square().sum(dim=1)
     rounding = 1e-12 * square.max()  # distances closer than this are equal
@@ -170,4 +170,4 @@ def _unit(name: str, z: Tensor) -> Tensor:
     zero = (z == 0).all(dim=1).nonzero()
     if len(zero):
         raise ValueError(f"row {int(zero[0])} of {name} is zero and has no direction; leave it out")
-    return F.normalize(z.detach().double(), dim=1)
+    return unit_rows(z.detach().double())

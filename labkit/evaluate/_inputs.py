@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from labkit._checks import require_matrix
 from labkit.evaluate._split import Split
@@ -18,6 +19,22 @@ def check_probe(
         raise ValueError(f"y must hold one class for each of the {len(z)} rows of z, not {list(y.shape)}")
     check(y, split)
     return z.detach(), y.to(z.device).long(), split.to(z.device)
+
+
+def unit_rows(z: Tensor) -> Tensor:
+    """Rows of length 1, whatever their size; rows of zeros stay."""
+    return F.normalize(in_range(z, dim=1), dim=1)
+
+
+def in_range(z: Tensor, dim: int | tuple[int, ...] = (0, 1)) -> Tensor:
+    """``z`` over :func:`size_of` it: no digit changes, and squares do not leave the range of floats."""
+    return z / size_of(z, dim)
+
+
+def size_of(z: Tensor, dim: int | tuple[int, ...] = (0, 1)) -> Tensor:
+    """The power of two at or below the largest entry of ``z`` along ``dim``; 1 where all are zero."""
+    largest = z.abs().amax(dim=dim, keepdim=True)
+    return torch.where(largest > 0, largest / (2 * largest.frexp().mantissa), 1)
 
 
 def check_labels(y: Tensor, split: Split) -> None:

@@ -45,7 +45,8 @@ def minimise(
         start: first variables.
         measured: 1 for variables that ``tolerance`` is relative to, 0 for others (intercepts).
         tolerance: a problem is done when the length that is left, gᵀH⁻¹g, is below tolerance² times the length of its
-            measured variables, wᵀHw. Relative, so that it means the same at every scale and at a loss of almost zero.
+            measured variables, wᵀHw. Relative, so that it means the same at every scale and at a loss of almost zero;
+            or when it is what rounding leaves, for problems whose measured variables end at zero.
         max_steps: gradient evaluations after which open problems are returned as they are.
 
     Returns:
@@ -129,7 +130,8 @@ class _State:
 
     def is_close(self, tolerance: float, measured: Tensor) -> Bool[Tensor, "rows columns"]:
         left = -_dot(self.gradient, self.direction)
-        return (left <= tolerance**2 * _dot(self.w * measured, self.curvature * self.w))[:, :, 0]
+        rounding = (8 * torch.finfo(left.dtype).eps) ** 2
+        return (left <= tolerance**2 * _dot(self.w * measured, self.curvature * self.w) + rounding)[:, :, 0]
 
     def keep(self, rows: Tensor, columns: Tensor) -> "_State":
         def part(v: Tensor) -> Tensor:

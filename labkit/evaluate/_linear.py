@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from labkit._checks import unknown
-from labkit.evaluate._inputs import check_labels, check_probe
+from labkit.evaluate._inputs import check_labels, check_probe, unit_rows
 from labkit.evaluate._logistic import LINKS, Logistic, fit_logistic
 from labkit.evaluate._score import Score, counted
 from labkit.evaluate._split import Split
@@ -115,7 +114,7 @@ class LinearProbe:
     def __call__(self, z: Tensor, y: Tensor, split: Split) -> Score:
         z, y, split = check_probe(z, y, split, self.check)
         z = z if z.dtype == torch.float64 else z.float()
-        z = F.normalize(z, dim=1) if self.normalize else z
+        z = unit_rows(z) if self.normalize else z
         kinds = y[split.train[0]].unique()  # the check saw to it that no split has others
         grid = torch.tensor(self.strengths, dtype=z.dtype, device=z.device).expand(len(split), -1)
         if self.select == "cross-validation" and grid.shape[1] > 1:

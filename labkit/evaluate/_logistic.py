@@ -62,31 +62,40 @@ def fit_logistic(
     min(dim, rows) a problem; memory O(problems · (rows + min(dim, rows)) · strengths · classes).
     """
     part = x.new_ones(x.shape[:2]) if taking_part is None else taking_part.to(x.dtype)
-    axes, basis, centre = _principal_axes(x, part)
-    # one scale for all axes, made up for in C, so that pixels and unit vectors look alike to the solver
-    scale = (axes.square().sum(dim=2) * part).sum(dim=1).div(part.sum(dim=1)).sqrt().clamp(min=1e-30)[:, None]
-    problems = _Logistic.of(axes / scale[:, :, None], target, part, strengths * scale.square(), link)
+    axes, basis, centre, scale = _principal_axes(x, part)
+    # the scale is made up for in C; beyond these bounds a weight is zero, or not held back, to the last digit
+    problems = _Logistic.of(axes, target, part, strengths * scale[:, None].clamp(1e-15, 1e15).square(), link)
     shape = target.shape[2], axes.shape[2] + 1
     start = x.new_zeros(*strengths.shape, shape[0] * shape[1])
     measured = x.new_ones(shape)
     measured[:, -1] = 0
     solution, converged, steps = minimise(problems, start, measured.flatten(), tolerance, max_steps)
     solution = solution.unflatten(2, shape)
-    weight = torch.einsum("pdr,pskr->pskd", basis / scale[:, :, None], solution[..., :-1])
+    weight = torch.einsum("pdr,pskr->pskd", basis / scale[:, None, None], solution[..., :-1])
     bias = solution[..., -1] - torch.einsum("pd,pskd->psk", centre, weight)
     return Logistic(weight, bias, converged, steps)
 
 
-def _principal_axes(x: Tensor, part: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Centred over the rows that take part and rotated: [p, rows, axes], basis [p, dim, axes], centre [p, dim]."""
-    centre = torch.einsum("pn,pnd->pd", part, x) / part.sum(dim=1, keepdim=True)
-    x, basis = x - centre[:, None], None
+def _principal_axes(x: Tensor, part: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Centred over the rows that take part, rotated, of mean square length 1: [p, rows, axes]; basis [p, dim, axes],
+    centre [p, dim] and the scale [p] that was taken off, so that pixels and unit vectors look alike to the solver.
+
+    Scaled before anything is squared: neither huge values nor those of a collapsed embedding leave the range of floats.
+    """
+    x, basis, rows = x * part[:, :, None], None, part.sum(dim=1)[:, None, None]
+    peak = x.abs().amax(dim=(1, 2), keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
+    x = x / peak
+    centre = x.sum(dim=1, keepdim=True) / rows
+    x = (x - centre) * part[:, :, None]
+    length = (x.square().sum(dim=(1, 2), keepdim=True) / rows).sqrt()
+    same = length < 8 * torch.finfo(x.dtype).eps  # all rows, but for rounding: one point
+    x = torch.where(same, 0, x / length.masked_fill_(same, 1))
     if x.shape[2] > x.shape[1]:  # the weights lie in the span of the rows
         basis, triangle = torch.linalg.qr(x.mT)
         x = triangle.mT
-    used = x * part[:, :, None]
-    rotation = torch.linalg.eigh(used.mT @ used).eigenvectors
-    return x @ rotation, rotation if basis is None else basis @ rotation, centre
+    rotation = torch.linalg.eigh(x.mT @ x).eigenvectors
+    basis = rotation if basis is None else basis @ rotation
+    return x @ rotation, basis, (centre * peak)[:, 0], (peak * length).flatten()
 
 
 @dataclass(frozen=True)

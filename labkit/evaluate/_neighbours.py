@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from labkit._checks import require_matrix, require_positive, unknown
-from labkit.evaluate._inputs import check_labels, check_probe
+from labkit.evaluate._inputs import check_labels, check_probe, size_of, unit_rows
 from labkit.evaluate._score import Score, counted
 from labkit.evaluate._split import Split
 
@@ -51,9 +50,11 @@ def neighbours(z: Tensor, k: int = 20, metric: str = "cosine", queries: Tensor |
     z = z.detach() if z.dtype == torch.float64 else z.detach().float()
     queries = z if itself else queries.detach().to(z)
     if metric == "cosine":
-        z, queries = F.normalize(z, dim=1), F.normalize(queries, dim=1)
+        z, queries = unit_rows(z), unit_rows(queries)
         half_square = None
     else:  # of nearest a, a·q − |a|²/2 is largest; centred, so that the difference loses less to rounding
+        scale = torch.maximum(size_of(z), size_of(queries))  # squares of huge values would leave the range of floats
+        z, queries = z / scale, queries / scale
         z, queries = z - z.mean(dim=0), queries - z.mean(dim=0)
         half_square = z.square().sum(dim=1) / 2
     # one buffer for all blocks: freed and asked for again between small results, each would leave a hole in the heap
@@ -73,7 +74,7 @@ def neighbours(z: Tensor, k: int = 20, metric: str = "cosine", queries: Tensor |
     if half_square is None:
         return index, value
     order = value.argsort(dim=1, stable=True)
-    return index.gather(1, order), value.gather(1, order)
+    return index.gather(1, order), value.gather(1, order) * scale
 
 
 def knn_probe(z: Tensor, y: Tensor, split: Split, k: int = 20, temperature: float | None = 0.1) -> Score:

@@ -242,3 +242,32 @@ def test_a_class_too_rare_for_folds_is_refused():
     split = Split(torch.tensor([0, 1, 2, 20, 21, 22, 40]), None, torch.tensor([3, 23, 41]))
     with pytest.raises(ValueError, match="class 2 has one train row in split 0 of 'given', so a fold would lack it"):
         linear_probe(torch.randn(42, 3), y, split, select="cross-validation")
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("select", ["validation", "cross-validation"])
+@pytest.mark.parametrize("link", ["softmax", "one_vs_rest"])
+@pytest.mark.parametrize("dim", [4, 200])
+def test_a_collapsed_embedding_scores_as_the_largest_class(normalize, select, link, dim):
+    """One point, wherever it lies: there is nothing to learn but the shares of the classes."""
+    y = torch.tensor([0] * 40 + [1] * 12 + [2] * 8)[torch.randperm(60)]
+    split = Split.random(y, 0.4, 0.2, 0.4, repeats=2)
+    options = {"normalize": normalize, "select": select, "link": link, "folds": 2, "strengths": (0.01, 1.0, 100.0)}
+    points = torch.zeros(dim), torch.ones(dim), torch.randn(dim), 1e30 * torch.randn(dim), torch.full((dim,), 1e-30)
+    for point in points:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # it has converged, too
+            score = linear_probe(point.expand(60, -1), y, split, **options)
+        assert (score.details["predictions"] == 0).all()
+        assert score.values == tuple((y[test] == 0).double().mean().item() for test in split.test)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_dead_dimensions_and_sizes_of_the_numbers_change_nothing(dtype):
+    y = torch.arange(90) % 3
+    z = torch.randn(90, 6, dtype=dtype) + F.one_hot(y, 6)
+    split = Split.random(y, 0.4, 0.2, 0.4)
+    expected = linear_probe(z, y, split).details["predictions"]
+    dead = torch.cat([z, torch.zeros(90, 3), z[:, :1] * 0], dim=1)
+    for same in (dead, z * 2.0**100, z * 2.0**-100, z @ torch.linalg.qr(torch.randn(50, 6, dtype=dtype)).Q.T):
+        assert (linear_probe(same, y, split).details["predictions"] == expected).double().mean() > 0.98
