@@ -24,6 +24,7 @@ from labkit.recipes import circumstances
 from labkit.train import write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "results" / "trust"
 PROMISES = {
     "Repeatable": "The same seed on the same machine gives the same bits.",
     "Interrupted": "What is killed at any moment leaves nothing torn, loses nothing finished, and goes on.",
@@ -63,24 +64,26 @@ class Figure:
             raise ValueError(f"promise must be one of {', '.join(PROMISES)}, not {self.promise!r}")
 
 
-def record(figure: Figure, started: float, folder: Path = ROOT / "results" / "trust") -> int:
-    """Write a figure with where it was measured; the exit status of its command: 0 if the promise was kept.
+def record(figure: Figure, started: float, folder: Path = FOLDER, write: bool = True) -> int:
+    """Write a figure with where it was measured, and say it; 0, its command's exit status, if the promise was kept.
 
     Args:
         figure: what came out.
         started: ``time.perf_counter()`` at the beginning.
+        write: False for a part of the figure, which is only said.
     """
     facts: dict[str, Any] = asdict(figure) | {"seconds": time.perf_counter() - started} | circumstances()
     facts["dirty"] = facts["dirty"] or _changed("tests", "notebooks", "pyproject.toml", "constraints.txt")
     facts["command"] = shlex.join(["python", "-m", f"tests.trust.{figure.name}", *sys.argv[1:]])
-    write_whole(folder / f"{figure.name}.json", (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
+    if write:
+        write_whole(folder / f"{figure.name}.json", (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
     print(f"{figure.title}: {_counts(facts)}: {_verdict(facts)}")
     for finding in figure.findings:
         print(f"  {finding}")
     return 0 if figure.kept else 1
 
 
-def report(folder: Path = ROOT / "results" / "trust") -> str:
+def report(folder: Path = FOLDER) -> str:
     """TRUST.md, made from the files of ``folder`` and nothing else."""
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     lines = [
