@@ -199,14 +199,16 @@ def board(results: str | Path) -> str:
         "",
         "## Recipes",
         "",
-        "| recipe | protocol | ours | raw | untrained | propagated | other floors | paper | over | s | command |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| recipe | protocol | ours | raw | untrained | propagated | other floors | ceiling | paper | over | s "
+        "| command |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in numbers:
         cells = [row["recipe"], row["protocol"], _spread(row)]
         floors = dict(row["floors"])
         cells += [_spread(floors.pop(name)) if name in floors else "" for name in ("raw", "untrained", "propagated")]
         cells.append(", ".join(f"{name} {_spread(floor)}" for name, floor in floors.items()))
+        cells.append(_spread(row["ceiling"]) if row.get("ceiling") else "")
         paper = row["paper"]
         cells.append(f"{paper['mean']:.1f} ({paper['where']})" if paper else "")
         cells += [row["over"], f"{row['seconds']:.0f}", f"`{row['command']}`"]

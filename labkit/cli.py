@@ -96,7 +96,8 @@ def _data_get(options) -> None:
 
 
 def _run(options) -> None:
-    """Train and score a recipe once a seed, beside its floors: raw features, the untrained encoder, on a graph A²X.
+    """Train and score a recipe once a seed, beside its floors (raw features, the untrained encoder, on a graph A²X) and
+    its ceiling (vision: the same encoder trained with labels; taken from results/ where it was measured).
 
     Started by torchrun (torchrun --nproc-per-node N -m labkit run ...), the processes share every batch.
     """
@@ -135,6 +136,7 @@ def _run_here(options) -> None:
         jobs=options.jobs,
         backend=options.backend,
         keep=keep,
+        results=_results("recipes"),
         **training,
     )
     print(result)

@@ -16,7 +16,7 @@ from labkit.recipes import PaperNumber, Recipe
 from labkit.views import Adjacency
 
 KEYS = {
-    *("recipe", "variant", "protocol", "seeds", "scores", "mean", "std", "over", "floors", "paper"),
+    *("recipe", "variant", "protocol", "seeds", "scores", "mean", "std", "over", "floors", "paper", "ceiling"),
     *("seconds", "device", "threads", "versions", "commit", "dirty", "command"),
 }
 
@@ -263,3 +263,25 @@ def test_a_set_of_graphs_is_material_like_any_other():
     lonely = data.GraphSet(graphs.graphs[::2] + graphs.graphs[1:6:2])
     with pytest.raises(ValueError, match="class 1 has 3 items; 4-fold"):
         recipes.run(recipe, dataset=lonely, progress=False)
+
+
+def test_the_ceiling_learns_the_labels_and_is_not_trained_twice(tmp_path):
+    base = papers.recipe("simclr/nuisance-mnist")
+    on_digits = {"data": "nuisance-digits", "training": base.training | {"epochs": 1}}
+    ceiling = replace(base.ceiling, **on_digits | {"name": "supervised/nuisance-digits"})
+    recipe = replace(base, **on_digits, ceiling=ceiling)
+    first = recipes.run(recipe, seeds=2, progress=False, results=tmp_path)
+    assert first.ceiling["recipe"] == "supervised/nuisance-digits"
+    assert first.ceiling["over"] == "2 pretrainings"
+    assert f"{100 * first.ceiling['mean']:.1f}" in str(first)
+
+    measured = recipes.run(ceiling, seeds=3, progress=False)
+    assert measured.ceiling is None
+    assert sum(measured.scores[:2]) / 2 == pytest.approx(first.ceiling["mean"])  # the same recipe, wherever it runs
+    measured.save(tmp_path / "measured.json")
+    record = json.loads((tmp_path / "measured.json").read_text())
+    (tmp_path / "measured.json").write_text(json.dumps(record | {"scores": [0.5, 0.7, 0.9]}))
+    again = recipes.run(recipe, seeds=2, progress=False, results=tmp_path)
+    assert again.ceiling["mean"] == pytest.approx(0.6)  # of these two seeds, as saved
+    other = recipes.run(recipe, seeds=[3], progress=False, results=tmp_path)
+    assert other.ceiling["mean"] != 0.9  # a seed that was not saved is trained

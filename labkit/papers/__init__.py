@@ -23,8 +23,9 @@ def modules() -> dict[str, ModuleType]:
 
 
 def recipes() -> dict[str, Recipe]:
-    """All recipes by name, e.g. ``recipes()["grace/cora"]``."""
-    return {recipe.name: recipe for module in modules().values() for recipe in module.RECIPES}
+    """All recipes by name, e.g. ``recipes()["grace/cora"]``, and the ceilings that stand beside them."""
+    found = [recipe for module in modules().values() for recipe in module.RECIPES]
+    return {recipe.name: recipe for recipe in [*found, *(recipe.ceiling for recipe in found if recipe.ceiling)]}
 
 
 def claims() -> dict[str, list[Claim]]:

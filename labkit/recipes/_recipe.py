@@ -38,6 +38,7 @@ class Recipe:
         load_options: keyword arguments of ``data.load``.
         smoke, smoke_load: changes to ``training`` and ``load_options`` under which the path runs in seconds.
         smoke_batches: in place of ``batches`` then.
+        ceiling: a recipe that trains the same encoder on the same data with labels; its score stands beside this one's.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Recipe:
     smoke_load: dict[str, Any] = field(default_factory=dict)
     smoke_batches: Callable[[Any], Any] | None = None
     variant: str = "released"
+    ceiling: "Recipe | None" = None
 
     def with_training(self, **changes) -> "Recipe":
         """The same recipe with other arguments of ``fit``."""
@@ -62,7 +64,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Result:
-    """What a recipe gave: one score a seed, the floors beside it, the paper's number, and where it was run."""
+    """What a recipe gave: one score a seed, floors and ceiling beside it, the paper's number, and where it was run."""
 
     recipe: str
     variant: str
@@ -81,6 +83,7 @@ class Result:
     commit: str
     dirty: bool
     command: str
+    ceiling: dict[str, Any] | None = None
 
     def save(self, path: str | Path) -> None:
         write_whole(path, (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode())
@@ -89,6 +92,9 @@ class Result:
         lines = [f"{self.recipe} ({self.variant})   {_percent(self.mean, self.std)}   over {self.over}"]
         for name, floor in self.floors.items():
             lines.append(f"  floor, {name:<11} {_percent(floor['mean'], floor['std'])}   over {floor['over']}")
+        if self.ceiling:
+            lines.append(f"  ceiling, labels    {_percent(self.ceiling['mean'], self.ceiling['std'])}   "
+                         f"over {self.ceiling['over']}, {self.ceiling['recipe']}")  # fmt: skip
         if self.paper:
             spread = "" if self.paper["std"] is None else f" ± {self.paper['std']:.1f}"
             lines.append(f"  paper              {self.paper['mean']:.1f}{spread} %   {self.paper['where']}")

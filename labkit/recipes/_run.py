@@ -1,5 +1,6 @@
 """Run a recipe over seeds, with its floors."""
 
+import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -30,9 +31,10 @@ def run(
     jobs: int = 1,
     backend: str | None = None,
     keep: Path | None = None,
+    results: Path | None = None,
     **training,
 ) -> Result:
-    """Train and score a recipe once for each seed, with its floors.
+    """Train and score a recipe once for each seed, with its floors and, where it has one, its ceiling.
 
     Args:
         recipe: what to run.
@@ -44,7 +46,8 @@ def run(
         jobs: worker processes that share the seeds.
         backend: a joblib backend registered by name ("dask", "ray"), to spread the seeds over its cluster.
         keep: a file that gets every seed as it ends, so that the same call goes on where it was interrupted.
-        training: changes to the recipe's ``fit`` arguments, e.g. ``epochs=20``.
+        results: a folder of saved results. A ceiling of these seeds that is there is not trained again.
+        training: changes to the recipe's ``fit`` arguments, e.g. ``epochs=20``; to its ceiling's too.
 
     Raises:
         ValueError: an unknown protocol, no seeds, or what ``fit``, the protocol and the sweep refuse.
@@ -60,10 +63,18 @@ def run(
 
     floors = material.floors(chosen)
 
-    options = {"jobs": jobs, "backend": backend, "keep": keep, "on_seed": on_seed}
-    found = sweep(recipe, material, seeds, chosen, device=device, progress=progress, **options, **training)
-
+    options = {"device": device, "progress": progress, "jobs": jobs, "backend": backend} | training
+    found = sweep(recipe, material, seeds, chosen, keep=keep, on_seed=on_seed, **options)
     pooled = evaluate.Score.pool(one.score for one in found)
+
+    ceiling = None
+    if recipe.ceiling:
+        of_another = dataset is not None or training  # than what was measured before
+        known = results and not of_another and _measured(recipe.ceiling.name, pooled, seeds, results)
+        ceiling = known or evaluate.Score.pool(
+            one.score for one in sweep(recipe.ceiling, material, seeds, chosen, **options)
+        )
+
     facts = {name: _facts(floor) for name, floor in floors.items()}
     facts["untrained"] = _facts(evaluate.Score.pool(one.untrained for one in found))
     paper = recipe.paper.get(chosen_name)
@@ -81,6 +92,7 @@ def run(
         seconds=time.perf_counter() - started + sum(one.seconds for one in found if one.restored),
         command=f"labkit run {recipe.name} --seeds {len(seeds)} --protocol {chosen_name}"
         + f" --jobs {jobs}" * (jobs > 1),
+        ceiling=ceiling and {"recipe": recipe.ceiling.name} | _facts(ceiling),
         **circumstances(device),
     )
 
@@ -137,6 +149,17 @@ def _with_features(name: str | None, path: Path, graph):
     if graph.x is not None:
         raise ValueError(f"--features {name}: {path} has {graph.num_features} features a node of its own")
     return {"constant": Constant(), "degree": LocalDegreeProfile()}[name](graph)
+
+
+def _measured(name: str, like: evaluate.Score, seeds: list[int], results: Path) -> evaluate.Score | None:
+    """The recipe's scores of these seeds under the protocol of ``like``, if one of the saved results holds them all."""
+    for path in sorted(results.glob("*.json")):
+        record = json.loads(path.read_text())
+        if (record["recipe"], record["protocol"]) == (name, like.protocol):
+            scores = dict(zip(record["seeds"], record["scores"], strict=True))
+            if scores.keys() >= set(seeds):
+                return evaluate.Score.of([scores[seed] for seed in seeds], like.over, like.protocol)
+    return None
 
 
 def spread(values: Sequence[float]) -> float:

@@ -7,10 +7,10 @@ from typing import Any
 
 from labkit.claims import Evidence, Lab
 from labkit.evaluate import Protocol
-from labkit.methods import Method
+from labkit.methods import Method, Supervised
 from labkit.models import MLP, resnet8
 from labkit.recipes import Recipe
-from labkit.train import Run
+from labkit.train import Minibatches, Run
 from labkit.views import ColorJitter, Compose, GaussianNoise, RandomInvert, RandomResizedCrop
 
 SOURCE = (
@@ -51,7 +51,7 @@ def head(dim: int, out: int, hidden: int = 128, layers: int = 2) -> MLP:
 
 
 def nuisance_recipe(paper: str, build: Callable[..., Method], **changes: Any) -> Recipe:
-    """``build(images)`` trained as SimCLR's recipe is, but for ``changes`` of the recipe's fields."""
+    """``build(images)`` trained as SimCLR's recipe is, but for ``changes`` of the recipe's fields; with its ceiling."""
     recipe = Recipe(
         name=f"{paper}/nuisance-mnist",
         data="nuisance-mnist",
@@ -64,7 +64,34 @@ def nuisance_recipe(paper: str, build: Callable[..., Method], **changes: Any) ->
         smoke_load={"n_train": 128, "n_test": 100},
         variant="laptop",
     )
-    return replace(recipe, **changes)
+    return replace(recipe, ceiling=supervised(recipe, nuisance_view()), **changes)
+
+
+def supervised(recipe: Recipe, view: Callable, encoder: Callable = encoder_of) -> Recipe:
+    """The ceiling of ``recipe``: the same encoder on the same images and for the same training, with labels.
+
+    Args:
+        recipe: of the default training, so that a data set has one ceiling and not one a paper.
+        view: the recipe's.
+        encoder: data set -> encoder, as the recipe builds it.
+    """
+    return replace(
+        recipe,
+        name=f"supervised/{recipe.data}",
+        build=partial(_with_labels, encoder, view),
+        batches=partial(numbered, size=recipe.batch_size),
+        source="ours: encoder, views and training of the recipes that it stands beside, and the labels",
+    )
+
+
+def _with_labels(encoder: Callable, view: Callable, images) -> Supervised:
+    return Supervised(encoder(images), view, images.labels[images.splits["train"]])
+
+
+def numbered(images, size: int = 64) -> Minibatches:
+    """Batches of the training images with their rows among them."""
+    train = images.images[images.splits["train"]]
+    return Minibatches(train, min(size, len(train)), numbered=True)
 
 
 def changed(recipe: Recipe, **changes: Any) -> Recipe:

@@ -22,8 +22,8 @@ from labkit.papers.vision._nuisance import (
     encoder_of,
     nuisance_recipe,
     nuisance_view,
+    numbered,
 )
-from labkit.train import Minibatches
 
 
 class InstDisc(TwoView):
@@ -88,12 +88,7 @@ def _build(images, **changes) -> InstDisc:
     return InstDisc(encoder_of(images), nuisance_view(), len(images.splits["train"]), **changes)
 
 
-def _batches(images) -> Minibatches:
-    train = images.images[images.splits["train"]]
-    return Minibatches(train, min(64, len(train)), numbered=True)
-
-
-RECIPES = [nuisance_recipe("instdisc", _build, batches=_batches)]
+RECIPES = [nuisance_recipe("instdisc", _build, batches=numbered)]
 NUISANCE = RECIPES[0]
 FULL = changed(NUISANCE, negatives=None)
 

@@ -11,11 +11,10 @@ from functools import partial
 from torch import Tensor, nn
 
 from labkit.claims import Evidence, Lab, claim
-from labkit.evaluate import Protocol
 from labkit.losses import nt_xent
 from labkit.methods import TwoView
 from labkit.models import MLP, resnet8
-from labkit.papers.vision._nuisance import nuisance_view
+from labkit.papers.vision._nuisance import nuisance_recipe, nuisance_view
 from labkit.recipes import Recipe
 from labkit.views import Compose, GaussianNoise, RandomResizedCrop
 
@@ -49,18 +48,12 @@ def _build(images, view: Callable | None = None, **changes) -> SimCLR:
 
 
 RECIPES = [
-    Recipe(
-        name="simclr/nuisance-mnist",
-        data="nuisance-mnist",
-        build=_build,
-        training={"epochs": 18, "lr": 4e-3, "schedule": "cosine"},
-        protocols={"knn": Protocol.public("knn", k=20)},
+    nuisance_recipe(
+        "simclr",
+        _build,
         source="ours: batch, rate and temperature chosen by k-NN on 800 of the 4 000 training images",
-        batch_size=64,
-        smoke={"epochs": 1},
         smoke_load={"n_train": 256, "n_test": 100},
-        variant="laptop",
-    ),
+    )
 ]
 NUISANCE = RECIPES[0]
 
