@@ -1,5 +1,6 @@
 """What was learned: protocols, probes (with labels), geometry (without), floors."""
 
+from labkit.evaluate._clustering import clustering_accuracy, kmeans, rand_index
 from labkit.evaluate._collapse import collapse
 from labkit.evaluate._cross_validation import CrossValidation
 from labkit.evaluate._floors import floors, graph_set_floors, random_gin
@@ -18,13 +19,16 @@ __all__ = [
     "Split",
     "alignment",
     "cka",
+    "clustering_accuracy",
     "collapse",
     "effective_rank",
     "floors",
     "graph_set_floors",
+    "kmeans",
     "knn_probe",
     "linear_probe",
     "neighbours",
+    "rand_index",
     "random_gin",
     "trustworthiness",
     "uniformity",

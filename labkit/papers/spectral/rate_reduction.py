@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import load
+from labkit.evaluate import kmeans, rand_index
 from labkit.recipes import Recipe
 from labkit.theory import rate_reduction as rates
 
@@ -40,16 +41,11 @@ def cluster(
     Cost: time O(n² · dim + n² · max k), memory O(n²).
     """
     from scipy.sparse.linalg import eigsh
-    from sklearn.cluster import KMeans
 
     counts = [k] if isinstance(k, int) else list(k)
     pi = rates.membership(normalize(z.double(), dim=1), temperature, iterations=200, tolerance=1e-6)
     vectors = torch.from_numpy(eigsh(pi.numpy(), k=max(counts), v0=pi[0].numpy())[1].copy()).flip(1)
-    found = {}
-    for count in counts:
-        rows = normalize(vectors[:, :count], dim=1).numpy()
-        found[count] = torch.from_numpy(KMeans(count, n_init=5, random_state=seed).fit_predict(rows)).long()
-    return found
+    return {count: kmeans(normalize(vectors[:, :count], dim=1), count, seed) for count in counts}
 
 
 def number_of_clusters(
@@ -82,26 +78,12 @@ def silhouette_number(z: Float[Tensor, "n dim"], counts: Sequence[int], seed: in
     return max(found, key=lambda k: silhouette_score(z.numpy(), found[k]))
 
 
-def rand_index(y: Tensor, found: Tensor) -> float:
-    """Adjusted Rand index: 1 for the same clusters, 0 for what chance gives."""
-    from sklearn.metrics import adjusted_rand_score
-
-    return float(adjusted_rand_score(y.numpy(), found.numpy()))
-
-
 def _digits(lab: Lab, seed: int) -> tuple[Tensor, Tensor]:
     images = load("digits")
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     rows = order[: 200 if lab.scale == "smoke" else 1000]
     x = images.images[rows].flatten(1).double() / 255
     return normalize(x - x.mean(dim=0), dim=1), images.labels[rows]
-
-
-def kmeans(z: Float[Tensor, "n dim"], k: int, seed: int = 0) -> Int64[Tensor, " n"]:
-    """The control: scikit-learn's k-means, the best of five starts."""
-    from sklearn.cluster import KMeans
-
-    return torch.from_numpy(KMeans(k, n_init=5, random_state=seed).fit_predict(z.numpy())).long()
 
 
 @claim("Orthogonal isotropic subspaces reach the rate reduction that its closed form says.",
