@@ -109,7 +109,7 @@ class Lab:
         """The recipe's data set, loaded once."""
         small = recipe.smoke_load if self.scale == "smoke" else {}
         options = recipe.load_options | small
-        return self._once(("data", recipe.data, options), lambda: Material(load(recipe.data, **options)))
+        return self.once(("data", recipe.data, options), lambda: Material(load(recipe.data, **options)))
 
     def runs(self, recipe: Recipe) -> list[Run]:
         """One training a seed; the same recipe is trained once for all claims that ask for it."""
@@ -118,9 +118,7 @@ class Lab:
             recipe = replace(recipe, batches=recipe.smoke_batches)
         arguments = {"device": self.device, "progress": self.progress} | small
         return [
-            self._once(
-                (recipe, seed), lambda seed=seed: recipes.train(recipe, self.material(recipe), seed, **arguments)
-            )
+            self.once((recipe, seed), lambda seed=seed: recipes.train(recipe, self.material(recipe), seed, **arguments))
             for seed in self.seeds
         ]
 
@@ -136,9 +134,13 @@ class Lab:
         """Raw features and, on a graph, A²X, on a set of graphs its sizes, under the recipe's probe."""
         _, chosen = recipes.choose_protocol(recipe, protocol)
         key = ("floors", recipe.data, recipe.load_options, str(chosen))
-        return self._once(key, lambda: self.material(recipe).floors(chosen))
+        return self.once(key, lambda: self.material(recipe).floors(chosen))
 
-    def _once(self, key, make: Callable[[], Any]):
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What ``make()`` gives; the claims of a paper that ask for the same ``key`` share it.
+
+        For trainings that are no recipe's: ``lab.once(("reducer", dim, seed), lambda: reducer(x, dim, seed=seed))``.
+        """
         # A recipe holds functions, which print with their address: the key is kept alive so that none is used twice.
         name = repr(key)
         if name not in self._kept:

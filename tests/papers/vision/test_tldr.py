@@ -1,0 +1,102 @@
+"""TLDR: pairs, the loss behind the projector, the reducer, the measures by which it is judged."""
+
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+from labkit.losses import barlow_twins
+from labkit.papers.vision import tldr
+from labkit.papers.vision._neighbour_pairs import NeighbourPairs
+
+
+def test_pairs_are_an_item_and_one_of_its_neighbours():
+    items = torch.arange(12.0)[:, None]
+    near = (torch.arange(12)[:, None] + torch.tensor([1, 3])) % 12
+    batches = NeighbourPairs(items, near, 4)
+    seen = [pair for _ in range(20) for a, b in batches for pair in zip(a[:, 0].tolist(), b[:, 0].tolist())]
+    assert {(b - a) % 12 for a, b in seen} == {1, 3}
+    assert sorted(a for a, _ in seen[:12]) == list(range(12))
+    moved = batches.to(torch.device("cpu"))
+    assert isinstance(moved, NeighbourPairs)
+    assert len(moved) == 3
+
+
+@pytest.mark.parametrize(
+    ("near", "words"),
+    [
+        (torch.zeros(3, 2, dtype=torch.long), "rows for each of the 4 items, not 3"),
+        (torch.full((4, 1), 4), "between 0 and 3"),
+        (torch.full((4, 1), -1), "between 0 and 3"),
+        (torch.zeros(4, 0, dtype=torch.long), "rows for each of the 4 items"),
+    ],
+)
+def test_neighbours_that_are_no_rows_are_refused(near, words):
+    with pytest.raises(ValueError, match=words):
+        NeighbourPairs(torch.randn(4, 2), near, 2)
+
+
+def test_the_loss_is_barlow_twins_behind_the_projector():
+    method, (a, b) = tldr.TLDR(6, 3, projector=16).double(), torch.randn(2, 20, 6).double()
+    loss = method((a, b))
+    both = method.projector(method.encoder(torch.cat([a, b])))
+    torch.testing.assert_close(loss, barlow_twins(both[:20], both[20:], 3.9e-3))
+    bare = tldr.TLDR(6, 3, projector=0).double()
+    slow = 0.0
+    z = [bare.encoder(one) for one in (a, b)]
+    z = [(one - one.mean(0)) / one.std(0, correction=0) for one in z]
+    for i in range(3):
+        for j in range(3):
+            c = (z[0][:, i] * z[1][:, j]).mean()
+            slow += (1 - c) ** 2 if i == j else 3.9e-3 * c**2
+    torch.testing.assert_close(bare((a, b)), slow)
+
+
+def test_the_reducer_finds_the_directions_that_neighbours_share():
+    """Two groups far apart in one of ten directions, noise ten times as strong in the others."""
+    y = torch.arange(300) % 2
+    x = torch.cat([(4.0 * y + 0.05 * torch.randn(300))[:, None], 0.5 * torch.randn(300, 9)], dim=1)
+    method = tldr.reducer(x, 2, epochs=40, seed=1)
+    z = method.embed(x)
+    assert z.shape == (300, 2)
+    rows = torch.arange(200), torch.arange(200, 300)
+    assert tldr.recall(z, y, *rows) > 0.9
+    same = tldr.reducer(x, 2, epochs=40, seed=1).embed(x)
+    assert torch.equal(z, same)
+    assert not torch.equal(z, tldr.reducer(x, 2, epochs=40, seed=1, near=torch.randint(300, (300, 5))).embed(x))
+
+
+def test_recall_and_kept_neighbours_by_hand():
+    z, y = torch.tensor([[0.0], [1], [2], [10], [2.4], [8]]), torch.tensor([0, 1, 1, 0, 1, 1])
+    database, queries = torch.arange(4), torch.tensor([4, 5])
+    assert tldr.recall(z, y, database, queries) == 0.5  # 2.4 finds 2 (right), 8 finds 10 (wrong)
+    assert tldr.recall(z, y, database, queries, k=2) == 1.0
+    x = torch.tensor([[0.0], [1], [2], [10], [2.4], [-1]])
+    assert tldr.kept(z, x, database, queries, k=2) == pytest.approx((2 + 0) / 4)
+    assert tldr.kept(x, x, database, queries, k=3) == 1.0
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_principal_components_are_scikit_learns(whiten):
+    x = torch.randn(50, 6).double() * torch.arange(1, 7)
+    expected = PCA(3, whiten=whiten).fit(x[:40].numpy()).transform(x.numpy())
+    torch.testing.assert_close(tldr.pca(x, torch.arange(40), 3, whiten).abs(), torch.from_numpy(expected).abs())
+
+
+def test_bad_input_is_refused():
+    x = torch.randn(20, 4)
+    for dim in (0, 5):
+        with pytest.raises(ValueError, match="dim must lie between 1 and the 4 numbers"):
+            tldr.reducer(x, dim)
+    with pytest.raises(ValueError, match="k must be between 1 and the 19 rows"):
+        tldr.reducer(x, 2, k=20)
+    x[3, 1] = torch.nan
+    with pytest.raises(ValueError, match="x holds NaN"):
+        tldr.reducer(x, 2)
+
+
+def test_every_seed_draws_other_items():
+    (x, y, database, queries), other = tldr.features("digits", 0), tldr.features("digits", 1)
+    assert x.shape == (len(database) + len(queries), 64)
+    assert 0 <= x.min() <= x.max() <= 1
+    assert len(y) == 1797 == len(other[1])
+    assert not torch.equal(y, other[1])
