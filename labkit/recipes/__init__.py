@@ -1,6 +1,7 @@
 """A recipe: data, method, training, protocol and the paper's number. Run it over seeds and say what came out."""
 
 from labkit.recipes._circumstances import circumstances
+from labkit.recipes._figure import beside_floors, recorded
 from labkit.recipes._material import Material
 from labkit.recipes._recipe import PaperNumber, Recipe, Result, choose_protocol
 from labkit.recipes._run import for_graph_file, run, spread
@@ -12,9 +13,11 @@ __all__ = [
     "Recipe",
     "Result",
     "Trained",
+    "beside_floors",
     "choose_protocol",
     "circumstances",
     "for_graph_file",
+    "recorded",
     "run",
     "spread",
     "sweep",

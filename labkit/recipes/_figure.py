@@ -1,0 +1,81 @@
+"""Every score beside its floors, as a picture."""
+
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from labkit.plot import COLOURS, FLOOR, INK, style
+from labkit.recipes._recipe import Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FURTHEST = 12.0  # points below the best floor that are still drawn in their place
+MARKS = {"raw": ("s", "raw features"), "untrained": ("D", "untrained encoder"), "propagated": ("^", "A²X"),
+         "size": ("v", "counts alone"), "random GIN": ("P", "random GIN")}  # fmt: skip
+
+
+def recorded(methods: Collection[str] | None = None, folder: str | Path | None = None) -> list[Result]:
+    """What ``labkit run ... --json`` left in a folder (default: ``results/recipes`` of the checkout).
+
+    Args:
+        methods: first parts of the recipes' names, e.g. {"grace", "mvgrl"}; None: all.
+
+    Raises:
+        ValueError: no result of these methods is there.
+    """
+    folder = Path(folder or Path(__file__).parents[2] / "results" / "recipes")
+    results = [Result(**json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
+    results = [one for one in results if methods is None or one.recipe.split("/")[0] in methods]
+    if not results:
+        raise ValueError(f"{folder} holds no result of {', '.join(sorted(methods or {'any method'}))}; make one with "
+                         "labkit run RECIPE --json FILE")  # fmt: skip
+    return results
+
+
+def beside_floors(results: Sequence[Result]) -> "Figure":
+    """A row for each result: how far its score, its floors and the paper's number lie from the best of its floors.
+
+    The best floor is at zero: what is right of the line by more than its whisker is what training gave. Whiskers are
+    standard deviations over trainings. Floors more than 12 points down stand at the edge, in outline.
+    """
+    from matplotlib import pyplot as plt
+
+    if not results:
+        raise ValueError("results is empty: give what labkit.recipes.run returned, or recorded()")
+    with style():
+        figure, axis = plt.subplots(figsize=(9, 1.4 + 0.34 * len(results)))
+        shown = {}
+        for row, result in zip(range(len(results))[::-1], results, strict=True):
+            best = max(floor["mean"] for floor in result.floors.values())
+            for name, floor in result.floors.items():
+                marker, label = MARKS[name]
+                off = 100 * (floor["mean"] - best)
+                shown[label] = axis.scatter(max(off, -FURTHEST), row, marker=marker, s=34, edgecolor=FLOOR, zorder=2,
+                                            facecolor=FLOOR if off > -FURTHEST else "white")  # fmt: skip
+            if result.paper:
+                off = result.paper["mean"] - 100 * best
+                shown["the paper's number"] = axis.scatter(off, row, marker="x", s=44, color=INK, zorder=3)
+            mean, spread = 100 * (result.mean - best), 100 * result.std
+            ours = axis.errorbar(mean, row, xerr=spread, marker="o", color=COLOURS[0], capsize=3, ls="none", zorder=4)
+            shown["trained here"] = ours
+            axis.annotate(f"{100 * result.mean:.1f} ± {spread:.1f}", (1, row), (6, 0), va="center", fontsize=10,
+                          xycoords=("axes fraction", "data"), textcoords="offset points")  # fmt: skip
+        axis.axvline(0, color=INK, lw=1, zorder=1)
+        axis.set_yticks(range(len(results))[::-1], [_name(result) for result in results])
+        axis.set(xlabel="points beyond the best floor", ylim=(-0.7, len(results) - 0.3))
+        axis.set_xlim(left=-FURTHEST - 0.6)
+        axis.set_xticks(np.arange(-12, axis.get_xlim()[1], 2))
+        axis.grid(axis="y", visible=False)
+        figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=4, fontsize=9)
+    return figure
+
+
+def _name(result: Result) -> str:
+    """ "mvgrl/cora · public, 5 seeds" """
+    protocol = result.command.partition("--protocol ")[2].split(" ")[0]
+    seeds = len(result.seeds)
+    return f"{result.recipe} · {protocol}, {seeds} seed{'s' * (seeds > 1)}"
