@@ -121,7 +121,7 @@ def _run_here(options) -> None:
         raise ValueError(f"--json: there is no folder {options.json.parent}")
     dataset = None
     if options.data:
-        recipe, dataset = recipes.for_graph_file(recipe, options.data, options.features, options.label)
+        recipe, dataset = recipes.for_own_graph(recipe, options.data, options.features, options.label)
     elif options.features or options.label:
         raise ValueError("--features and --label say how to read a graph of your own; they need --data PATH")
     training = {"epochs": options.epochs} if options.epochs else {}

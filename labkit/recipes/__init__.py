@@ -4,7 +4,7 @@ from labkit.recipes._circumstances import circumstances
 from labkit.recipes._figure import beside_floors, recorded
 from labkit.recipes._material import Material
 from labkit.recipes._recipe import PaperNumber, Recipe, Result, choose_protocol
-from labkit.recipes._run import for_graph_file, run, spread
+from labkit.recipes._run import for_own_graph, run, spread
 from labkit.recipes._sweep import Trained, sweep, train
 
 __all__ = [
@@ -16,7 +16,7 @@ __all__ = [
     "beside_floors",
     "choose_protocol",
     "circumstances",
-    "for_graph_file",
+    "for_own_graph",
     "recorded",
     "run",
     "spread",

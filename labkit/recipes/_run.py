@@ -1,5 +1,6 @@
 """Run a recipe over seeds, with its floors."""
 
+import copy
 import json
 import statistics
 import time
@@ -97,57 +98,62 @@ def run(
     )
 
 
-def for_graph_file(
-    recipe: Recipe, path: Path, features: str | None = None, label: str | None = None
+def for_own_graph(
+    recipe: Recipe, source: Any, features: str | None = None, label: str | None = None
 ) -> tuple[Recipe, Any]:
-    """The recipe's method on a graph from a file, with a random 10/10/80 split; the graph comes with it.
+    """The recipe's method on a graph of one's own, with a random 10/10/80 split; the graph comes with it.
 
     A method that trains with labels gets one such split as masks, unless the file has masks; others five to be probed.
 
     Args:
         recipe: of a method for one graph.
-        path: what ``data.read_graph`` reads: .npz, .safetensors, .graphml, or an edge list with tables beside it.
-        features: for a file without any: "constant" (a column of ones) or "degree" (degree of a node, and least,
+        source: what ``data.read_graph`` reads: a PyG ``Data``, a networkx graph, or the path of an .npz, .safetensors
+            or .graphml, or of an edge list with tables beside it.
+        features: for a graph without any: "constant" (a column of ones) or "degree" (degree of a node, and least,
             greatest, mean and spread of its neighbours': PyG's ``LocalDegreeProfile``).
-        label: the node attribute that holds the classes, of GraphML.
+        label: the node attribute that holds the classes, of GraphML and networkx.
 
     Raises:
-        ValueError: the recipe is not for graphs, features where the file has some or none where it lacks them, no
+        ValueError: the recipe is not for graphs, features where the graph has some or none where it lacks them, no
             labels, or what ``data.read_graph`` refuses.
     """
     if recipe.batch_size is not None:
         raise ValueError(f"{recipe.name} is a recipe for images or for sets of graphs; --data takes one graph")
-    graph = read_graph(path, partial(_with_features, features, path), label=label)
+    is_file = isinstance(source, str | Path)
+    name, called = (Path(source).stem, source) if is_file else ("mine", "the graph")
+    graph = read_graph(source, partial(_with_features, features, called), label=label)
     if getattr(graph, "y", None) is None:
-        raise ValueError(f"{path} holds no labels y: there is nothing to score an embedding by")
+        raise ValueError(f"{called} holds no labels y: there is nothing to score an embedding by")
     transform = recipe.load_options.get("transform")
     protocols = {"random": Protocol.random(0.1, 0.1, 0.8, repeats=5)}
     usual = next(iter(recipe.protocols.values()))
     if isinstance(usual, Protocol) and usual.sees_labels:
         protocols = {"given": Protocol.public("argmax")}
         if getattr(graph, "train_mask", None) is None:
-            _add_masks(graph)
-    own = replace(recipe, name=f"{recipe.name.split('/')[0]}/{path.stem}", protocols=protocols, paper={})
+            graph = _with_masks(graph)
+    own = replace(recipe, name=f"{recipe.name.split('/')[0]}/{name}", protocols=protocols, paper={})
     return own, transform(graph) if transform else graph
 
 
-def _add_masks(graph) -> None:
-    """One random 10/10/80 split, always the same, as train_mask, val_mask and test_mask."""
+def _with_masks(graph):
+    """The graph with one random 10/10/80 split, always the same, as train_mask, val_mask and test_mask."""
+    graph = copy.copy(graph)
     split = evaluate.Split.random(graph.y, 0.1, 0.1, 0.8, seed=0)
     for name, rows in (("train_mask", split.train), ("val_mask", split.validation), ("test_mask", split.test)):
         graph[name] = graph.y.new_zeros(len(graph.y)).index_fill(0, rows[0], 1).bool()
+    return graph
 
 
-def _with_features(name: str | None, path: Path, graph):
+def _with_features(name: str | None, called: str | Path, graph):
     """The graph itself if it has features, or with those asked for by name; never with others in silence."""
     from torch_geometric.transforms import Constant, LocalDegreeProfile
 
     if name is None and graph.x is None:
-        raise ValueError(f"{path} holds no node features; add them, or pass --features constant or --features degree")
+        raise ValueError(f"{called} holds no node features; add them, or pass --features constant or --features degree")
     if name is None:
         return graph
     if graph.x is not None:
-        raise ValueError(f"--features {name}: {path} has {graph.num_features} features a node of its own")
+        raise ValueError(f"--features {name}: {called} has {graph.num_features} features a node of its own")
     return {"constant": Constant(), "degree": LocalDegreeProfile()}[name](graph)
 
 

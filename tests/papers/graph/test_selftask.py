@@ -13,7 +13,7 @@ from labkit.data import save_graph, stochastic_block_model
 from labkit.papers.graph import _distances as distances
 from labkit.papers.graph import _pretexts as p
 from labkit.papers.graph.selftask import GCN, PRETEXTS, RECIPES, SelfTask
-from labkit.recipes import for_graph_file, run
+from labkit.recipes import for_own_graph, run
 from labkit.train import fit
 
 
@@ -208,7 +208,7 @@ def test_a_graph_from_a_file_gets_a_split_to_train_with(data, tmp_path):
     for name in ("train_mask", "val_mask", "test_mask"):
         del data[name]
     save_graph(data, tmp_path / "mine.npz")
-    recipe, graph = for_graph_file(GCN["cora"], tmp_path / "mine.npz")
+    recipe, graph = for_own_graph(GCN["cora"], tmp_path / "mine.npz")
     assert [int(graph[name].sum()) for name in ("train_mask", "val_mask", "test_mask")] == [3, 3, 24]
     assert (graph.train_mask.int() + graph.val_mask.int() + graph.test_mask.int() == 1).all()
     result = run(recipe, 1, dataset=graph, epochs=3, progress=False)
