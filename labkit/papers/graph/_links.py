@@ -1,5 +1,6 @@
 """Missing links: edges held out so that nothing trained has seen them, and scores for pairs of nodes."""
 
+import random
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch_geometric.data import Data
+
+from labkit.train import seeded
 
 OPERATORS = {  # table 1 of node2vec's paper
     "average": lambda a, b: (a + b) / 2,
@@ -108,6 +111,36 @@ def adamic_adar(graph: Data):
     a = coo_matrix((np.ones(graph.num_edges), graph.edge_index.numpy()), shape=(n, n)).tocsr()
     degree = np.asarray(a.sum(1)).ravel()
     return (a @ diags(np.where(degree > 1, 1 / np.log(np.maximum(degree, 2)), 0)) @ a).tocsr()
+
+
+@dataclass(frozen=True)
+class LinkScore:
+    """Area under the ROC curve and average precision on held-out edges against as many random pairs."""
+
+    auc: float
+    average_precision: float
+
+
+def link_split(data, seed: int = 2022):
+    """The graph without 15 % of its edges, and those of them that validate (5 %) and test (10 %) with random pairs."""
+    from torch_geometric.transforms import RandomLinkSplit
+
+    before = random.getstate()  # PyG draws its random pairs from Python's own generator
+    with seeded(seed):
+        random.seed(seed)
+        split = RandomLinkSplit(0.05, 0.1, is_undirected=True, add_negative_train_samples=False)(data)
+    random.setstate(before)
+    return split
+
+
+def rank_links(z: Float[Tensor, "nodes dim"], part) -> LinkScore:
+    """How dot products of z rank the edges of a part of :func:`link_split` among its pairs without one."""
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    a, b = z[part.edge_label_index]
+    found = (a * b).sum(dim=1)
+    truth = part.edge_label
+    return LinkScore(float(roc_auc_score(truth, found)), float(average_precision_score(truth, found)))
 
 
 def _teaching_half(links: Links, seed: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from torch_geometric.nn import GCNConv
 
 from labkit.data import stochastic_block_model
+from labkit.papers.graph import bandana
 from labkit.papers.graph.bandana import Bandana, predict_links
 from labkit.train import fit
 
@@ -20,25 +21,29 @@ def small(**changes) -> Bandana:
     return Bandana(8, **{"hidden": 12, "layers": 2, "decoder_hidden": 6} | changes)
 
 
-def test_a_nodes_bandwidths_add_up_to_one(data):
+def heard(weight, edges, nodes):
+    """Sum over the edges that end at each node that has any."""
+    total = torch.zeros(nodes).index_add(0, edges[1], weight)
+    return total[edges[1].bincount(minlength=nodes) > 0]
+
+
+def test_what_a_node_hears_adds_up_to_one(data):
     edges = data.edge_index[:, torch.randperm(data.num_edges)]
     weight, target = small().draw(edges, data.num_nodes)
-    total = torch.zeros(data.num_nodes).index_add(0, edges[0], weight)
-    has_edges = edges[0].bincount(minlength=data.num_nodes) > 0
-    torch.testing.assert_close(total[has_edges], torch.ones(int(has_edges.sum())))
+    total = heard(weight, edges, data.num_nodes)
+    torch.testing.assert_close(total, torch.ones(len(total)))
     assert torch.equal(weight, target)
 
 
-def test_in_the_released_order_they_do_not_unless_edges_are_sorted(data):
-    method = small(released_order=True)
-    for edges, right in (
-        (data.edge_index, True),
-        (data.edge_index[:, torch.randperm(data.num_edges)], False),
-    ):
-        weight, _ = method.draw(edges, data.num_nodes)
-        total = torch.zeros(data.num_nodes).index_add(0, edges[0], weight)
-        has_edges = edges[0].bincount(minlength=data.num_nodes) > 0
-        assert bool((total[has_edges] - 1).abs().max() < 1e-5) == right
+def test_in_the_released_order_edges_are_asked_for_those_of_others_unless_they_are_sorted(data):
+    method, nodes = small(released_order=True), data.num_nodes
+    by_end = data.edge_index[:, (data.edge_index[1] * nodes + data.edge_index[0]).argsort()]
+    for edges, own in ((by_end, True), (by_end[:, torch.randperm(data.num_edges)], False)):
+        weight, target = method.draw(edges, nodes)
+        total = heard(weight, edges, nodes)
+        torch.testing.assert_close(total, torch.ones(len(total)))
+        assert torch.equal(weight, target) == own
+        torch.testing.assert_close(weight.sort().values, target.sort().values)
 
 
 def test_the_discrete_mask_keeps_its_share_and_asks_for_the_rest(data):
@@ -56,11 +61,12 @@ def test_the_loss_equals_a_plain_rewrite_with_pyg(data):
     others = torch.randint(data.num_nodes, data.edge_index.shape)
     draws = [torch.randn(data.num_edges) / method.temperature for _ in method.convolutions]
     x, losses = data.x, []
+    order = (data.edge_index[1] * data.num_nodes + data.edge_index[0]).argsort()  # in which noise is drawn
     for convolve, norm, noise in zip(method.convolutions, method.norms, draws, strict=True):
         bandwidth = torch.empty(data.num_edges)
         for node in range(data.num_nodes):
-            of = data.edge_index[0] == node
-            bandwidth[of] = noise[of].softmax(dim=0)
+            of = (data.edge_index[1][order] == node).nonzero().flatten()
+            bandwidth[order[of]] = noise[of].softmax(dim=0)
         theirs = GCNConv(convolve.weight.shape[0], 12)
         theirs.lin.weight.data, theirs.bias.data = convolve.weight.data.T, convolve.bias.data
         x = F.elu(norm(theirs(x, data.edge_index, bandwidth)))
@@ -98,3 +104,16 @@ def test_what_is_refused(data):
     data.edge_index = data.edge_index[:, :0]
     with pytest.raises(ValueError, match="edge"):
         fit(small(), [data], epochs=1, progress=False)
+
+
+def test_links_stand_beside_floors_and_trainings_are_kept(tmp_path, monkeypatch):
+    graph = stochastic_block_model([20, 20], p_in=0.7, p_out=0.02, features=8, signal=3.0, seed=0)
+    monkeypatch.setattr(bandana, "load", lambda name: graph)
+    path = tmp_path / "links.json"
+    found = bandana.links("citeseer", range(2), path, epochs=10)
+    assert {name: len(pairs) for name, pairs in found.items()} == {"raw": 1, "A²X": 1, "Bandana": 2}
+    assert all(0 <= value <= 1 for pairs in found.values() for pair in pairs for value in pair)
+    monkeypatch.setattr(bandana, "predict_links", lambda *a, **b: pytest.fail("trained again"))
+    assert bandana.links("citeseer", range(2), path, epochs=10) == found
+    with pytest.raises(ValueError, match="no graph with released link settings named 'core'"):
+        bandana.links("core")
