@@ -1,6 +1,14 @@
-"""What notebooks ask of their reader: predict before the reveal, and check a result against a band."""
+"""What notebooks ask of their reader: predict before the reveal, check a result against a band, and see how one did."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
+from types import EllipsisType
+from typing import Any
+
+__all__ = ["Prediction", "check", "predict", "score"]
+
+_predictions: dict[str, "Prediction"] = {}  # by question; what score() counts, for the life of the kernel
+_checks: dict[str, bool] = {}
 
 
 @dataclass
@@ -12,39 +20,103 @@ class Prediction:
     low: float
     high: float
     truth: float | None = None
+    slider: Any = field(default=None, repr=False)
 
     def reveal(self, truth: float) -> None:
-        """Print the answer beside the guess: spot on within 2 % of the possible range, close within 10 %."""
-        self.truth = truth
-        off = abs(self.guess - truth) / (self.high - self.low)
-        word = "spot on" if off < 0.02 else "close" if off < 0.1 else "a surprise"
-        print(f"{self.question}\n  you said {self.guess:g}, it is {truth:.3g}: {word}")
+        """Lock the guess, and print the answer beside it: spot on within 2 % of the possible range, close within 10 %.
+
+        The first reveal is the one that counts: a guess that is made after it does not.
+        """
+        if self.truth is None:
+            if self.slider is not None:
+                self.guess, self.slider.disabled = self.slider.value, True
+            self.truth = float(truth)
+        print(f"{self.question}\n  you said {self.guess:g}, it is {float(truth):.3g}: {self.verdict}")
+
+    @property
+    def verdict(self) -> str:
+        """ "spot on", "close", "a surprise", or "not revealed"."""
+        if self.truth is None:
+            return "not revealed"
+        off = abs(self.guess - self.truth) / (self.high - self.low)
+        return "spot on" if off < 0.02 else "close" if off < 0.1 else "a surprise"
 
 
 def predict(question: str, guess: float, low: float = 0.0, high: float = 1.0) -> Prediction:
     """Write down a guess between ``low`` and ``high`` before running on.
 
+    In JupyterLab a slider shows it as well, which may be dragged until the reveal.
+
     Raises:
-        ValueError: the guess lies outside.
+        ValueError: the guess lies outside, or there is no room between ``low`` and ``high``.
 
     Example:
         >>> floor = predict("Accuracy of a linear probe on raw bags of words?", guess=0.75)
         >>> floor.reveal(score.mean)
     """
+    if not low < high:
+        raise ValueError(f"low must be below high, not {low:g} and {high:g}")
     if not low <= guess <= high:
         raise ValueError(f"guess must lie between {low:g} and {high:g}, not {guess:g}")
+    known = _predictions.get(question)
+    if known is not None and known.truth is not None:
+        print(f"{question}\n  you said {known.guess:g}, and have seen the answer since: that guess stands")
+        return known
     print(f"{question}\n  your guess: {guess:g}")
-    return Prediction(question, guess, low, high)
+    made = _predictions[question] = Prediction(question, guess, low, high, slider=_slider(guess, low, high))
+    return made
 
 
-def check(name: str, value: float, low: float, high: float, hint: str = "") -> None:
+def check(
+    name: str, value: float | EllipsisType, low: float, high: float, hint: str = "", paper: float | None = None
+) -> None:
     """Say whether ``value`` lies in [low, high]; a miss prints the hint and raises nothing, so that one can try again.
+
+    Args:
+        name: what is checked.
+        value: what came out; ``...`` where the reader has not answered yet.
+        low, high: the band.
+        hint: printed with a miss.
+        paper: what the paper reports, to be shown beside it.
 
     Example:
         >>> check("loss of collapsed views", loss, 2.70, 2.72, hint="how many other views are there?")
     """
-    ok = low <= value <= high
-    band = f"{low:.4g} to {high:.4g}"
-    print(f"{'✓' if ok else '✗'} {name}: {value:.4g} ({'within' if ok else 'outside'} {band})")
-    if not ok and hint:
+    band = f"{low:.4g} to {high:.4g}" + ("" if paper is None else f"; the paper: {paper:.4g}")
+    if value is ...:
+        _checks[name] = False
+        print(f"✗ {name}: no answer yet (asked: {band})")
+    else:
+        value = float(value)
+        ok = _checks[name] = low <= value <= high
+        where = "within" if ok else "not a number; asked:" if math.isnan(value) else "outside"
+        print(f"{'✓' if ok else '✗'} {name}: {value:.4g} ({where} {band})")
+    if not _checks[name] and hint:
         print(f"  hint: {hint}")
+
+
+def score() -> None:
+    """Print how the reader did so far in this kernel: predictions by verdict, and checks."""
+    verdicts = [made.verdict for made in _predictions.values()]
+    counts = ", ".join(f"{verdicts.count(word)} {word}" for word in ("spot on", "close", "a surprise"))
+    revealed = sum(verdict != "not revealed" for verdict in verdicts)
+    print(f"{revealed} of {len(verdicts)} predictions revealed: {counts}")
+    print(f"{sum(_checks.values())} of {len(_checks)} checks passed")
+
+
+def _slider(guess: float, low: float, high: float) -> Any:
+    """A slider below the cell where a notebook runs it; None elsewhere."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return None
+    if getattr(get_ipython(), "kernel", None) is None:
+        return None
+    import ipywidgets
+    from IPython.display import display
+
+    slider = ipywidgets.FloatSlider(
+        guess, min=low, max=high, step=(high - low) / 100, description="guess", readout_format=".3g"
+    )
+    display(slider)
+    return slider

@@ -1,8 +1,19 @@
 """Predictions and checks."""
 
-import pytest
+from types import SimpleNamespace
 
-from labkit.teach import check, predict
+import IPython
+import pytest
+from IPython import display
+
+from labkit import teach
+from labkit.teach import check, predict, score
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    monkeypatch.setattr(teach, "_predictions", {})
+    monkeypatch.setattr(teach, "_checks", {})
 
 
 def test_predict_then_reveal(capsys):
@@ -15,12 +26,56 @@ def test_predict_then_reveal(capsys):
     assert "it is 0.51: spot on" in out
     with pytest.raises(ValueError, match="between 0 and 1, not 7"):
         predict("How many?", 7)
+    with pytest.raises(ValueError, match="low must be below high"):
+        predict("How many?", 1, 1, 1)
+
+
+def test_a_guess_after_the_reveal_does_not_count(capsys):
+    predict("How many?", 0.5)
+    predict("How many?", 0.6).reveal(0.9)  # a second thought before the reveal is fine
+    again = predict("How many?", 0.9)
+    assert "that guess stands" in capsys.readouterr().out
+    again.reveal(0.9)
+    assert again.guess == 0.6
+    assert "you said 0.6, it is 0.9: a surprise" in capsys.readouterr().out
+
+
+def test_in_a_notebook_a_slider_is_read_at_the_reveal_and_locked(monkeypatch, capsys):
+    shown = []
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel="a kernel"))
+    monkeypatch.setattr(display, "display", shown.append)
+    guess = predict("How many?", 30, 0, 100)
+    (slider,) = shown
+    assert (slider.value, slider.min, slider.max, slider.disabled) == (30, 0, 100, False)
+    slider.value = 45
+    guess.reveal(46)
+    assert slider.disabled
+    slider.value = 90
+    assert guess.guess == 45
+    assert "you said 45, it is 46: spot on" in capsys.readouterr().out
 
 
 def test_check_says_where_the_band_is(capsys):
-    check("x", 1.0, 0.9, 1.1)
+    check("x", 1.0, 0.9, 1.1, paper=1.05)
     check("y", 2.0, 0.9, 1.1, hint="halve it")
+    check("z", float("nan"), 0.9, 1.1, hint="log of what?")
+    check("w", ..., 0.9, 1.1, hint="start with one")
     out = capsys.readouterr().out
-    assert "✓ x: 1 (within 0.9 to 1.1)" in out
-    assert "✗ y: 2 (outside 0.9 to 1.1)" in out
-    assert "hint: halve it" in out
+    assert "✓ x: 1 (within 0.9 to 1.1; the paper: 1.05)" in out
+    assert "✗ y: 2 (outside 0.9 to 1.1)\n  hint: halve it" in out
+    assert "✗ z: nan (not a number; asked: 0.9 to 1.1)\n  hint: log of what?" in out
+    assert "✗ w: no answer yet (asked: 0.9 to 1.1)\n  hint: start with one" in out
+
+
+def test_the_score_counts_what_was_revealed_and_what_passed(capsys):
+    predict("a?", 0.5).reveal(0.5)
+    predict("b?", 0.5).reveal(0.55)
+    predict("c?", 0.5)
+    check("x", 3, 0, 1)
+    check("x", 1, 0, 1)  # tried again
+    check("y", 3, 0, 1)
+    capsys.readouterr()
+    score()
+    assert capsys.readouterr().out == (
+        "2 of 3 predictions revealed: 1 spot on, 1 close, 0 a surprise\n1 of 2 checks passed\n"
+    )

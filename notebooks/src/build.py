@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jupytext
@@ -21,6 +22,7 @@ from nbclient import NotebookClient
 SOURCES = Path(__file__).resolve().parent
 NOTEBOOKS = SOURCES.parent
 KEPT = {"text/plain", "text/html", "text/markdown", "image/png"}
+WIDGET = "application/vnd.jupyter.widget-view+json"
 LARGEST_PNG, LARGEST_NOTEBOOK = 150_000, 1_000_000
 BANNER = "<!-- measured -->"
 
@@ -33,6 +35,16 @@ def sources() -> list[Path]:
 def target(source: Path, folder: Path = NOTEBOOKS) -> Path:
     """Where the notebook of a source goes."""
     return (folder / source.relative_to(SOURCES)).with_suffix(".ipynb")
+
+
+def choose(names: list[str]) -> list[Path]:
+    """The sources of these notebooks, e.g. "1_graph_ssl/1_grace"; of all, when there are no names."""
+    known = {str(source.relative_to(SOURCES).with_suffix("")): source for source in sources()}
+    wanted = [str(Path(name).with_suffix("")) for name in names] or list(known)
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        sys.exit(f"no notebook {missing[0]}; there are: {', '.join(known)}")
+    return [known[name] for name in wanted]
 
 
 def read(source: Path) -> nbformat.NotebookNode:
@@ -50,14 +62,22 @@ def read(source: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def build(source: Path, scale: str, folder: Path = NOTEBOOKS, timeout: int = 600) -> float:
+def build(
+    source: Path,
+    scale: str,
+    folder: Path = NOTEBOOKS,
+    timeout: int = 600,
+    prepare: Callable[[nbformat.NotebookNode], nbformat.NotebookNode] = lambda notebook: notebook,
+) -> float:
     """Execute a source in a fresh kernel and write its notebook; the seconds it took.
+
+    ``prepare`` may change the notebook before it is executed.
 
     Raises:
         CellExecutionError: a cell failed; nothing is written.
         ValueError: a picture or the notebook is too large.
     """
-    notebook = read(source)
+    notebook = prepare(read(source))
     out = target(source, folder)
     out.parent.mkdir(parents=True, exist_ok=True)
     environment = {"LABKIT_SCALE": scale, "PYTHONWARNINGS": "default", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -103,6 +123,8 @@ def _kept(output):
     if output.output_type == "stream":
         return output if output.name == "stdout" else None
     if output.output_type in ("display_data", "execute_result"):
+        if WIDGET in output.data and "image/png" not in output.data:
+            return None  # a slider: without a kernel only its repr would be left
         output.data = nbformat.from_dict({kind: value for kind, value in output.data.items() if kind in KEPT})
         output.metadata = nbformat.from_dict({})
         if len(output.data.get("image/png", "")) * 3 / 4 > LARGEST_PNG:
@@ -121,13 +143,7 @@ def main() -> int:
     parser.add_argument("--scale", default="laptop", choices=["smoke", "laptop"])
     parser.add_argument("--output", type=Path, default=NOTEBOOKS, help="another folder for the notebooks")
     options = parser.parse_args()
-    wanted = [str(Path(name).with_suffix("")) for name in options.notebook]
-    chosen = [s for s in sources() if not wanted or str(s.relative_to(SOURCES).with_suffix("")) in wanted]
-    if not chosen:
-        names = ", ".join(str(s.relative_to(SOURCES).with_suffix("")) for s in sources())
-        print(f"no such notebook; there are: {names}", file=sys.stderr)
-        return 2
-    for source in chosen:
+    for source in choose(options.notebook):
         seconds = build(source, options.scale, options.output)
         print(f"{seconds:6.0f} s  {target(source, options.output)}", flush=True)
     return 0

@@ -1,9 +1,10 @@
-"""Notebooks: built from their sources, small, without widget state, and every one runs top to bottom."""
+"""Notebooks: built from their sources, small, without widget state; every one runs, and its exercises teach."""
 
 import base64
-import importlib.util
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,8 @@ import pytest
 from labkit import data
 
 ROOT = Path(__file__).parents[2]
-_spec = importlib.util.spec_from_file_location("build", ROOT / "notebooks" / "src" / "build.py")
-build = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(build)
+sys.path.append(str(ROOT / "notebooks" / "src"))
+build, exercises = importlib.import_module("build"), importlib.import_module("exercises")
 
 SOURCES = build.sources()
 NEEDS = {
@@ -79,15 +79,59 @@ def test_outputs_are_static_and_small(source):
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=ids)
-def test_runs_top_to_bottom_at_smoke_scale(source, tmp_path):
+def test_a_notebook_has_what_a_reader_is_promised(source):
+    cells = build.read(source).cells
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert len(cells) <= 40
+    assert len(prose.split()) <= 2500
+    assert "**What this does not show" in prose
+    assert "**References.**" in prose
+    assert any(re.search(r"\bpredict\(", cell.source) for cell in cells if cell.cell_type == "code")
+    assert len(re.findall(r"\*\*Exercise(?: \d)?\*\* \((?:easy|medium|hard), \d+ min\)", prose)) >= 2
+    assert "<summary>Solution</summary>" in prose
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=ids)
+def test_every_check_passes_in_the_committed_notebook(source):
+    outputs = [output for cell in committed(source)["cells"] for output in cell.get("outputs", [])]
+    printed = [text({"source": output["text"]}) for output in outputs if "text" in output]
+    assert any("✓" in one for one in printed)
+    assert not [one for one in printed if "✗" in one]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=ids)
+def test_a_student_gets_no_answers(source):
+    full, bare = build.read(source), exercises.student(build.read(source))
+    assert len(full.cells) == len(bare.cells)
+    for one, other in zip(full.cells, bare.cells, strict=True):
+        assert "<summary>Solution" not in other.source
+        assert one.source.count("<summary>Hint") == other.source.count("<summary>Hint")
+        for found in exercises.ANSWER.finditer(one.source):
+            assert f"{found['name']} = ...{found['mark']}" in other.source
+            assert found[0] not in other.source
+        assert one.source.count("your answer here") == len(exercises.ANSWER.findall(one.source))
+    opened = exercises.solutions(build.read(source))
+    assert sum(c.source.count("<details open><summary>Solution") for c in opened.cells) == sum(
+        c.source.count("<summary>Solution") for c in full.cells
+    )
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=ids)
+def test_runs_top_to_bottom_at_smoke_scale_and_wrong_answers_are_told_why(source, tmp_path):
     needs = NEEDS.get(source.stem)
     if needs and not data.available(needs):
         pytest.skip(f"{needs} not found; set LABKIT_DATA")
     done = subprocess.run(
-        [sys.executable, build.__file__, ids(source), "--scale", "smoke", "--output", str(tmp_path)],
+        [sys.executable, exercises.__file__, "tested", ids(source), "--output", str(tmp_path)],
         capture_output=True,
         text=True,
         env=os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path), "IPYTHONDIR": str(tmp_path), "LABKIT_OFFLINE": "1"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert build.target(source, tmp_path).is_file()
+    ran = json.loads(build.target(source, tmp_path / "tested").read_text())
+    wrong = [cell for cell in ran["cells"] if cell["id"].endswith("-wrong")]
+    assert len(wrong) == sum(exercises.ANSWER.search(cell.source) is not None for cell in build.read(source).cells)
+    for cell in wrong:
+        told = "".join(text({"source": output["text"]}) for output in cell["outputs"] if "text" in output)
+        refused = [output for output in cell["outputs"] if output.get("ename") == "ValueError"]
+        assert refused or re.search(r"✗ .*\n  hint: \S", told), (cell["source"], cell["outputs"])
