@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from labkit.losses import byol, dino, info_nce, info_nce_queue
+from labkit.losses import byol, decoupled, dino, info_nce, info_nce_queue, nt_xent
+from labkit.papers.vision.dcl import DCL
 from labkit.papers.vision.dino import DINO
 from labkit.papers.vision.instdisc import InstDisc
 from labkit.papers.vision.moco import MoCo
@@ -139,3 +140,14 @@ def test_a_queue_comes_back_with_a_checkpoint(tmp_path):
     assert resumed.history["loss"] == whole.history["loss"]
     assert torch.equal(resumed.method.queue.rows, whole.method.queue.rows)
     assert torch.equal(resumed.spectra["z"], whole.spectra["z"])
+
+
+def test_dcl_leaves_the_positive_out_and_its_control_does_not():
+    x = images(6)
+    for options, loss in (({}, decoupled), ({"coupled": True}, nt_xent)):
+        method = DCL(Encoder(), view, temperature=0.3, **options)
+        torch.manual_seed(1)
+        found = method(x)
+        torch.manual_seed(1)
+        z = method.projector(method.encoder(torch.cat([method.view(x), method.view(x)])))
+        torch.testing.assert_close(found, loss(*z.chunk(2), temperature=0.3))

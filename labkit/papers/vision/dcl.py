@@ -1,0 +1,78 @@
+"""DCL: Decoupled Contrastive Learning.
+
+Chun-Hsiao Yeh, Cheng-Yao Hong, Yen-Chi Hsu, Tyng-Luh Liu, Yubei Chen, Yann LeCun. ECCV 2022.
+https://arxiv.org/abs/2110.06848
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor, nn
+
+from labkit.claims import Evidence, Lab, claim
+from labkit.losses import decoupled, nt_xent
+from labkit.methods import TwoView
+from labkit.papers.vision._nuisance import (
+    against,
+    against_raw,
+    changed,
+    encoder_of,
+    head,
+    nuisance_recipe,
+    nuisance_view,
+)
+
+
+class DCL(TwoView):
+    """SimCLR whose loss leaves the positive pair out of its denominator (equation 6).
+
+    In NT-Xent the gradient of a pair is scaled by the share of its negatives in the denominator. Where a batch is small
+    and the views are easy that share is near zero, and with it the gradient; without the positive it is always one.
+
+    Args:
+        encoder, view: as in ``TwoView``.
+        temperature: τ.
+        sigma: width of DCLW's weights; None: plain DCL.
+        coupled: NT-Xent instead, which is SimCLR's; the control.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        view: Callable[[Tensor], Tensor],
+        temperature: float = 0.2,
+        sigma: float | None = None,
+        coupled: bool = False,
+    ):
+        loss = partial(nt_xent if coupled else partial(decoupled, sigma=sigma), temperature=temperature)
+        super().__init__(encoder, head(encoder.dim, encoder.dim), view, loss)
+
+
+def _build(images, **changes) -> DCL:
+    return DCL(encoder_of(images), nuisance_view(), **changes)
+
+
+RECIPES = [
+    nuisance_recipe("dcl", _build),
+    nuisance_recipe("dcl", _build, name="dcl/nuisance-mnist-batch16", batch_size=16),
+]
+NUISANCE, SMALL_BATCH = RECIPES
+
+
+@claim("Decoupled contrast beats raw pixels.", needs="nuisance-mnist", minutes=6)
+def beats_raw_pixels(lab: Lab) -> Evidence:
+    return against_raw(lab, NUISANCE, "DCL")
+
+
+@claim("At a batch of 16 the decoupled loss beats NT-Xent.", needs="nuisance-mnist", minutes=20)
+def helps_small_batches(lab: Lab) -> Evidence:
+    return against(lab, SMALL_BATCH, changed(SMALL_BATCH, coupled=True), "decoupled", "NT-Xent")
+
+
+@claim("It helps more at a batch of 16 than at one of 64.", needs="nuisance-mnist", minutes=30)
+def helps_small_batches_more(lab: Lab) -> Evidence:
+    gains = []
+    for recipe in (SMALL_BATCH, NUISANCE):
+        pairs = zip(lab.scores(recipe), lab.scores(changed(recipe, coupled=True)), strict=True)
+        gains.append([one - other for one, other in pairs])
+    return Evidence(*gains, "gain at a batch of 16", "gain at 64")
