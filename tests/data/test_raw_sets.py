@@ -193,6 +193,11 @@ def test_nuisance_mnist_options():
     assert [len(one.splits[part]) for part in ("train", "test")] == [50, 20]
     with pytest.raises(ValueError, match="n_train must lie between 1 and 60000, not 0"):
         load("nuisance-mnist", n_train=0)
+    small = load("nuisance-mnist", n_train=50, n_test=20, seed=3, size=14)
+    assert small.images.shape == (70, 1, 18, 18)
+    assert torch.equal(small.labels, one.labels)  # the same digits
+    with pytest.raises(ValueError, match="size must be 28 or 14 pixels, not 20"):
+        load("nuisance-mnist", size=20)
 
 
 def test_the_two_cifars_show_the_same_images():

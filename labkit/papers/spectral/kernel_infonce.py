@@ -17,7 +17,7 @@ from labkit.evaluate import Protocol, effective_rank
 from labkit.losses import kernel_nt_xent
 from labkit.methods import TwoView
 from labkit.models import MLP, resnet8
-from labkit.papers.vision.simclr import nuisance_view
+from labkit.papers.vision._nuisance import nuisance_view
 from labkit.recipes import Recipe
 from labkit.theory import spectral
 from labkit.theory.spectral import growth_rates, infonce_flow, planted_graph, subspace_overlap

@@ -13,7 +13,7 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.losses import info_nce_queue
 from labkit.methods import Queue, SelfDistillation
 from labkit.models import MLP
-from labkit.papers.vision._nuisance import against, against_raw, changed, encoder_of, nuisance_recipe, nuisance_view
+from labkit.papers.vision._nuisance import against, against_raw, changed, encoder_of, family, view_of
 
 
 class MoCo(SelfDistillation):
@@ -55,24 +55,24 @@ class MoCo(SelfDistillation):
 
 
 def _build(images, **changes) -> MoCo:
-    return MoCo(encoder_of(images), nuisance_view(), **changes)
+    return MoCo(encoder_of(images), view_of(images), **changes)
 
 
-RECIPES = [nuisance_recipe("moco", _build)]
-NUISANCE = RECIPES[0]
+RECIPES = family("moco", _build)
+SMALL = RECIPES[1]
 
 
-@claim("Contrast with a queue of keys beats raw pixels.", needs="nuisance-mnist", minutes=8)
+@claim("Contrast with a queue of keys beats raw pixels.", needs="nuisance-mnist", minutes=1)
 def beats_raw_pixels(lab: Lab) -> Evidence:
-    return against_raw(lab, NUISANCE, "MoCo")
+    return against_raw(lab, SMALL, "MoCo")
 
 
-@claim("More negatives help: a long queue beats a short one (section 4.1).", needs="nuisance-mnist", minutes=16)
+@claim("More negatives help: a long queue beats a short one (section 4.1).", needs="nuisance-mnist", minutes=2)
 def long_queue_helps(lab: Lab) -> Evidence:
-    return against(lab, NUISANCE, changed(NUISANCE, queue=64), "1 024 keys", "64 keys, one batch")
+    return against(lab, SMALL, changed(SMALL, queue=64), "1 024 keys", "64 keys, one batch")
 
 
 @claim("The key encoder has to move slowly: without momentum, training fails (section 4.1).",
-       needs="nuisance-mnist", minutes=16)  # fmt: skip
+       needs="nuisance-mnist", minutes=2)  # fmt: skip
 def momentum_needed(lab: Lab) -> Evidence:
-    return against(lab, NUISANCE, changed(NUISANCE, momentum=0.0), "momentum 0.99", "none")
+    return against(lab, SMALL, changed(SMALL, momentum=0.0), "momentum 0.99", "none")

@@ -14,7 +14,8 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.losses import nt_xent
 from labkit.methods import TwoView
 from labkit.models import MLP, resnet8
-from labkit.papers.vision._nuisance import nuisance_recipe, nuisance_view
+from labkit.papers.vision._nuisance import family, view_of
+from labkit.papers.vision._nuisance import nuisance_view as nuisance_view
 from labkit.recipes import Recipe
 from labkit.views import Compose, GaussianNoise, RandomResizedCrop
 
@@ -44,17 +45,12 @@ class SimCLR(TwoView):
 
 
 def _build(images, view: Callable | None = None, **changes) -> SimCLR:
-    return SimCLR(resnet8(16, images.images.shape[1]), view or nuisance_view(), **{"temperature": 0.2} | changes)
+    return SimCLR(resnet8(16, images.images.shape[1]), view or view_of(images), **{"temperature": 0.2} | changes)
 
 
-RECIPES = [
-    nuisance_recipe(
-        "simclr",
-        _build,
-        source="ours: batch, rate and temperature chosen by k-NN on 800 of the 4 000 training images",
-        smoke_load={"n_train": 256, "n_test": 100},
-    )
-]
+RECIPES = family(
+    "simclr", _build, source="ours: batch, rate and temperature chosen by k-NN on 800 of the 4 000 training images"
+)
 NUISANCE = RECIPES[0]
 
 

@@ -1,0 +1,154 @@
+"""G-SimCLR: Self-Supervised Contrastive Learning with Guided Projection via Pseudo Labelling.
+
+Souradip Chakraborty, Aritra Roy Gosthipaty, Sayak Paul. ICDM Workshops 2020.
+https://arxiv.org/abs/2009.12007 · code: https://github.com/ariG23498/G-SimCLR
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from labkit.claims import Evidence, Lab, claim
+from labkit.evaluate import kmeans
+from labkit.methods import Method, in_blocks, inference
+from labkit.papers.vision import simclr
+from labkit.papers.vision._nuisance import against, encoder_of, family
+from labkit.recipes import Recipe
+from labkit.train import Minibatches, fit, seeded
+
+CLASSES = 10  # clusters, and images in a batch: no two of a batch share one
+
+
+class DenoisingAutoencoder(Method):
+    """Clean pictures from noisy ones; its code is what is clustered.
+
+    Args:
+        encoder: images -> [n, dim].
+        shape: [channels, height, width] of the images.
+        noise: standard deviation of what is added, where white is 1.
+    """
+
+    def __init__(self, encoder: nn.Module, shape: torch.Size, noise: float = 0.1):
+        super().__init__()
+        self.encoder, self.noise = encoder, noise
+        self.decoder = nn.Linear(encoder.dim, shape.numel())
+
+    def forward(self, images: Tensor) -> Float[Tensor, ""]:
+        clean = images.float() / 255
+        code = self.encoder(clean + self.noise * torch.randn_like(clean))
+        return F.mse_loss(self.decoder(code), clean.flatten(1))
+
+    @inference
+    def embed(self, images: Tensor) -> Float[Tensor, "items dim"]:
+        return in_blocks(lambda part: self.encoder(part.float() / 255).float(), images)
+
+
+class DistinctBatches(Minibatches):
+    """Batches in which no two items have the same label: each holds one random item of ``size`` different labels.
+
+    Labels are drawn by how many items they have, without repetition in a batch; there are as many batches an epoch as
+    ``Minibatches`` makes, so that an epoch is as many steps whatever the labels are.
+
+    Args:
+        items: [n, ...].
+        labels: [n], any integers from 0.
+        size: items in a batch; at most as many as there are labels.
+
+    Raises:
+        ValueError: another number of labels than items, fewer different labels than ``size``.
+    """
+
+    def __init__(self, items: Tensor, labels: Int64[Tensor, " n"], size: int):
+        super().__init__(items, size)
+        if len(labels) != len(items):
+            raise ValueError(f"labels must be one for each of the {len(items)} items, not {len(labels)}")
+        self.labels, self.counts = labels, labels.bincount()
+        if int((self.counts > 0).sum()) < size:
+            raise ValueError(f"a batch of {size} different labels needs as many; there are {(self.counts > 0).sum()}")
+        self.by_label, self.starts = labels.argsort(), self.counts.cumsum(0) - self.counts
+
+    def __iter__(self) -> Iterator[Tensor]:
+        drawn = torch.multinomial(self.counts.float().expand(len(self), -1), self.size)
+        within = (torch.rand(drawn.shape, device=drawn.device) * self.counts[drawn]).long()
+        for rows in self.by_label[self.starts[drawn] + within]:
+            yield self.items[rows]
+
+    def to(self, device: torch.device) -> "DistinctBatches":
+        return DistinctBatches(self.items.to(device), self.labels.to(device), self.size)
+
+
+@lru_cache(maxsize=2)
+def pseudo_labels(images, epochs: int = 4) -> Int64[Tensor, " items"]:
+    """Clusters of the training images: k-means on the code of a denoising autoencoder (section III-B)."""
+    train = images.images[images.splits["train"]]
+    with seeded(0):
+        method = DenoisingAutoencoder(encoder_of(images), train.shape[1:])
+    fit(method, Minibatches(train, min(64, len(train))), epochs=epochs, lr=4e-3, schedule="cosine", progress=False)
+    return kmeans(method.embed(train), CLASSES, starts=2)
+
+
+def _guided(images) -> DistinctBatches:
+    return _batches(images, pseudo_labels(images))
+
+
+def _oracle(images) -> DistinctBatches:
+    return _batches(images, images.labels[images.splits["train"]])
+
+
+def _random(images) -> DistinctBatches:
+    """Pseudo labels given to other images: batches are made the same way, and say nothing."""
+    labels = pseudo_labels(images)
+    return _batches(images, labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))])
+
+
+def _batches(images, labels: Tensor) -> DistinctBatches:
+    return DistinctBatches(images.images[images.splits["train"]], labels, CLASSES)
+
+
+def _recipes(name: str, batches) -> list[Recipe]:
+    return family(name, simclr._build, training={"epochs": 5}, batches=batches, batch_size=CLASSES)
+
+
+RECIPES = _recipes("g_simclr", _guided)
+SMALL = RECIPES[1]
+ORACLE, RANDOM = _recipes("g_simclr-oracle", _oracle)[1], _recipes("g_simclr-random", _random)[1]
+
+
+def different(lab: Lab, recipe: Recipe) -> list[float]:
+    """Share of pairs in a batch whose true classes differ, in an epoch of each seed."""
+    images = lab.material(recipe).dataset
+    batches, found = recipe.batches(images), []
+    of_classes = DistinctBatches(images.labels[images.splits["train"]], batches.labels, batches.size)
+    for seed in lab.seeds:
+        with seeded(seed):
+            classes = torch.stack(list(of_classes))
+        same = (classes[:, :, None] == classes[:, None]).double().mean().item() * CLASSES
+        found.append(1 - (same - 1) / (CLASSES - 1))
+    return found
+
+
+@claim("Batches without a pseudo label twice hold fewer pairs of the same class.", needs="nuisance-mnist", minutes=1)
+def pseudo_labels_know_classes(lab: Lab) -> Evidence:
+    ours, random = (different(lab, recipe) for recipe in (SMALL, RANDOM))
+    return Evidence(ours, random, "pseudo labels", "the same labels, shuffled", "share of pairs that differ")
+
+
+@claim("Contrast in batches without a pseudo label twice beats random batches (table I).",
+       needs="nuisance-mnist", minutes=4)  # fmt: skip
+def guided_batches_help(lab: Lab) -> Evidence:
+    return against(lab, SMALL, RANDOM, "pseudo labels", "the same labels, shuffled")
+
+
+@claim("With the true classes in the place of pseudo labels it beats random batches: an upper bound.",
+       needs="nuisance-mnist", minutes=4)  # fmt: skip
+def true_classes_help(lab: Lab) -> Evidence:
+    return against(lab, ORACLE, RANDOM, "true classes", "shuffled pseudo labels")
+
+
+@claim("True classes make better batches than pseudo labels.", needs="nuisance-mnist", minutes=4)
+def true_classes_beat_pseudo_labels(lab: Lab) -> Evidence:
+    return against(lab, ORACLE, SMALL, "true classes", "pseudo labels")
