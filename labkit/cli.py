@@ -18,7 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError, FloatingPointError) as error:
-        print(f"labkit: {error}", file=sys.stderr)
+        sentence = isinstance(error, OSError) and error.filename is None and error.strerror  # ours: without [Errno]
+        print(f"labkit: {sentence or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("labkit: stopped by hand", file=sys.stderr)
@@ -119,6 +120,8 @@ def _run_here(options) -> None:
     recipe = papers.recipe(options.recipe)
     if options.json and not options.json.parent.is_dir():
         raise ValueError(f"--json: there is no folder {options.json.parent}")
+    if options.json and not os.access(options.json.parent, os.W_OK):
+        raise ValueError(f"--json: nothing can be written to {options.json.parent}; choose another folder")
     dataset = None
     if options.data:
         recipe, dataset = recipes.for_own_graph(recipe, options.data, options.features, options.label)

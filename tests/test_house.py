@@ -13,7 +13,7 @@ import labkit
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"_checks"},
+    {"_checks", "_files"},
     {"_graph_batch", "_processes"},
     {"data", "views", "models", "losses", "theory", "plot", "teach"},
     {"methods", "evaluate"},

@@ -1,7 +1,6 @@
 """A graph of the user's own: read it, check it, save it."""
 
-import os
-import tempfile
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torch_geometric.data import Data
 from torch_geometric.utils import remove_self_loops, to_undirected
 
 from labkit._checks import require_finite
+from labkit._files import write_whole
 from labkit.data._arrays import read_npz
 from labkit.data._graph_networkx import from_networkx, read_graphml
 from labkit.data._graph_tables import SUFFIXES, read_tables
@@ -145,19 +145,13 @@ def save_graph(data: Data, path: str | Path) -> None:
         raise ValueError(f"path must end in .npz or .safetensors, not {path.name!r}")
     check_graph(data)
     tensors = {name: value.detach().cpu().contiguous() for name, value in data if isinstance(value, Tensor)}
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            if path.suffix == ".npz":
-                np.savez_compressed(file, **{name: value.numpy() for name, value in tensors.items()})
-            else:
-                from safetensors.torch import save
+    if path.suffix == ".npz":
+        np.savez_compressed(packed := io.BytesIO(), **{name: value.numpy() for name, value in tensors.items()})
+        write_whole(path, packed.getvalue())
+    else:
+        from safetensors.torch import save
 
-                file.write(save(tensors))
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+        write_whole(path, save(tensors))
 
 
 def check_graph(data: Any) -> None:

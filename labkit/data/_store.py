@@ -1,6 +1,7 @@
 """Files: where they are looked for, how they are checked, how they are fetched."""
 
 import hashlib
+import io
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 def roots() -> list[Path]:
     """Folders that are looked at, in order: ``$LABKIT_DATA``, ``data/`` of the checkout, the user's cache."""
     named = os.environ.get("LABKIT_DATA")
-    return ([Path(named).expanduser()] if named else []) + _own_folders()
+    return ([Path(os.path.expanduser(named))] if named else []) + _own_folders()
 
 
 def _own_folders() -> list[Path]:
@@ -20,13 +21,14 @@ def _own_folders() -> list[Path]:
 
     installed_from_checkout = (CHECKOUT / "pyproject.toml").is_file() and (CHECKOUT / "data").is_dir()
     checkout = [CHECKOUT / "data"] if installed_from_checkout else []
-    return [*checkout, Path(pooch.os_cache("labkit"))]
+    cache = Path(pooch.os_cache("labkit"))
+    return [*checkout, cache] if cache.is_absolute() else checkout  # without a home it would lie in the current folder
 
 
-def download_folder() -> Path:
-    """Where fetched files go: the first folder of ours that can be written to."""
+def download_folder() -> Path | None:
+    """Where fetched files go: the first folder of ours that can be written to; None where there is no place at all."""
     folders = _own_folders()
-    return next((folder for folder in folders if os.access(folder, os.W_OK)), folders[-1])
+    return next((folder for folder in folders if os.access(folder, os.W_OK)), folders[-1] if folders else None)
 
 
 def find(file: File) -> Path | None:
@@ -86,22 +88,31 @@ def fetch(entry: Entry, file: File) -> Path:
     """Download ``file`` with pooch (two retries, progress bar) and return where it lies, not yet checked.
 
     Raises:
-        FileNotFoundError: there is no address, or no answer from it.
+        FileNotFoundError: there is no address, no answer from it, or no folder to keep one in.
         OSError: it could not be written, e.g. because the disk is full.
     """
     if file.url is None:
         note = f" ({file.note})" if file.note else ""
         raise FileNotFoundError(_nowhere(entry, file, f"no address on the network gives it{note}"))
+    home = download_folder()
+    if home is None:
+        raise FileNotFoundError(_nowhere(entry, file, "there is no home directory to keep it in: set $XDG_CACHE_HOME"))
     import pooch
     import requests
 
-    folder = (download_folder() / file.path).parent
+    folder = (home / file.path).parent
     # pooch compares with one checksum, some files may have two: `read_bytes` does the checking for all
     keeper = pooch.create(
         folder, base_url="", registry={file.name: None}, urls={file.name: file.url}, retry_if_failed=2
     )
+    download = pooch.HTTPDownloader(progressbar=True, timeout=30)
+
+    def bounded(url: str, path: str, keeper: pooch.Pooch) -> None:
+        with _Bounded(path, max(file.accepted.values())) as out:
+            download(url, out, keeper)
+
     try:
-        return Path(keeper.fetch(file.name, downloader=pooch.HTTPDownloader(progressbar=True, timeout=30)))
+        return Path(keeper.fetch(file.name, downloader=bounded))
     except (requests.RequestException, ValueError) as error:
         why = f"fetching {file.url} failed ({_reason(error)})"
         raise FileNotFoundError(_nowhere(entry, file, why)) from None  # five screens of urllib3 add nothing
@@ -109,7 +120,26 @@ def fetch(entry: Entry, file: File) -> Path:
         raise OSError(f"{entry.name!r} could not be written to {folder}: {error}") from error
 
 
+class _TooLong(ValueError):
+    """An answer without end."""
+
+
+class _Bounded(io.FileIO):
+    """A new file that takes no more than is expected, and a megabyte, so that a page sent in its place is kept."""
+
+    def __init__(self, path: str, expected: int):
+        super().__init__(path, "w")
+        self.most = expected + 2**20
+
+    def write(self, data) -> int:
+        if self.tell() + len(data) > self.most:
+            raise _TooLong(f"it sends more than {size(self.most)}, and {size(self.most - 2**20)} are expected")
+        return super().write(data)
+
+
 def _reason(error: Exception) -> str:
+    if isinstance(error, _TooLong):
+        return str(error)
     answer = getattr(error, "response", None)
     return f"the server answered {answer.status_code}" if answer is not None else f"no answer: {type(error).__name__}"
 

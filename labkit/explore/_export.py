@@ -1,12 +1,14 @@
 """What a user can leave with: a picture, a table, a page."""
 
 import base64
+import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labkit._files import write_whole
 from labkit.explore import _twin
 
 if TYPE_CHECKING:
@@ -66,9 +68,11 @@ def save_picture(explorer: "Explorer", path: Path) -> None:
     if path.suffix not in (".png", ".svg"):
         raise ValueError(f"path must end in .png or .svg, not {path.suffix or path.name!r}")
     if path.suffix == ".png":
-        path.write_bytes(picture(explorer))
+        write_whole(path, picture(explorer))
     else:
-        figure(explorer).savefig(path, metadata={"Description": explorer.alt_text, "Date": None})
+        drawn = io.BytesIO()
+        figure(explorer).savefig(drawn, format="svg", metadata={"Description": explorer.alt_text, "Date": None})
+        write_whole(path, drawn.getvalue())
 
 
 def to_frame(explorer: "Explorer") -> Any:
@@ -117,7 +121,7 @@ def to_html(explorer: "Explorer", path: Path) -> None:
         title="Explorer", css=_ESM.with_suffix(".css").read_text(),
         esm=esm.replace("export default { render };", "const explorer = { render };"), state=_script(state),
     )  # fmt: skip
-    path.write_text(page)
+    write_whole(path, page.encode())
 
 
 _ESM = Path(__file__).with_name("explorer.js")

@@ -1,10 +1,15 @@
 """A recipe over its seeds: in turn, in worker processes, or on a cluster; an interrupted sweep goes on."""
 
 import json
+import os
+import threading
+import time
+import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +77,8 @@ def sweep(
     Args:
         jobs: worker processes (joblib); each gets its share of the cores.
         backend: a joblib backend that was registered, e.g. "dask" or "ray", to train on its cluster.
-        keep: a JSON file that gets every seed as it ends. Seeds in it are not trained again.
+        keep: a JSON file that gets every seed as it ends. Seeds in it are not trained again. A write that fails (full
+            disk) warns, and the sweep goes on.
         on_seed: called as each seed ends, those of ``keep`` first.
 
     Raises:
@@ -90,8 +96,7 @@ def sweep(
     for trained in _each(recipe, material, missing, protocol, jobs, backend, training):
         done[trained.seed] = trained
         if keep:
-            text = json.dumps({"settings": settings, "done": [one.record for one in done.values()]}, indent=1)
-            write_whole(keep, text.encode())
+            _keep(keep, settings, done.values())
         if on_seed:
             on_seed(trained)
     return [done[seed] for seed in seeds]
@@ -106,7 +111,8 @@ def _each(recipe, material, seeds, protocol, jobs, backend, training) -> Iterato
     from joblib import Parallel, delayed, parallel_config
 
     quiet = training | {"progress": False}  # bars of several processes would write over each other
-    tasks = (delayed(_one)(recipe, material, seed, protocol, quiet) for seed in seeds)
+    parent = None if backend else os.getpid()
+    tasks = (delayed(_one)(recipe, material, seed, protocol, quiet, parent) for seed in seeds)
     try:
         context = parallel_config(backend=backend, n_jobs=jobs) if backend else nullcontext()
     except (ValueError, ImportError) as error:
@@ -115,7 +121,21 @@ def _each(recipe, material, seeds, protocol, jobs, backend, training) -> Iterato
         yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
 
 
-def _one(recipe: Recipe, material: Material, seed: int, protocol, training: dict[str, Any]) -> Trained:
+@cache
+def _end_with(parent: int) -> None:
+    """End this worker when its parent was killed, rather than train on for nobody."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _one(recipe: Recipe, material: Material, seed: int, protocol, training: dict[str, Any], parent=None) -> Trained:
+    if parent:
+        _end_with(parent)
     run = train(recipe, material, seed, **training)
     device = next(run.method.parameters()).device
     score = material.score(protocol, run.method.embed(to_device(material.items, device)))
@@ -139,13 +159,22 @@ def _settings(recipe: Recipe, material: Material, protocol: Any, training: dict[
     }
 
 
+def _keep(keep: Path, settings: dict[str, Any], done: Iterable[Trained]) -> None:
+    text = json.dumps({"settings": settings, "done": [one.record for one in done]}, indent=1)
+    try:
+        write_whole(keep, text.encode())
+    except OSError as error:
+        goes_on = "the sweep goes on; seeds that are missing there are trained again if it is interrupted"
+        warnings.warn(f"{error.strerror}; {goes_on}", stacklevel=4)
+
+
 def _read(keep: Path | None, settings: dict[str, Any]) -> list[Trained]:
     if keep is None or not keep.is_file():
         return []
     try:
         record = json.loads(keep.read_text())
         before, done = record["settings"], [Trained.read(one) for one in record["done"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"{keep} is not what an interrupted sweep leaves ({error}); delete it to start anew"
         ) from error

@@ -1,8 +1,8 @@
 """Training: one loop for every method, and the ``Run`` it leaves behind."""
 
+from labkit._files import write_whole
 from labkit.train._batches import Minibatches
 from labkit.train._device import choose_device, has_bfloat16, seeded, to_device
-from labkit.train._files import write_whole
 from labkit.train._fit import fit
 from labkit.train._memory import memory_kept
 from labkit.train._parallel import in_parallel, joined

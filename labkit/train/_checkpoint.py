@@ -9,7 +9,7 @@ from torch import Tensor
 
 from labkit._processes import agreed, everyone, rank
 from labkit.methods import Method
-from labkit.train._files import read_tensors, write_tensors
+from labkit.train._files import read_tensors, refused_if_torn, write_tensors
 from labkit.train._run import Run, pack, unpack
 
 
@@ -35,8 +35,7 @@ class Checkpoint:
             if rank() == 0:
                 write_tensors(self.path, tensors, facts | {"settings": self.settings})
         except OSError as error:
-            warnings.warn(f"{self.path} was not written ({error.strerror}); training goes on, and the checkpoint "
-                          "before it, if there is one, is still good", stacklevel=4)  # fmt: skip
+            warnings.warn(f"{error.strerror}; training goes on", stacklevel=4)
         self.written = time.monotonic()
 
     def restore(self, method: Method, optimizer: torch.optim.Optimizer) -> Run:
@@ -46,9 +45,10 @@ class Checkpoint:
             ValueError: the file is torn, or comes from a run with other settings.
         """
         tensors, facts = read_tensors(self.path)
-        finished = len(facts["history"]["loss"])
+        with refused_if_torn(self.path):
+            finished, settings = len(facts["history"]["loss"]), dict(facts.get("settings", {}))
         for name, now in self.settings.items():
-            before = facts.get("settings", {}).get(name)
+            before = settings.get(name)
             # with a constant rate the epochs so far don't depend on how many are to come
             other_length = name == "epochs" and self.settings["schedule"] == "constant" and now >= finished
             if before != now and not other_length:
@@ -57,8 +57,9 @@ class Checkpoint:
                     f"{name}={now!r}; use the same settings, or another checkpoint file"
                 )
         run = unpack(tensors, facts, method, self.path)
-        _restore_optimizer(optimizer, tensors)
-        _restore_random_state(tensors)
+        with refused_if_torn(self.path):
+            _restore_optimizer(optimizer, tensors)
+            _restore_random_state(tensors)
         return run
 
 
@@ -73,12 +74,22 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):
             _, index, name = key.split(".", 2)
-            state.setdefault(int(index), {})[name] = value
+            state.setdefault(int(index), {})[name] = _laid_out_like(parameters[int(index)], value, optimizer, key)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor, optimizer: torch.optim.Optimizer, key: str) -> Tensor:
+    """``value`` in the memory order of ``parameter``: a fused step takes both as they lie, and checks nothing."""
+    if value.shape == parameter.shape:
+        return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
+    if value.dim() and optimizer.defaults.get("fused"):
+        raise ValueError(f"{key} has shape {list(value.shape)}, its parameter {list(parameter.shape)}")
+    return value
 
 
 def _random_state() -> dict[str, Tensor]:

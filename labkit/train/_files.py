@@ -1,11 +1,13 @@
 """Tensors and JSON in one safetensors file that is either whole or not there."""
 
 import json
-import os
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch import Tensor
+
+from labkit._files import write_whole
 
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], facts: dict) -> None:
@@ -21,22 +23,6 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], facts: dict) -> 
     write_whole(path, data)
 
 
-def write_whole(path: str | Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-
-
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
     """Read what ``write_tensors`` wrote.
 
@@ -48,9 +34,16 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict]:
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {path}")
+    with refused_if_torn(path, SafetensorError), safe_open(path, framework="pt") as file:
+        facts = json.loads((file.metadata() or {})["facts"])
+        return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 (not a dict)
+
+
+@contextmanager
+def refused_if_torn(path: str | Path, *errors: type[Exception]) -> Iterator[None]:
+    """Whatever goes wrong with what was read from ``path`` is a ValueError that says so."""
+    expected = (KeyError, TypeError, AttributeError, IndexError, ValueError, RuntimeError, *errors)
     try:
-        with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})["facts"])
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 (not a dict)
-    except (SafetensorError, KeyError, ValueError) as error:
+        yield
+    except expected as error:
         raise ValueError(f"{path} is torn or was not written by labkit ({error}); delete it and start again") from error

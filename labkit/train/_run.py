@@ -8,7 +8,7 @@ from torch import Tensor
 
 from labkit.evaluate import collapse
 from labkit.methods import Method
-from labkit.train._files import read_tensors, write_tensors
+from labkit.train._files import read_tensors, refused_if_torn, write_tensors
 
 _LOOKED_AT = 256  # items of a batch: a matrix of similarities of half a megabyte
 
@@ -97,16 +97,17 @@ def unpack(tensors: dict[str, Tensor], facts: dict, method: Method, path: str | 
         method.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"{path} holds the weights of another method than {type(method).__name__}: {error}") from error
-    snapshots = {int(name.split(".")[1]): value for name, value in tensors.items() if name.startswith("snapshot.")}
-    return Run(
-        method,
-        facts["seed"],
-        facts["history"],
-        dict(sorted(snapshots.items())),
-        {name.removeprefix("spectrum."): value for name, value in tensors.items() if name.startswith("spectrum.")},
-        [(epoch, what) for epoch, what in facts["events"]],
-        facts["interrupted"],
-    )
+    with refused_if_torn(path):
+        snapshots = {int(name.split(".")[1]): value for name, value in tensors.items() if name.startswith("snapshot.")}
+        return Run(
+            method,
+            facts["seed"],
+            {name: [float(value) for value in values] for name, values in facts["history"].items()},
+            dict(sorted(snapshots.items())),
+            {name.removeprefix("spectrum."): value for name, value in tensors.items() if name.startswith("spectrum.")},
+            [(epoch, what) for epoch, what in facts["events"]],
+            facts["interrupted"],
+        )
 
 
 def finite(loss: Tensor, epoch: int) -> Tensor:

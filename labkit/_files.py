@@ -1,0 +1,31 @@
+"""A file is either whole or not there."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_whole(path: str | Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part.
+
+    It is written beside its place under a hidden name and moved over it in one step. A crash, ``kill -9`` or a full
+    disk leaves the older file as it was.
+
+    Raises:
+        OSError: it could not be written (full disk, read-only folder); the message names the file.
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(beside, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException as error:
+        beside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            sentence = f"{path} was not written ({error.strerror}); what was there before, if anything, is as it was"
+            raise OSError(error.errno, sentence) from error
+        raise
