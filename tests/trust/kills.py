@@ -51,7 +51,7 @@ class Work:
 class Training(Work):
     """``fit``: SimCLR on digits, a checkpoint after every epoch."""
 
-    epochs = 40
+    epochs = 24
 
     def method(self) -> methods.Method:
         with train.seeded(0):
@@ -87,7 +87,7 @@ class Training(Work):
 class Sweep(Work):
     """``labkit run --seeds --json``: GRACE on a small graph."""
 
-    seeds, jobs = 4, 1
+    seeds, jobs = 3, 1
 
     def run(self, folder: Path) -> None:
         graph = folder.parent / "small.npz"
@@ -173,7 +173,7 @@ class Download(Work):
 class ResultFile(Work):
     """A result of 10 MB, written over itself."""
 
-    versions = 40
+    versions = 30
 
     def run(self, folder: Path) -> None:
         for version in range(self.found(folder) + 1, self.versions + 1):
