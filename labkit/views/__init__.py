@@ -3,7 +3,7 @@
 from labkit.views._graph import drop_edges, hide_nodes, mask_feature_columns
 from labkit.views._graph_sets import RandomChoice, drop_nodes, identity, mask_attributes, perturb_edges, subgraph
 from labkit.views._grid import window_grid
-from labkit.views._image import Compose
+from labkit.views._image import Compose, unit_images
 from labkit.views._image_transforms import (
     ColorJitter,
     GaussianBlur,
@@ -44,5 +44,6 @@ __all__ = [
     "shift",
     "simclr",
     "subgraph",
+    "unit_images",
     "window_grid",
 ]
