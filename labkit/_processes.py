@@ -38,6 +38,25 @@ def summed(values: Tensor) -> Tensor:
     return _Sum.apply(values) if processes() > 1 else values
 
 
+def mean_over_processes(values: Tensor, ring: bool = True) -> Tensor:
+    """The mean over processes, for a loss that each knows its share of; without ``ring`` (or alone) ``values``."""
+    return summed(values) / processes() if ring else values
+
+
+def passed_on(values: Tensor) -> Tensor:
+    """What the process before this one holds, while ``values`` go to the next: one step round the ring.
+
+    Each process must hold the same shape. No gradient flows back.
+    """
+    values, received = values.contiguous(), torch.empty_like(values, memory_format=torch.contiguous_format)
+    here, all_of_them = rank(), processes()
+    send = dist.P2POp(dist.isend, values, (here + 1) % all_of_them)
+    receive = dist.P2POp(dist.irecv, received, (here - 1) % all_of_them)
+    for work in dist.batch_isend_irecv([send, receive]):
+        work.wait()
+    return received
+
+
 def from_first(values: Tensor) -> Tensor:
     """What the first process has, in every process; changes ``values`` in place."""
     if processes() > 1:

@@ -1,5 +1,6 @@
 """Two views of each image, pulled together by a loss that keeps them from collapsing."""
 
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -15,7 +16,8 @@ class TwoView(Method):
 
     Both views go through the encoder as one batch, so that batch statistics are shared, as in the papers' code on one
     device. The representation is the encoder's output, before the projector (Chen et al. 2020, section 4.2). Under
-    ``torchrun`` the loss is exactly that of the whole batch.
+    ``torchrun`` the loss is exactly that of the whole batch: every process gathers all projections, or, with ``ring``,
+    keeps its own and sees those of the others in turn.
 
     Args:
         encoder: images [n, channels, h, w] in [0, 1] -> [n, dim].
@@ -24,6 +26,8 @@ class TwoView(Method):
         loss: ([n, projected], [n, projected]) -> scalar; one argument for each view.
         evaluation_view: what images go through before ``embed``; None: scaled to [0, 1].
         views: of each image, at least 2.
+        ring: memory of the loss falls with the number of processes; for losses that know ``ring=True``: ``nt_xent``,
+            ``info_nce``, ``kernel_nt_xent``, ``spectral_contrastive``.
 
     Example:
         >>> method = TwoView(resnet8(), MLP(64, 128, 64), views.simclr(32), partial(nt_xent, temperature=0.5))
@@ -38,16 +42,21 @@ class TwoView(Method):
         loss: Callable[..., Tensor],
         evaluation_view: Callable[[Tensor], Tensor] | None = None,
         views: int = 2,
+        ring: bool = False,
     ):
         super().__init__()
         if views < 2:
             raise ValueError(f"views must be at least 2, not {views}: there is nothing to compare one with")
+        if ring and "ring" not in inspect.signature(loss).parameters:
+            raise ValueError(f"{loss} has no form for a ring of processes; use ring=False, which gathers")
         self.encoder, self.projector = encoder, projector
         self.view, self.loss, self.views, self.evaluation_view = view, loss, views, evaluation_view or _scaled
+        self.ring = ring
 
     def forward(self, images: Tensor) -> Float[Tensor, ""]:
         _, projected = self.encoded(self.viewed(images))
-        return self.loss(*map(gather, projected.chunk(self.views)))
+        parts = projected.chunk(self.views)
+        return self.loss(*parts, ring=True) if self.ring else self.loss(*map(gather, parts))
 
     def viewed(self, images: Tensor) -> Tensor:
         """All views of a batch, one after the other: [views · n, channels, h, w]."""

@@ -1,4 +1,4 @@
-"""Two processes (gloo) against one with the whole batch: loss, every gradient, batch norm, resume, bad input."""
+"""Two and three processes (gloo) against one with the whole batch: loss, every gradient, batch norm, resume, bad input."""
 
 import subprocess
 import sys
@@ -28,6 +28,17 @@ LOSSES = {
     "w_mse": losses.w_mse,
 }
 
+MIXED = {"kernels": ((2.0, 0.8), (1.0, 0.5)), "weights": (1, 3)}
+RINGS = {
+    "ring: nt_xent": losses.nt_xent,
+    "ring: nt_xent, tiles": partial(losses.nt_xent, block=3),
+    "ring: nt_xent, low temperature": partial(losses.nt_xent, temperature=0.002, block=3),
+    "ring: info_nce": partial(losses.info_nce, block=3),
+    "ring: kernels": partial(losses.kernel_nt_xent, **MIXED),
+    "ring: concatenated kernels": partial(losses.kernel_nt_xent, **MIXED, mixture="concatenation"),
+    "ring: sum of losses": partial(losses.kernel_nt_xent, **MIXED, mixture="losses (as released)"),
+    "ring: spectral_contrastive": losses.spectral_contrastive,
+}
 
 FAMILY = {
     "moco": partial(MoCo, queue=24),
@@ -64,11 +75,12 @@ def build(name: str) -> TwoView:
     with seeded(0):
         if name in FAMILY:
             return FAMILY[name](Encoder(), Views()).double()
-        return TwoView(Encoder(), nn.Linear(6, 3), Views(), LOSSES[name]).double()
+        loss = (LOSSES | RINGS)[name]
+        return TwoView(Encoder(), nn.Linear(6, 4), Views(), loss, ring=name in RINGS).double()
 
 
-def images() -> torch.Tensor:
-    return torch.randn(16, 1, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+def images(n: int = 16) -> torch.Tensor:
+    return torch.randn(n, 1, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
 
 def sorted_rows(values: torch.Tensor) -> torch.Tensor:
@@ -98,16 +110,19 @@ import torch
 sys.path.insert(0, sys.argv[2])
 from labkit._processes import processes, rank
 from labkit.train import Minibatches, fit, in_parallel, joined
-from test_parallel import FAMILY, LOSSES, build, images, one_step, trained_weights
+from test_parallel import FAMILY, LOSSES, RINGS, build, images, one_step, trained_weights
 
 folder, steps = Path(sys.argv[1]), {}
 with joined("cpu"):
-    assert processes() == 2
-    for name in [*LOSSES, *FAMILY]:
+    for name in [*LOSSES, *FAMILY, *RINGS] if processes() == 2 else RINGS:
         method = build(name)
         torch.manual_seed(rank())
         trained = in_parallel(method, torch.device("cpu"))
-        steps[name] = one_step(method, trained, images()[rank()::2])
+        steps[name] = one_step(method, trained, images(8 * processes())[rank()::processes()])
+    if processes() == 3:
+        if rank() == 0:
+            torch.save(steps, folder / "found.pt")
+        sys.exit()
     unbroken = trained_weights()
     file = folder / "checkpoint.safetensors"
     trained_weights(epochs=2, checkpoint=file)
@@ -123,25 +138,47 @@ with joined("cpu"):
 """
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("parallel")
+def launched(folder: Path, processes: int):
     script = folder / "script.py"
     script.write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", processes]
     command += [script, folder, Path(__file__).parent]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return torch.load(folder / "found.pt")
 
 
-@pytest.mark.parametrize("name", [*LOSSES, *FAMILY])
-def test_loss_gradients_and_batch_norm_are_those_of_the_whole_batch(found, name):
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    return launched(tmp_path_factory.mktemp("two"), 2)
+
+
+@pytest.fixture(scope="module")
+def steps_of_three(tmp_path_factory):
+    return launched(tmp_path_factory.mktemp("three"), 3)
+
+
+def assert_as_in_one_process(step: dict[str, torch.Tensor], name: str, items: int):
     method = build(name)
-    expected = one_step(method, method, images())
-    assert found[0][name].keys() == expected.keys()
+    expected = one_step(method, method, images(items))
+    assert step.keys() == expected.keys()
     for what, value in expected.items():
-        torch.testing.assert_close(found[0][name][what], value, rtol=1e-10, atol=1e-10, msg=f"{name}: {what}")
+        torch.testing.assert_close(step[what], value, rtol=1e-10, atol=1e-10, msg=f"{name}: {what}")
+
+
+@pytest.mark.parametrize("name", [*LOSSES, *FAMILY, *RINGS])
+def test_loss_gradients_and_batch_norm_are_those_of_the_whole_batch(found, name):
+    assert_as_in_one_process(found[0][name], name, 16)
+
+
+@pytest.mark.parametrize("name", RINGS)
+def test_a_ring_of_three_gives_those_of_the_whole_batch(steps_of_three, name):
+    assert_as_in_one_process(steps_of_three[name], name, 24)
+
+
+def test_a_loss_without_a_ring_is_refused():
+    with pytest.raises(ValueError, match="has no form for a ring of processes; use ring=False"):
+        TwoView(Encoder(), nn.Identity(), Views(), losses.vicreg, ring=True)
 
 
 def test_training_gives_what_one_process_does(found):

@@ -1,0 +1,127 @@
+"""Row-wise log-sum-exp of an n × n matrix that is never held: tile by tile, and round a ring of processes.
+
+The log-sum-exp is where a contrastive loss would hold all pairs at once. Here the forward pass keeps one number a row
+and the backward pass makes each tile again (Cheng et al. 2024, "Inf-CL", section 3).
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from labkit._processes import passed_on, processes
+
+DENSE_ROWS = 1024  # below this many rows the whole matrix is small change and autograd's own path is as quick
+TILE = {"cpu": 512, "cuda": 4096}  # rows and columns of a tile: 1 MB in a core's cache, 64 MB on a GPU
+_EXPONENTS = {torch.float64: 600.0}  # how far apart exponents may lie without under- or overflow; others: 80
+
+Logits = Callable[[Float[Tensor, "m dim"], Float[Tensor, "k dim"]], Float[Tensor, "m k"]]
+
+
+def log_sums(
+    logits: Logits,
+    rows: Float[Tensor, "n dim"],
+    columns: Float[Tensor, "k dim"] | None = None,
+    *,
+    bounds: tuple[float, float],
+    block: int | None = None,
+    ring: bool = False,
+) -> Float[Tensor, "n"]:
+    """log Σ_j exp(logits_ij) for each row i, in memory O(n·dim + block²), exact.
+
+    Args:
+        logits: plain torch from some rows and some columns to all their pairs. Gradients flow into rows and columns,
+            not into what else the function holds.
+        columns: None: every other one of ``rows`` (i ≠ j). ``logits`` must then be symmetric, and each tile of the
+            upper triangle serves its rows and its columns.
+        bounds: between which all logits lie. While the type's exponents span them, one shift serves all rows, so that
+            one exponential gives a tile's row sums and column sums.
+        block: rows of a tile. None: dense up to 1 024 rows, else 512 on a CPU and 4 096 on a GPU. At least n: dense.
+        ring: the rows and columns here are this process's share, equally many in each process. Columns go round; the
+            sums are over those of all processes, in memory O(n·dim + block²) of the share's n.
+    """
+    steps = processes() if ring else 1
+    if steps == 1 and (len(rows) <= DENSE_ROWS if block is None else block >= len(rows)):
+        tile = logits(rows, rows if columns is None else columns)
+        if columns is None:
+            tile = tile.masked_fill(torch.eye(len(rows), dtype=torch.bool, device=rows.device), -torch.inf)
+        return tile.logsumexp(dim=1)
+    low, high = bounds
+    shift = high if high - low < _EXPONENTS.get(rows.dtype, 80.0) else None
+    return _LogSums.apply(rows, columns, logits, shift, block or TILE.get(rows.device.type, 4096), steps)
+
+
+def check_block(block: int | None) -> None:
+    if block is not None and block < 1:
+        raise ValueError(f"block must be at least 1 row, not {block}")
+
+
+def _tiles(rows: int, columns: int, block: int, triangle: bool) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of each tile; of a symmetric matrix those of the upper triangle."""
+    for i in range(0, rows, block):
+        for j in range(i if triangle else 0, columns, block):
+            yield slice(i, min(i + block, rows)), slice(j, min(j + block, columns))
+
+
+class _LogSums(torch.autograd.Function):
+    """``log_sums`` by tiles. ``shift`` None: each row has its own maximum, and tiles are worked on as logarithms."""
+
+    @staticmethod
+    def forward(ctx, rows: Tensor, columns: Tensor | None, logits: Logits, shift: float | None, block: int, steps: int):
+        keys = rows if columns is None else columns
+        total = rows.new_full((len(rows),), -torch.inf if shift is None else 0.0)
+        for step in range(steps):
+            keys = passed_on(keys) if step else keys
+            itself = columns is None and step == 0
+            for i, j in _tiles(len(rows), len(keys), block, itself):
+                tile = logits(rows[i], keys[j])
+                if itself and i == j:
+                    tile.fill_diagonal_(-torch.inf)
+                if shift is not None:
+                    tile.sub_(shift).exp_()
+                for part, dim in [(i, 1), (j, 0)] if itself and i != j else [(i, 1)]:
+                    if shift is None:
+                        total[part] = total[part].logaddexp(tile.logsumexp(dim))
+                    else:
+                        total[part] += tile.sum(dim)
+        result = total if shift is None else total.log() + shift
+        ctx.save_for_backward(rows, columns, result)
+        ctx.settings = logits, shift, block, steps
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, upstream: Tensor):
+        rows, columns, log_sum = ctx.saved_tensors
+        logits, shift, block, steps = ctx.settings
+        keys = rows if columns is None else columns
+        into_rows, into_keys = torch.zeros_like(rows), torch.zeros_like(keys)
+
+        def share(tile: Tensor, part: slice, dim: int) -> Tensor:
+            """Of upstream · exp(logit − log-sum), the factor that belongs to one side of a tile."""
+            if shift is None:
+                return (tile - log_sum[part].unsqueeze(dim)).exp_().mul_(upstream[part].unsqueeze(dim))
+            return (upstream[part] * (shift - log_sum[part]).exp()).unsqueeze(dim)
+
+        for step in range(steps):
+            keys = passed_on(keys) if step else keys
+            itself = columns is None and step == 0
+            for i, j in _tiles(len(rows), len(keys), block, itself):
+                left, right = rows[i].detach().requires_grad_(), keys[j].detach().requires_grad_()
+                with torch.enable_grad():
+                    tile = logits(left, right)
+                weight = share(tile.detach(), i, 1)
+                if itself and i != j:
+                    weight = weight + share(tile.detach(), j, 0)
+                if shift is not None:
+                    weight = (tile.detach() - shift).exp_().mul_(weight)
+                if itself and i == j:
+                    weight.fill_diagonal_(0)
+                for into, gradient in zip((into_rows[i], into_keys[j]), torch.autograd.grad(tile, (left, right), weight)):
+                    into += gradient
+            into_keys = passed_on(into_keys) if steps > 1 else into_keys  # after the last step they are at home
+        if columns is None:
+            return into_rows.add_(into_keys), None, None, None, None, None
+        return into_rows, into_keys, None, None, None, None
