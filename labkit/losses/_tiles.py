@@ -119,8 +119,9 @@ class _LogSums(torch.autograd.Function):
                     weight = (tile.detach() - shift).exp_().mul_(weight)
                 if itself and i == j:
                     weight.fill_diagonal_(0)
-                for into, gradient in zip((into_rows[i], into_keys[j]), torch.autograd.grad(tile, (left, right), weight)):
-                    into += gradient
+                to_left, to_right = torch.autograd.grad(tile, (left, right), weight)
+                into_rows[i] += to_left
+                into_keys[j] += to_right
             into_keys = passed_on(into_keys) if steps > 1 else into_keys  # after the last step they are at home
         if columns is None:
             return into_rows.add_(into_keys), None, None, None, None, None

@@ -1,4 +1,4 @@
-"""Two and three processes (gloo) against one with the whole batch: loss, every gradient, batch norm, resume, bad input."""
+"""Two and three processes (gloo) against one with the whole batch: loss, gradients, batch norm, resume, bad input."""
 
 import subprocess
 import sys
