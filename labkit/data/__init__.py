@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from labkit._graph_batch import GraphBatch
 from labkit.data import world
 from labkit.data._catalogue import Catalogue, Entry, File, catalogue
+from labkit.data._image_folder import read_images
 from labkit.data._image_set import ImageSet
 from labkit.data._load import available, load
 
@@ -39,6 +40,7 @@ __all__ = [
     "check_graph",
     "load",
     "read_graph",
+    "read_images",
     "save_graph",
     "stochastic_block_model",
     "world",

@@ -1,0 +1,212 @@
+# %% [markdown]
+# # Your own data in five minutes
+#
+# **The question.** You have a folder of images, a graph as an edge list, or an embedding that somebody's model made. What
+# is in it, and would nothing at all have found the same?
+#
+# <!-- measured -->
+#
+# At the end you can
+# - train a self-supervised method on your own images or your own graph;
+# - put its score beside the floors that nothing trained reaches;
+# - look into an embedding from anywhere, and compare two of the same items.
+#
+# Nothing is downloaded and nothing leaves the machine.
+
+# %% tags=["parameters"]
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib import pyplot as plt
+
+import labkit
+from labkit import evaluate, plot
+from labkit.teach import check, predict, score
+
+IMAGES = None  # a folder: one subfolder a class, or pictures side by side
+GRAPH = None  # "mine.edges" with mine.features.csv and mine.labels.csv beside it; .graphml, .npz, .safetensors
+EMBEDDING = None  # an .npz, .npy or .parquet file with one row for each item
+
+SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
+EPOCHS = 2 if SMOKE else 40
+
+# %% [markdown]
+# Put your paths above. For what stays `None` the next cell writes a stand-in to a temporary folder, in exactly the form
+# that your own files would have: 200 photographs (half of them faces) as PNG in two subfolders, a graph of three
+# communities as text, and, later, an embedding as `.npz`.
+
+# %%
+scratch = Path(tempfile.mkdtemp())
+if IMAGES is None:
+    print("STAND-IN for your images: scikit-image's faces and other patches")
+    IMAGES, faces = scratch / "photographs", labkit.data.load("faces")
+    for row, (image, label) in enumerate(zip(faces.images, faces.labels)):
+        folder = IMAGES / faces.class_names[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        plt.imsave(folder / f"{row:03}.png", image[0].numpy(), cmap="gray", vmin=0, vmax=255)
+if GRAPH is None:
+    print("STAND-IN for your graph: a stochastic block model with weak features")
+    GRAPH, drawn = scratch / "mine.edges", labkit.data.stochastic_block_model([100] * 3, 0.08, 0.01, signal=1.5)
+    np.savetxt(GRAPH, drawn.edge_index.T[drawn.edge_index[0] < drawn.edge_index[1]].numpy(), fmt="%d")
+    rows = torch.arange(300)[:, None]
+    np.savetxt(scratch / "mine.features.csv", torch.cat([rows, drawn.x], dim=1).numpy(), fmt="%g", delimiter=",")
+    np.savetxt(scratch / "mine.labels.csv", torch.cat([rows, drawn.y[:, None]], dim=1).numpy(), fmt="%d", delimiter=",")
+
+# %% [markdown]
+# ## 1 · A folder of images
+#
+# `read_images` scales, cuts and splits; the names of the subfolders are the classes. Without subfolders there are no
+# labels, and everything below but the scores works all the same.
+
+# %%
+images = labkit.data.read_images(IMAGES, size=24, channels=1, test=0.3)
+plot.image_grid(images.images[:: len(images) // 24][:24], columns=12)
+plt.show()
+images
+
+# %% [markdown]
+# **Predict**: how often is the majority of the five nearest pictures, pixel by pixel, of the same class?
+
+# %%
+guess = predict("5-nearest-neighbour accuracy on raw pixels of your images?", guess=0.8)
+
+# %%
+from labkit.models import resnet8
+from labkit.papers.vision.simclr import SimCLR
+from labkit.views import simclr
+
+view = simclr(24, scale=(0.5, 1.0), gray=0.0)  # what should not matter: crop, mirror, brightness, contrast
+with labkit.train.seeded(0):
+    method = SimCLR(resnet8(width=16, channels=1), view, temperature=0.2)
+batches = labkit.train.Minibatches(images.images[images.splits["train"]], size=64)
+run = labkit.fit(method, batches, epochs=EPOCHS, lr=4e-3, schedule="cosine", snapshots=[0, EPOCHS // 2, EPOCHS],
+                 watch=images.images, seed=0)  # fmt: skip
+
+# %%
+split = evaluate.Split(images.splits["train"], None, images.splits["test"], name="70/30 %, drawn from seed 0")
+pixels = images.images.flatten(1) / 255
+scored = {"SimCLR": run.snapshots[EPOCHS], "untrained": run.snapshots[0], "raw pixels": pixels}
+scored = {name: evaluate.knn_probe(z, images.labels, split, k=5) for name, z in scored.items()}
+plot.bars_with_floors(
+    {"SimCLR": scored["SimCLR"]}, {name: scored[name].mean for name in ("raw pixels", "untrained")},
+    title="5 nearest neighbours, held-out images",
+)  # fmt: skip
+plt.show()
+guess.reveal(scored["raw pixels"].mean)
+print(scored["SimCLR"])
+
+# %% [markdown]
+# The dashed lines are what you get for nothing. If your bar does not stand clear of them, training has not paid, and the
+# first thing to look at are the views: do they change what *should not* matter in your images, and nothing else?
+
+# %%
+labkit.explore.explore(run=run, images=images, views=view)
+
+# %% [markdown]
+# ## 2 · A graph
+#
+# An edge list (`source target` on each line) with features and labels in tables beside it; or GraphML, `.npz`, a networkx
+# graph, a PyG `Data`. From the shell the same is `labkit run grace --data mine.edges`.
+
+# %%
+from labkit.papers.graph.grace import GRACE
+
+graph = labkit.data.read_graph(GRAPH)
+with labkit.train.seeded(0):
+    method = GRACE(graph.num_features, hidden=64, dim=32)
+trained = labkit.fit(method, [graph], epochs=10 * EPOCHS, lr=1e-3, snapshots=[0, 10 * EPOCHS], seed=0)
+z = trained.snapshots[10 * EPOCHS]
+
+# %%
+ten = evaluate.Split.random(graph.y, 0.1, 0.1, repeats=10)
+nothing = evaluate.floors(graph.x, graph.y, ten, untrained=trained.snapshots[0], edge_index=graph.edge_index)
+plot.bars_with_floors(
+    {"GRACE": evaluate.linear_probe(z, graph.y, ten)}, {name: floor.mean for name, floor in nothing.items()},
+    title="Linear probe, 10 % of the labels",
+)  # fmt: skip
+plt.show()
+
+# %% [markdown]
+# "Propagated" is A²X: every node's features averaged with its neighbours', twice, and nothing trained. On many graphs it
+# is most of what a trained encoder reaches, so that it belongs beside every number that you report.
+
+# %%
+labkit.explore.explore(z, labels=graph.y, graph=graph)
+
+# %% [markdown]
+# ## 3 · An embedding from anywhere
+#
+# A file with one row an item is enough. Labels, texts or measurements to colour by are optional.
+
+# %%
+if EMBEDDING is None:
+    print("STAND-IN for your embedding: the one that was just trained on the graph")
+    EMBEDDING = scratch / "embedding.npz"
+    np.savez(EMBEDDING, z=z.numpy(), y=graph.y.numpy())
+labkit.explore.explore(EMBEDDING, labels="y")
+
+# %% [markdown]
+# ## 4 · Two embeddings of the same items
+#
+# Did training change anything, and how much? CKA compares the geometry as a whole, the share of common neighbours what is
+# next to what. Both are 1 for equal embeddings; two unrelated ones share `k / (n − 1)` of their neighbours.
+
+# %%
+common = predict("Share of the 15 nearest neighbours that training keeps?", guess=0.3)
+
+# %%
+before = trained.snapshots[0]
+near = [evaluate.neighbours(one, k=15)[0] for one in (before, z)]
+kept = torch.stack([torch.isin(a, b).float().mean() for a, b in zip(*near, strict=True)])
+common.reveal(kept.mean())
+print(f"CKA {evaluate.cka(before, z):.2f}; by chance {15 / (len(z) - 1):.2f} of the neighbours would be shared")
+print(f"effective rank {evaluate.effective_rank(before):.1f} before, {evaluate.effective_rank(z):.1f} after")
+
+# %% [markdown]
+# ## Your turn
+#
+# **Exercise 1** (easy, 2 min). An embedding of 301 items is compared with an unrelated one. What share of the 15 nearest
+# neighbours do they have in common, on average?
+#
+# <details><summary>Hint</summary>15 of how many others are drawn at random?</details>
+# <details><summary>Solution</summary><code>chance = 15 / 300</code>, 5 %.</details>
+
+# %%
+chance = 15 / 300  # your answer here
+a, b = torch.randn(2, 301, 8, generator=torch.Generator().manual_seed(0))
+shared = [torch.isin(p, q).float().mean() for p, q in zip(*(evaluate.neighbours(one, k=15)[0] for one in (a, b)))]
+print(f"two random embeddings share {torch.stack(shared).mean():.3f}")
+check("shared by chance", chance, 0.0499, 0.0501, hint="an item is not its own neighbour")
+
+# %% [markdown]
+# **Exercise 2** (medium, 5 min). Multiply one column of the embedding by 1 000. Which of the two measures notices: CKA, or
+# the neighbours by cosine? Predict, then look. How large is the CKA of the embedding and its rescaled copy?
+#
+# <details><summary>Hint</summary>CKA does not change under rotation and a common scale. Is this one?</details>
+# <details><summary>Solution</summary>Both notice: all that is left is that column. An embedding should be compared in the
+# scale in which it is used, e.g. after <code>torch.nn.functional.normalize</code>.</details>
+
+# %%
+factor = 1000.0  # your answer here
+rescaled = z.clone()
+rescaled[:, 0] *= factor
+check("CKA of z and its rescaled copy", evaluate.cka(z, rescaled), 0.0, 0.9, hint="rescale one column only, and by much")
+
+# %%
+score()
+
+# %% [markdown]
+# **What this does not show.** The stand-ins are small and easy. A random split is optimistic where your items come in
+# groups (frames of one film, patients): split by group yourself, with `evaluate.Split(train, validation, test)`.
+#
+# | you have | one line |
+# |---|---|
+# | a folder of images | `labkit.data.read_images("folder/", size=32)` |
+# | a graph | `labkit.data.read_graph("mine.edges")` |
+# | an embedding | `labkit.explore.explore("embedding.npz", labels="y")` |
+#
+# **References.** Chen et al. 2020, *SimCLR* · Zhu et al. 2020, *GRACE* · Kornblith et al. 2019, *Similarity of Neural
+# Network Representations Revisited* (CKA).
