@@ -1,0 +1,237 @@
+"""SelfAugment: Automatic Augmentation Policies for Self-Supervised Learning.
+
+Colorado Reed, Sean Metzger, Aravind Srinivas, Trevor Darrell, Kurt Keutzer. CVPR 2021.
+https://arxiv.org/abs/2009.07724 · code: https://github.com/cjrd/selfaugment
+
+Here is the finding that the algorithm rests on: a probe that tells how an image was rotated needs no label, and ranks
+policies as a probe with labels does. The search through policies (Fast AutoAugment with this probe's loss) is left out.
+Encoders are trained on a part of Fashion-MNIST, drawn anew for each seed, so that there are no recipes.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from labkit.claims import Evidence, Lab, claim
+from labkit.data import ImageSet, load
+from labkit.evaluate import Split, linear_probe
+from labkit.methods import Method
+from labkit.papers.spectral._ranks import spearman
+from labkit.papers.vision._digits import Perceptron
+from labkit.papers.vision.simclr import SimCLR
+from labkit.recipes import Recipe
+from labkit.train import Minibatches, fit, seeded
+from labkit.views import (
+    ColorJitter,
+    Compose,
+    GaussianBlur,
+    GaussianNoise,
+    RandomHorizontalFlip,
+    RandomInvert,
+    RandomResizedCrop,
+    RandomSolarize,
+    unit_images,
+)
+
+RECIPES: list[Recipe] = []
+STRENGTH = 64.0  # C of both probes, not chosen by any score
+
+_FLIP, _BLUR, _INVERT, _SOLARIZE = RandomHorizontalFlip(), GaussianBlur(), RandomInvert(), RandomSolarize(p=0.5)
+_JITTER = ColorJitter(0.4, 0.4, 0, 0, p=1.0)
+
+
+def _crop(least: float) -> RandomResizedCrop:
+    return RandomResizedCrop(28, scale=(least, 1.0))
+
+
+# What is drawn on top of a little noise, without which two views without any other change would be the same picture.
+POLICIES: dict[str, tuple] = {
+    "noise": (),
+    "jitter": (_JITTER,),
+    "blur": (_BLUR,),
+    "flip": (_FLIP,),
+    "invert": (_INVERT,),
+    "solarize": (_SOLARIZE,),
+    "crop 0.08": (_crop(0.08),),
+    "crop 0.3": (_crop(0.3),),
+    "crop 0.6": (_crop(0.6),),
+    "crop 0.3, flip": (_crop(0.3), _FLIP),
+    "crop 0.3, jitter": (_crop(0.3), _JITTER),
+    "all": (_crop(0.3), _FLIP, _JITTER, _BLUR, _INVERT, _SOLARIZE),
+}
+
+
+def policy(name: str) -> Compose:
+    """The view of a policy by name."""
+    return Compose([*POLICIES[name], GaussianNoise(0.05)])
+
+
+def quarter_turns(images: Tensor, turns: Int64[Tensor, " items"]) -> Tensor:
+    """Each image turned by so many quarters of a circle, counter-clockwise; images are square."""
+    if images.shape[-1] != images.shape[-2]:
+        raise ValueError(f"only square images keep their shape when turned, not {list(images.shape[-2:])}")
+    all_four = torch.stack([images.rot90(k, (2, 3)) for k in range(4)])
+    return all_four[turns.to(images.device) % 4, torch.arange(len(images), device=images.device)]
+
+
+def turning(view: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """A view after which each image is turned by a random quarter: what a rotation probe cannot but hate."""
+
+    def turned(images: Tensor) -> Tensor:
+        seen = view(images)
+        return quarter_turns(seen, torch.randint(4, (len(seen),), device=seen.device))
+
+    return turned
+
+
+def rotation_probe(method: Method, images: Tensor, train: Tensor, test: Tensor) -> float:
+    """How often a linear probe on frozen features tells by which of four quarter turns a test image was turned.
+
+    Needs no labels. Every image is shown in all four positions; chance is 0.25.
+
+    Args:
+        method: trained.
+        images: [items, channels, side, side], all the right way up.
+        train, test: rows.
+    """
+    rows = torch.cat([train, test])
+    turns = torch.arange(4).repeat_interleave(len(rows))
+    z = method.embed(quarter_turns(images[rows].repeat(4, 1, 1, 1), turns))
+    where = torch.arange(len(rows)).repeat(4)
+    seen, unseen = ((where < len(train)).nonzero().flatten(), (where >= len(train)).nonzero().flatten())
+    return linear_probe(z, turns, Split(seen, None, unseen, "turned"), strengths=STRENGTH).mean
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was found out about the encoder of one policy: two accuracies on test images, and the last training loss."""
+
+    classes: float
+    rotation: float
+    loss: float
+
+
+def clothes(seed: int, small: bool = False) -> tuple[ImageSet, Tensor, Tensor]:
+    """2 000 training and 1 000 test images of Fashion-MNIST drawn by the seed, and their rows; small: 200 and 100."""
+    images, generator = load("fashion-mnist"), torch.Generator().manual_seed(seed)
+    sizes = (200, 100) if small else (2000, 1000)
+    rows = [
+        images.splits[part][torch.randperm(len(images.splits[part]), generator=generator)[:size]]
+        for part, size in zip(("train", "test"), sizes, strict=True)
+    ]
+    return images.subset(torch.cat(rows)), torch.arange(sizes[0]), torch.arange(sizes[0], sum(sizes))
+
+
+def judge(view: Callable[[Tensor], Tensor], seed: int, epochs: int = 10, small: bool = False) -> Judged:
+    """Train SimCLR's perceptron with these views, then ask both probes."""
+    images, train, test = clothes(seed, small)
+    with seeded(seed):
+        method = SimCLR(Perceptron(images), view, temperature=0.2)
+    batches = Minibatches(images.images[train], 100)
+    run = fit(method, batches, epochs=epochs, lr=2e-3, schedule="cosine", seed=seed, device="cpu", progress=False)
+    split = Split(train, None, test, "drawn")
+    classes = linear_probe(method.embed(images.images), images.labels, split, strengths=STRENGTH).mean
+    return Judged(classes, rotation_probe(method, images.images, train, test), run.history["loss"][-1])
+
+
+def floors(seed: int, small: bool = False) -> dict[str, float]:
+    """Accuracy of the class probe on raw pixels and on the untrained perceptron."""
+    images, train, test = clothes(seed, small)
+    split = Split(train, None, test, "drawn")
+    with seeded(seed):
+        method = SimCLR(Perceptron(images), policy("noise"))
+    of = {"raw": unit_images(images.images).flatten(1), "untrained": method.embed(images.images)}
+    return {name: linear_probe(z, images.labels, split, strengths=STRENGTH).mean for name, z in of.items()}
+
+
+def judged(lab: Lab) -> list[list[Judged]]:
+    """Every policy's encoder, a list a seed in the order of :data:`POLICIES`; claims of a lab share them."""
+    small, names = lab.scale == "smoke", list(POLICIES)[: 4 if lab.scale == "smoke" else None]
+
+    def make(name: str, seed: int) -> Judged:
+        return judge(policy(name), seed, epochs=1 if small else 10, small=small)
+
+    return [[lab.once((name, seed), lambda n=name, s=seed: make(n, s)) for name in names] for seed in lab.seeds]
+
+
+def _correlations(lab: Lab, by: Callable[[Judged], float]) -> list[float]:
+    """Spearman's, of a ranking with the accuracy of the class probe, one a seed."""
+    return [spearman([by(one) for one in row], [one.classes for one in row]) for row in judged(lab)]
+
+
+def _chosen(lab: Lab, by: Callable[[Judged], float]) -> list[float]:
+    """Accuracy of the class probe for the policy that a ranking puts first."""
+    return [max(row, key=by).classes for row in judged(lab)]
+
+
+def _rotation(one: Judged) -> float:
+    return one.rotation
+
+
+def _low_loss(one: Judged) -> float:
+    return -one.loss
+
+
+UNIT = "rank correlation with the class probe"
+
+
+@claim("A probe for rotation, without labels, ranks policies as a probe with labels does.",
+       needs="fashion-mnist", minutes=4)  # fmt: skip
+def rotation_ranks_policies(lab: Lab) -> Evidence:
+    names = [torch.randperm(len(POLICIES), generator=torch.Generator().manual_seed(seed)) for seed in lab.seeds]
+    control = [
+        spearman(order[: len(row)], [one.classes for one in row]) for order, row in zip(names, judged(lab), strict=True)
+    ]
+    values = [floors(seed, lab.scale == "smoke") for seed in lab.seeds]
+    raw, untrained = (100 * sum(one[name] for one in values) / len(values) for name in ("raw", "untrained"))
+    spread = [
+        100 * value for row in judged(lab) for value in (min(o.classes for o in row), max(o.classes for o in row))
+    ]
+    note = f"{len(POLICIES)} policies, class probe {min(spread):.0f} to {max(spread):.0f} %; "
+    note += f"raw pixels {raw:.1f}, untrained {untrained:.1f}."
+    return Evidence(_correlations(lab, _rotation), control, "rotation probe", "random order", UNIT, note)
+
+
+@claim("The correlation is above 0.9 (the abstract says 0.94).", needs="fashion-mnist", minutes=4)
+def correlation_is_above_09(lab: Lab) -> Evidence:
+    found = _correlations(lab, _rotation)
+    return Evidence(found, [0.9] * len(found), "rotation probe", "0.9", UNIT)
+
+
+@claim("It ranks better than the contrastive loss itself.", needs="fashion-mnist", minutes=4)
+def beats_the_loss(lab: Lab) -> Evidence:
+    note = "A policy that makes the task harder has a higher loss; to rank by high loss turns the sign."
+    pair = _correlations(lab, _rotation), _correlations(lab, _low_loss)
+    return Evidence(*pair, "rotation probe", "low InfoNCE", UNIT, note)
+
+
+@claim("The policy that the rotation probe picks is better than one drawn at random.",
+       needs="fashion-mnist", minutes=4)  # fmt: skip
+def pick_beats_random(lab: Lab) -> Evidence:
+    mean = [sum(one.classes for one in row) / len(row) for row in judged(lab)]
+    return Evidence(_chosen(lab, _rotation), mean, "picked by rotation", "mean of all policies")
+
+
+@claim("The policy that the rotation probe picks is within two points of the best.", needs="fashion-mnist", minutes=4)
+def pick_is_near_the_best(lab: Lab) -> Evidence:
+    less = [max(one.classes for one in row) - 0.02 for row in judged(lab)]
+    return Evidence(_chosen(lab, _rotation), less, "picked by rotation", "the best, less two points")
+
+
+@claim("Of a policy that turns images the rotation probe thinks worse than the class probe does (ours).",
+       needs="fashion-mnist", minutes=5)  # fmt: skip
+def turning_is_misjudged(lab: Lab) -> Evidence:
+    small, found = lab.scale == "smoke", {"classes": [], "rotation": []}
+    for seed, row in zip(lab.seeds, judged(lab), strict=True):
+        turned = judge(turning(policy("crop 0.3")), seed, epochs=1 if small else 10, small=small)
+        for what, shares in found.items():
+            shares.append(_share_below(getattr(turned, what), [getattr(one, what) for one in row]))
+    note = "Crop 0.3 and a random quarter turn, among the other policies."
+    return Evidence(*found.values(), "by the class probe", "by the rotation probe", "share of policies below it", note)
+
+
+def _share_below(value: float, others: Sequence[float]) -> float:
+    return sum(other < value for other in others) / len(others)
