@@ -2,6 +2,8 @@
 
 from labkit.methods._memory import Bank, Queue
 from labkit.methods._method import Method, in_blocks, inference
+from labkit.methods._pretext import Pretext, encoded
+from labkit.methods._questions import Jigsaw, RelativePosition, Rotations, hamming_permutations
 from labkit.methods._self_distillation import SelfDistillation
 from labkit.methods._semi_supervised import Classifier, GCNClassifier
 from labkit.methods._supervised import Supervised
@@ -12,13 +14,19 @@ __all__ = [
     "Bank",
     "Classifier",
     "GCNClassifier",
+    "Jigsaw",
     "Method",
+    "Pretext",
     "Queue",
+    "RelativePosition",
+    "Rotations",
     "SelfDistillation",
     "SkipGram",
     "Supervised",
     "TwoView",
     "WalkBatches",
+    "encoded",
+    "hamming_permutations",
     "in_blocks",
     "inference",
 ]

@@ -50,7 +50,7 @@ class TwoView(Method):
         if ring and "ring" not in inspect.signature(loss).parameters:
             raise ValueError(f"{loss} has no form for a ring of processes; use ring=False, which gathers")
         self.encoder, self.projector = encoder, projector
-        self.view, self.loss, self.views, self.evaluation_view = view, loss, views, evaluation_view or _scaled
+        self.view, self.loss, self.views, self.evaluation_view = view, loss, views, evaluation_view or scaled
         self.ring = ring
 
     def forward(self, images: Tensor) -> Float[Tensor, ""]:
@@ -85,5 +85,6 @@ class TwoView(Method):
             raise ValueError(f"a batch needs at least 2 images to tell apart, not {len(images)}")
 
 
-def _scaled(images: Tensor) -> Tensor:
+def scaled(images: Tensor) -> Tensor:
+    """uint8 to [0, 1]; floats as they are."""
     return images.float() / 255 if images.dtype == torch.uint8 else images

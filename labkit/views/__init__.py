@@ -1,5 +1,6 @@
 """What is changed: views of graphs and images, seeded, batched, on the device of their input."""
 
+from labkit.views._chromatic import ChromaBlur, DropColours, chromatic_aberration
 from labkit.views._graph import drop_edges, hide_nodes, mask_feature_columns
 from labkit.views._graph_sets import RandomChoice, drop_nodes, identity, mask_attributes, perturb_edges, subgraph
 from labkit.views._grid import window_grid
@@ -17,12 +18,15 @@ from labkit.views._image_transforms import (
     simclr,
 )
 from labkit.views._shift import shift
+from labkit.views._tiles import block_side, tiles
 from labkit.views._walks import Adjacency, random_walk, restart_walk
 
 __all__ = [
     "Adjacency",
+    "ChromaBlur",
     "ColorJitter",
     "Compose",
+    "DropColours",
     "GaussianBlur",
     "GaussianNoise",
     "Normalize",
@@ -32,6 +36,8 @@ __all__ = [
     "RandomInvert",
     "RandomResizedCrop",
     "RandomSolarize",
+    "block_side",
+    "chromatic_aberration",
     "drop_edges",
     "drop_nodes",
     "hide_nodes",
@@ -44,6 +50,7 @@ __all__ = [
     "shift",
     "simclr",
     "subgraph",
+    "tiles",
     "unit_images",
     "window_grid",
 ]

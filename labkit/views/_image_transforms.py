@@ -204,11 +204,11 @@ class GaussianBlur(ImageView):
         sigma = self.sigma[0] + draws[:, 1] * (self.sigma[1] - self.sigma[0])
         sigma = torch.where(draws[:, 0] < self.p, sigma, 1e-3)  # so narrow that the kernel is exactly one pixel
         height, width = images.shape[2:]
-        rows, columns = _gaussian(height, sigma, source_dim=2), _gaussian(width, sigma, source_dim=1)
+        rows, columns = gaussian_kernel(height, sigma, source_dim=2), gaussian_kernel(width, sigma, source_dim=1)
         return separable(images, rows, columns)
 
 
-def _gaussian(size: int, sigma: Float[Tensor, "items"], source_dim: int) -> Float[Tensor, "items size size"]:
+def gaussian_kernel(size: int, sigma: Float[Tensor, "items"], source_dim: int) -> Float[Tensor, "items size size"]:
     at = torch.arange(size).to(sigma)
     exponent = ((at[:, None] - at) / sigma[:, None, None]).square_().mul_(-0.5)
     # Far tails are denormal numbers, thirty times slower to compute with, and mean nothing: they become zeros.

@@ -1,0 +1,75 @@
+"""Predict: a network answers a question about an image whose answer nobody had to write down."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from labkit.methods._method import Method, in_blocks, inference
+from labkit.methods._two_view import scaled
+from labkit.models import MLP
+
+
+class Pretext(Method):
+    """Encode the pieces of a question one by one, read the answer off all of them: RotNet, context, jigsaw.
+
+    The representation is the encoder's output for the whole image. Loss: cross-entropy of the answer.
+
+    Args:
+        encoder: images [n, channels, h, w] in [0, 1] of any size -> [n, dim].
+        question: images -> (pieces [asked, pieces, channels, h, w], answers [asked]), with ``pieces`` and ``answers``,
+            how many there are of each: ``Rotations``, ``RelativePosition``, ``Jigsaw``, or a function of one's own.
+        head: [n, pieces · dim] -> [n, answers]; None: Linear-BN-ReLU-Linear.
+        evaluation_view: what images go through before ``embed``; None: scaled to [0, 1].
+
+    Example:
+        >>> method = Pretext(resnet8(), Rotations())
+        >>> run = labkit.fit(method, Minibatches(images, 64), epochs=10)
+        >>> method.accuracy(held_out)                                   # of the answers, chance 0.25
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        question: Callable[[Tensor], tuple[Tensor, Tensor]],
+        head: nn.Module | None = None,
+        evaluation_view: Callable[[Tensor], Tensor] | None = None,
+    ):
+        super().__init__()
+        self.encoder, self.question, self.evaluation_view = encoder, question, evaluation_view or scaled
+        self.head = head or MLP(question.pieces * encoder.dim, 128, question.answers, norm="batch")
+
+    def forward(self, images: Tensor) -> Float[Tensor, ""]:
+        pieces, answers = self.question(images)
+        return F.cross_entropy(self.head(encoded(self.encoder, pieces)).float(), answers)
+
+    @inference
+    def accuracy(self, images: Tensor, seed: int = 0) -> float:
+        """Share of right answers about images it was not trained on, to questions drawn from ``seed``."""
+        said, answers = self.answers(images, seed)
+        return (said == answers).double().mean().item()
+
+    @inference
+    def answers(self, images: Tensor, seed: int = 0) -> tuple[Int64[Tensor, "asked"], Int64[Tensor, "asked"]]:
+        """(what it says, what is right) to questions drawn from ``seed``."""
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            torch.manual_seed(seed)
+            asked = [self.question(part) for part in images.split(256)]
+        said = [self.head(encoded(self.encoder, pieces)).argmax(1) for pieces, _ in asked]
+        return torch.cat(said), torch.cat([answers for _, answers in asked])
+
+    @inference
+    def embed(self, images: Tensor) -> Float[Tensor, "items dim"]:
+        return in_blocks(lambda part: self.encoder(self.evaluation_view(part)).float(), images, block=256)
+
+    def check(self, images: Tensor) -> None:
+        if images.dim() != 4 or len(images) < 2:
+            raise ValueError(f"images must be [n, channels, height, width] with n ≥ 2, not {list(images.shape)}")
+        self.question(images[:2])  # refuses images that are too small for it
+
+
+def encoded(encoder: nn.Module, pieces: Tensor) -> Float[Tensor, "asked pieces_dim"]:
+    """[asked, pieces, channels, h, w] -> the encodings of the pieces, one after the other."""
+    return encoder(pieces.flatten(0, 1)).unflatten(0, pieces.shape[:2]).flatten(1)
