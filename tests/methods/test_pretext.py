@@ -19,13 +19,15 @@ def images(n=12, side=12, channels=1):
 def test_every_image_is_asked_at_every_turn():
     x = images(5)
     pieces, answers = Rotations()(x)
-    assert pieces.shape == (20, 1, 1, 12, 12) and answers.tolist() == [0] * 5 + [1] * 5 + [2] * 5 + [3] * 5
+    assert pieces.shape == (20, 1, 1, 12, 12)
+    assert answers.tolist() == [0] * 5 + [1] * 5 + [2] * 5 + [3] * 5
     one = x[2, 0].float() / 255
     turned = pieces[5 + 2, 0, 0]
     for row, column in itertools.product(range(12), repeat=2):  # a quarter turn counter-clockwise
         assert turned[row, column] == one[column, 11 - row]
     two = Rotations((0, 2))
-    assert two.answers == 2 and torch.equal(two(x)[0][5:, 0, 0], x[:, 0].flip(1, 2).float() / 255)
+    assert two.answers == 2
+    assert torch.equal(two(x)[0][5:, 0, 0], x[:, 0].flip(1, 2).float() / 255)
     with pytest.raises(ValueError, match="at least two different ones"):
         Rotations((0, 4))
     with pytest.raises(ValueError, match="square images, not"):
@@ -86,7 +88,8 @@ def test_the_first_nine_permutations_of_nine_differ_everywhere_and_none_comes_tw
     sets = hamming_permutations(64)
     apart = (sets[:, None] != sets).sum(2)
     assert (apart[:9, :9] + 9 * torch.eye(9, dtype=torch.int64) == 9).all()
-    assert apart.fill_diagonal_(9).min() >= 2 and apart.float().mean() > 7.5
+    assert apart.fill_diagonal_(9).min() >= 2
+    assert apart.float().mean() > 7.5
     with pytest.raises(ValueError, match="count must lie between 1 and 6, not 7"):
         hamming_permutations(7, 3)
 

@@ -27,7 +27,7 @@ def test_a_white_dot_gets_a_fringe_away_from_the_centre():
     assert places[1] - 20 == pytest.approx(14 * 1.1, abs=0.1)
     assert places[0] - 20 == pytest.approx(14 * 1.2, abs=0.1)
     assert torch.equal(chromatic_aberration(image, 0), image)
-    with pytest.raises(ValueError, match="strength must lie between 0 and 0.5"):
+    with pytest.raises(ValueError, match=r"strength must lie between 0 and 0\.5"):
         chromatic_aberration(image, 0.7)
     with pytest.raises(ValueError, match="3 channels, not 1"):
         chromatic_aberration(image[:, :1], 0.1)

@@ -33,16 +33,21 @@ def test_tiles_are_whole_cuts_with_gap_jitter_and_every_place_of_the_block():
         for place in range(9):
             y, x = int(row[i, place]), int(column[i, place])
             assert torch.equal(cut[i, place], images[i, :, y : y + 3, x : x + 3])
-    assert row.min() == 0 and column.min() == 0 and row.max() == 13 and column.max() == 14
+    assert row.min() == 0
+    assert column.min() == 0
+    assert row.max() == 13
+    assert column.max() == 14
     down = row[:, 3] - row[:, 0]  # five pixels apart, each moved by -1, 0 or 1: a triangle from 3 to 7
     share = torch.stack([(down == step).float().mean() for step in range(3, 8)])
     torch.testing.assert_close(share, torch.tensor([1, 2, 3, 2, 1]) / 9, atol=0.03, rtol=0)
-    assert (row[:, 0] != row[:, 1]).any() and (row[0] != row[1]).any()
+    assert (row[:, 0] != row[:, 1]).any()
+    assert (row[0] != row[1]).any()
 
 
 def test_yoked_tiles_keep_their_distances():
     row, column = position(tiles(numbered(200, 20, 20), size=4, gap=1, jitter=2, yoked=True), 20)
-    assert ((row[:, 8] - row[:, 0]) == 10).all() and ((column[:, 8] - column[:, 0]) == 10).all()
+    assert ((row[:, 8] - row[:, 0]) == 10).all()
+    assert ((column[:, 8] - column[:, 0]) == 10).all()
     assert len(row[:, 0].unique()) == 20 - 14 + 1  # the block moves as far as all its tiles may
 
 
