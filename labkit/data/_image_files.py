@@ -16,8 +16,13 @@ from labkit.data._image_set import ImageSet
 from labkit.data._store import read_bytes
 
 
-def read_idx(entry: Entry) -> ImageSet:
-    """MNIST and Fashion-MNIST: 60 000 training and 10 000 test images, 28 × 28, grey, in the canonical order."""
+def read_idx(entry: Entry, n_train: int = 60_000, n_test: int = 10_000) -> ImageSet:
+    """MNIST and Fashion-MNIST: 60 000 training and 10 000 test images, 28 × 28, grey, in the canonical order.
+
+    Args:
+        n_train, n_test: take only the first so many.
+    """
+    require_counts(n_train, 60_000, n_test, 10_000)
     parts = {
         part: tuple(
             idx_tensor(read_bytes(entry, entry.file(f"{stem}-{kind}-ubyte.gz")), entry.name)
@@ -25,10 +30,18 @@ def read_idx(entry: Entry) -> ImageSet:
         )
         for part, stem in (("train", "train"), ("test", "t10k"))
     }
-    images, labels = (torch.cat(pieces) for pieces in zip(*parts.values(), strict=True))
-    n = len(parts["train"][1])
+    parts = [[piece[:count] for piece in parts[part]] for part, count in (("train", n_train), ("test", n_test))]
+    images, labels = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
+    n = len(parts[0][1])
     splits = {"train": torch.arange(n), "test": torch.arange(n, len(labels))}
     return ImageSet(images[:, None], labels.long(), entry.class_names, splits, entry.name)
+
+
+def require_counts(n_train: int, most_train: int, n_test: int, most_test: int) -> None:
+    """Refuse to take fewer than one or more than all images of a part."""
+    for name, count, most in (("n_train", n_train, most_train), ("n_test", n_test, most_test)):
+        if not 1 <= count <= most:
+            raise ValueError(f"{name} must lie between 1 and {most}, not {count}")
 
 
 def idx_tensor(data: bytes, where: str) -> Tensor:
@@ -64,9 +77,7 @@ def read_cifar10_jpeg(entry: Entry, n_train: int = 50_000, n_test: int = 10_000)
 
     Cost: 0.1 ms an image for the decoding, one core.
     """
-    for name, count, most in (("n_train", n_train, 50_000), ("n_test", n_test, 10_000)):
-        if not 1 <= count <= most:
-            raise ValueError(f"{name} must lie between 1 and {most}, not {count}")
+    require_counts(n_train, 50_000, n_test, 10_000)
     arrays = _npz(entry, entry.files[0])
     images, labels = [], []
     for part, count in (("train", n_train), ("test", n_test)):

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from labkit.data._catalogue import Entry
-from labkit.data._image_files import read_idx
+from labkit.data._image_files import read_idx, require_counts
 from labkit.data._image_offline import read_digits
 from labkit.data._image_set import ImageSet
 
@@ -36,9 +36,7 @@ def read_nuisance_mnist(
 
     Cost: O(images); 0.1 ms an image on one core.
     """
-    for name, count, most in (("n_train", n_train, 60_000), ("n_test", n_test, 10_000)):
-        if not 1 <= count <= most:
-            raise ValueError(f"{name} must lie between 1 and {most}, not {count}")
+    require_counts(n_train, 60_000, n_test, 10_000)
     if size not in (DIGIT, DIGIT // 2):
         raise ValueError(f"size must be {DIGIT} or {DIGIT // 2} pixels, not {size}")
     mnist = read_idx(entry)

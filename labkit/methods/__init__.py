@@ -6,6 +6,7 @@ from labkit.methods._pretext import Pretext, encoded
 from labkit.methods._questions import Jigsaw, RelativePosition, Rotations, hamming_permutations
 from labkit.methods._self_distillation import SelfDistillation
 from labkit.methods._semi_supervised import Classifier, GCNClassifier
+from labkit.methods._shortcuts import read_borders, read_fringes
 from labkit.methods._supervised import Supervised
 from labkit.methods._two_view import TwoView
 from labkit.methods._walks import SkipGram, WalkBatches
@@ -29,4 +30,6 @@ __all__ = [
     "hamming_permutations",
     "in_blocks",
     "inference",
+    "read_borders",
+    "read_fringes",
 ]

@@ -14,8 +14,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from labkit.views import block_side, tiles
-from labkit.views._image import unit_images
+from labkit.views import block_side, tiles, unit_images
 
 Asked = tuple[Float[Tensor, "asked pieces channels height width"], Int64[Tensor, "asked"]]
 View = Callable[[Tensor], Tensor]

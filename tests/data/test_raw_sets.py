@@ -200,6 +200,18 @@ def test_nuisance_mnist_options():
         load("nuisance-mnist", size=20)
 
 
+def test_mnist_s_first_images_alone():
+    need("mnist")
+    few, whole = load("mnist", n_train=30, n_test=10), load("mnist")
+    for part, count in (("train", 30), ("test", 10)):
+        rows = few.splits[part]
+        assert len(rows) == count
+        assert torch.equal(few.images[rows], whole.images[whole.splits[part][:count]])
+        assert torch.equal(few.labels[rows], whole.labels[whole.splits[part][:count]])
+    with pytest.raises(ValueError, match="n_test must lie between 1 and 10000, not 10001"):
+        load("mnist", n_test=10_001)
+
+
 def test_the_two_cifars_show_the_same_images():
     need("cifar10-4k")
     need("cifar10-jpeg")
