@@ -8,6 +8,7 @@ from labkit.losses._decoupled import decoupled
 from labkit.losses._dependence import distance_correlation
 from labkit.losses._kernel import kernel_nt_xent
 from labkit.losses._memory import info_nce_queue, nce
+from labkit.losses._precision import without_autocast
 from labkit.losses._spectral import spectral_contrastive
 from labkit.losses._sphere import alignment, equivariance, uniformity
 
@@ -31,4 +32,5 @@ __all__ = [
     "uniformity",
     "vicreg",
     "w_mse",
+    "without_autocast",
 ]

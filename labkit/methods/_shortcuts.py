@@ -11,11 +11,11 @@ from torch import Tensor
 STEPS = torch.tensor([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)])
 
 
-def read_borders(pieces: Float[Tensor, "asked 2 channels side side"]) -> Int64[Tensor, "asked"]:
+def read_borders(pieces: Tensor) -> Int64[Tensor, "asked"]:
     """The place where the second patch would continue the first one best: the smallest mean square step across a seam.
 
     At the sides that is the mean over a border, at the corners the step between two pixels. What Doersch et al. 2015
-    (section 3.1) leave a gap between patches against.
+    (section 3.1) leave a gap between patches against. ``pieces``: [asked, 2, channels, side, side].
     """
     _require_pairs(pieces)
     first, second = pieces.unbind(1)
@@ -28,12 +28,13 @@ def read_borders(pieces: Float[Tensor, "asked 2 channels side side"]) -> Int64[T
     return torch.stack(steps, dim=1).argmin(1)
 
 
-def read_fringes(pieces: Float[Tensor, "asked 2 3 side side"]) -> Int64[Tensor, "asked"]:
+def read_fringes(pieces: Tensor) -> Int64[Tensor, "asked"]:
     """The place that the colour fringes of the two patches point to.
 
     In each patch red lies a little farther from the centre of the picture than blue; how far is in proportion to the
     distance. The shift is found by least squares, red − blue ≈ −shift · gradient, both channels at mean 0 and variance
-    1 over the patch; the difference of the two shifts points from the first patch to the second.
+    1 over the patch; the difference of the two shifts points from the first patch to the second. ``pieces``:
+    [asked, 2, 3, side, side].
     """
     _require_pairs(pieces)
     if pieces.shape[2] != 3:

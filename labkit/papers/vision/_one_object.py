@@ -35,7 +35,7 @@ def world_recipe(paper: str, build: Callable[..., Method], side: int = SIDE, **c
         name=f"{paper}/world",
         data="world",
         build=build,
-        training={"epochs": 15, "lr": 8e-3, "schedule": "cosine"},
+        training={"epochs": 10, "lr": 8e-3, "schedule": "cosine"},
         protocols={"linear": Protocol.public("linear", select="cross-validation"), "knn": Protocol.public("knn", k=20)},
         source=SOURCE,
         batch_size=64,

@@ -10,11 +10,10 @@ classification. Extra patches and random apertures are left out.
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from labkit.claims import Evidence, Lab, claim
 from labkit.methods import Pretext, RelativePosition, read_fringes
-from labkit.models import ResNet
 from labkit.papers.vision._nuisance import against, changed
 from labkit.papers.vision._one_object import answered, share_read, small_encoder, world_recipe
 from labkit.papers.vision.context_prediction import DROPPED, GAP, JITTER, LENS, SIZE, WORLD
@@ -46,7 +45,7 @@ class TurnedPosition(RelativePosition):
 class TurnedContext(Pretext):
     """Context prediction with yoked jitter on pictures turned by a quarter, whose turn is to be told too."""
 
-    def __init__(self, encoder: ResNet):
+    def __init__(self, encoder: nn.Module):
         super().__init__(encoder, TurnedPosition(SIZE, GAP, JITTER, yoked=True))
 
 

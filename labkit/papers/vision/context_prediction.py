@@ -7,11 +7,10 @@ https://arxiv.org/abs/1505.05192 · code: https://github.com/cdoersch/deepcontex
 from collections.abc import Callable
 from functools import partial
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from labkit.claims import Evidence, Lab, claim
 from labkit.methods import Pretext, RelativePosition, read_borders, read_fringes
-from labkit.models import ResNet
 from labkit.papers.vision._nuisance import against, changed
 from labkit.papers.vision._one_object import (
     RIGHT,
@@ -44,7 +43,7 @@ class ContextPrediction(Pretext):
 
     def __init__(
         self,
-        encoder: ResNet,
+        encoder: nn.Module,
         gap: int = GAP,
         jitter: int = JITTER,
         yoked: bool = False,

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from labkit.claims import Evidence, Lab, claim
 from labkit.methods import Jigsaw, Pretext, encoded, hamming_permutations
-from labkit.models import ResNet
 from labkit.papers.vision._nuisance import against, changed
 from labkit.papers.vision._one_object import against_untrained, small_encoder, world_recipe
 from labkit.views import RandomGrayscale, tiles, unit_images
@@ -43,7 +42,7 @@ class DamagedPuzzle(Jigsaw):
         """(the damaged puzzle, its answers, the whole puzzle, the place that is missing [items])."""
         whole, answers = self.shuffle(tiles(unit_images(images), self.size, self.gap, self.jitter))
         lost = torch.randint(9, (len(whole),), device=whole.device)
-        puzzle = RandomGrayscale(1.0)(whole.flatten(0, 1)).view_as(whole) if self.grey else whole.clone()
+        puzzle = RandomGrayscale(1.0)(whole.flatten(0, 1)).reshape(whole.shape) if self.grey else whole.clone()
         if self.missing:
             puzzle[torch.arange(len(whole), device=whole.device), lost] = 0.5
         if self.dealt:
@@ -66,7 +65,7 @@ class DamagedJigsaw(Pretext):
 
     def __init__(
         self,
-        encoder: ResNet,
+        encoder: nn.Module,
         permutations: int = 24,
         missing: bool = True,
         grey: bool = True,
@@ -95,11 +94,11 @@ class DamagedJigsaw(Pretext):
         codes, item = encoded(self.encoder, puzzle), torch.arange(len(puzzle), device=puzzle.device)
         small = F.adaptive_avg_pool2d(whole.flatten(0, 1), COARSE)
         grey = RandomGrayscale(1.0)(small)
-        chroma, small = (x.view(len(whole), 9, -1) for x in (small - grey, small))
+        chroma, small = (x.reshape(len(whole), 9, -1) for x in (small - grey, small))
         seen = torch.ones(chroma.shape[:2], dtype=torch.bool, device=puzzle.device)
         if self.question.missing:
             seen[item, lost] = False
-        of_tiles = codes.view(len(codes), 9, -1)
+        of_tiles = codes.unflatten(1, (9, -1))
         return {
             "jigsaw": F.cross_entropy(self.head(codes).float(), answers),
             "inpainting": unexplained(self.painter(codes).float(), small[item, lost]),
@@ -117,7 +116,7 @@ def _build(images, **changes) -> DamagedJigsaw:
     return DamagedJigsaw(small_encoder(images), **changes)
 
 
-RECIPES = [world_recipe("damaged_jigsaw", _build).with_training(epochs=8)]
+RECIPES = [world_recipe("damaged_jigsaw", _build).with_training(epochs=6)]
 WORLD = RECIPES[0]
 PLAIN = changed(WORLD, missing=False, grey=False, inpainting=0.0, colourisation=0.0)
 DAMAGED = changed(WORLD, inpainting=0.0, colourisation=0.0)

@@ -4,6 +4,7 @@ Ishan Misra, Laurens van der Maaten. CVPR 2020.
 https://arxiv.org/abs/1912.01991 · code: https://github.com/facebookresearch/vissl
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -16,18 +17,21 @@ from labkit._checks import require_between
 from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.evaluate import Protocol, alignment
+from labkit.losses import without_autocast
 from labkit.methods import Bank, Jigsaw, Method, Pretext, encoded, hamming_permutations, in_blocks, inference
-from labkit.models import MLP, ResNet
+from labkit.models import MLP
 from labkit.papers.vision._nuisance import against, changed, numbered, supervised
 from labkit.papers.vision._one_object import SOURCE, against_untrained, held_out, small_encoder
 from labkit.recipes import Recipe
 from labkit.train import seeded
-from labkit.views import tiles, unit_images
+from labkit.views import ColorJitter, Compose, RandomResizedCrop, tiles, unit_images
 
 PUZZLE = partial(Jigsaw, 8, gap=1, jitter=1)  # pixels of 28
+VIEW = Compose([RandomResizedCrop(28, scale=(0.5, 1.0)), ColorJitter(0.4, 0.4, saturation=0, hue=0)])
 PERMUTATIONS = 24
 
 
+@without_autocast
 def bank_nce(
     queries: Float[Tensor, "n dim"], own: Float[Tensor, "n dim"], others: Float[Tensor, "m dim"], temperature: float
 ) -> Float[Tensor, ""]:
@@ -35,23 +39,21 @@ def bank_nce(
 
     Rows are scaled to length one; the bank takes no gradient. Mean over queries.
     """
-    with torch.autocast(queries.device.type, enabled=False):
-        q, own, others = (F.normalize(rows.float(), dim=1) for rows in (queries, own.detach(), others.detach()))
-        logits = torch.cat([(q * own).sum(1, keepdim=True), q @ others.T], 1) / temperature
-        log_h = logits.log_softmax(1)
-        missed = torch.log1p(-log_h[:, 1:].exp().clamp(max=1 - 1e-6))
-        return -(log_h[:, 0] + missed.sum(1)).mean()
+    q, own, others = (F.normalize(rows, dim=1) for rows in (queries, own.detach(), others.detach()))
+    log_h = (torch.cat([(q * own).sum(1, keepdim=True), q @ others.T], 1) / temperature).log_softmax(1)
+    missed = torch.log1p(-log_h[:, 1:].exp().clamp(max=1 - 1e-6))
+    return -(log_h[:, 0] + missed.sum(1)).mean()
 
 
 class PIRL(Method):
     """An image and its shuffled tiles are to be found as one entry of a memory bank (section 3).
 
-    No other view is drawn, so that the puzzle is the only change that is called the same image; the paper crops and
-    jitters images and tiles too. Loss: λ · NCE(bank entry, tiles) + (1 − λ) · NCE(bank entry, image). Tiles are
+    Loss: λ · NCE(bank entry, tiles) + (1 − λ) · NCE(bank entry, image). Tiles are
     encoded one by one, their codes put together in shuffled order; the bank follows the projections of whole images.
 
     Args:
         encoder: of images and of tiles.
+        view: of whole images, and once more before they are cut.
         items: images in the data set.
         dim: of the projections and of the bank.
         negatives: entries of the bank drawn for each step.
@@ -64,7 +66,8 @@ class PIRL(Method):
 
     def __init__(
         self,
-        encoder: ResNet,
+        encoder: nn.Module,
+        view: Callable[[Tensor], Tensor],
         items: int,
         dim: int = 32,
         negatives: int = 256,
@@ -74,14 +77,15 @@ class PIRL(Method):
     ):
         super().__init__()
         require_between("weight", weight, 0, 1)
-        self.encoder, self.puzzle = encoder, PUZZLE(hamming_permutations(PERMUTATIONS))
+        self.encoder, self.view = encoder, view
+        self.puzzle = PUZZLE(hamming_permutations(PERMUTATIONS), image_view=view)
         self.of_image, self.of_tiles = nn.Linear(encoder.dim, dim), MLP(9 * encoder.dim, 128, dim, norm="batch")
         self.bank, self.fresh = Bank(items, dim, momentum), None
         self.negatives, self.temperature, self.weight = negatives, temperature, weight
 
     def forward(self, batch: tuple[Tensor, Tensor]) -> Float[Tensor, ""]:
         images, rows = batch
-        rows, image = gather(rows), gather(self.of_image(self.encoder(unit_images(images))))
+        rows, image = gather(rows), gather(self.of_image(self.encoder(self.view(images))))
         shuffled = gather(self.of_tiles(encoded(self.encoder, self.puzzle(images)[0])))
         own, others = self.bank.rows[rows], self.bank.draw(self.negatives)
         self.fresh, self.seen = (rows, image.detach()), {"z": (image.detach(), shuffled.detach())}
@@ -123,18 +127,18 @@ def invariance(method: Method, images: Tensor) -> float:
 
 
 def _invariant(images, **changes) -> PIRL:
-    return PIRL(small_encoder(images), len(images.splits["train"]), **changes)
+    return PIRL(small_encoder(images), VIEW, len(images.splits["train"]), **changes)
 
 
 def _covariant(images) -> Pretext:
-    return Pretext(small_encoder(images), PUZZLE(hamming_permutations(PERMUTATIONS)))
+    return Pretext(small_encoder(images), PUZZLE(hamming_permutations(PERMUTATIONS), image_view=VIEW))
 
 
 _FASHION = Recipe(
     name="pirl/fashion-mnist",
     data="fashion-mnist",
     build=_invariant,
-    training={"epochs": 10, "lr": 8e-3, "schedule": "cosine"},
+    training={"epochs": 6, "lr": 8e-3, "schedule": "cosine"},
     protocols={"linear": Protocol.public("linear", select="cross-validation"), "knn": Protocol.public("knn", k=20)},
     source=SOURCE,
     batch_size=64,
@@ -144,7 +148,7 @@ _FASHION = Recipe(
     smoke_load={"n_train": 192, "n_test": 96},
     variant="laptop",
 )
-CEILING = replace(supervised(_FASHION, unit_images, small_encoder), name="supervised/fashion-mnist-2000")
+CEILING = replace(supervised(_FASHION, VIEW, small_encoder), name="supervised/fashion-mnist-2000")
 FASHION = replace(_FASHION, ceiling=CEILING)
 JIGSAW = replace(FASHION, name="pirl/fashion-mnist-jigsaw", build=_covariant, batches=None)
 RECIPES = [FASHION, JIGSAW]

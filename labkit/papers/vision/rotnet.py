@@ -7,12 +7,11 @@ https://arxiv.org/abs/1803.07728 · code: https://github.com/gidariss/FeatureLea
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from labkit.claims import Evidence, Lab, claim
 from labkit.data.world import SHAPES
 from labkit.methods import Pretext, Rotations
-from labkit.models import ResNet
 from labkit.papers.vision._nuisance import against, changed
 from labkit.papers.vision._one_object import (
     ONE_OBJECT,
@@ -40,7 +39,7 @@ class RotNet(Pretext):
         turns: quarter turns to tell apart: the paper compares 8, 4 and 2 rotations (table 2).
     """
 
-    def __init__(self, encoder: ResNet, turns: tuple[int, ...] = (0, 1, 2, 3)):
+    def __init__(self, encoder: nn.Module, turns: tuple[int, ...] = (0, 1, 2, 3)):
         super().__init__(encoder, Rotations(turns))
 
 
@@ -50,7 +49,7 @@ def _build(images, **changes) -> RotNet:
 
 def _recipe(name: str, **factors) -> Recipe:
     plain = ONE_OBJECT | {"texture": ["plain"], "background": ["plain", "cloudy"]} | factors
-    recipe = world_recipe("rotnet", _build, side=24).with_training(epochs=8)
+    recipe = world_recipe("rotnet", _build, side=24).with_training(epochs=6)
     options = recipe.load_options | {"n_train": 1500, "factors": plain}
     ceiling = replace(recipe.ceiling, name=f"supervised/plain-object{name}", load_options=options)
     return replace(recipe, name=f"rotnet/world{name}", load_options=options, ceiling=ceiling)
