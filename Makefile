@@ -7,12 +7,13 @@ SHARED_DATA := $(abspath ../shared/data)
 export LABKIT_DATA ?= $(if $(wildcard $(SHARED_DATA)),$(SHARED_DATA),)
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root,)
 
-.PHONY: lab test lint notebooks student solutions bench clean help
+.PHONY: lab test lint notebooks figures student solutions bench clean help
 
 help:
 	@echo "make lab        open JupyterLab on notebooks/0_start_here.ipynb"
 	@echo "make test       quick test suite (lint included)"
 	@echo "make notebooks  build and execute every notebook from notebooks/src"
+	@echo "make figures    every figure of the notebooks as PNG and SVG, in results/figures/notebooks"
 	@echo "make student    the notebooks without answers, in build/student; make solutions: with them unfolded"
 	@echo "make bench      ratios against named peers"
 
@@ -27,6 +28,9 @@ lint: $(STAMP)
 
 notebooks: $(STAMP)
 	$(BIN)/python notebooks/src/build.py $(NOTEBOOK)
+
+figures: $(STAMP)
+	$(BIN)/python notebooks/src/build.py --figures results/figures/notebooks --output build/notebooks $(NOTEBOOK)
 
 student solutions: $(STAMP)
 	$(BIN)/python notebooks/src/exercises.py $@ $(NOTEBOOK)

@@ -2,12 +2,14 @@
 
     python notebooks/src/build.py                    every notebook, at laptop scale
     python notebooks/src/build.py 1_graph_ssl/1_grace --scale smoke --output /tmp/out
+    python notebooks/src/build.py --figures results/figures/notebooks       and every picture as a file, PNG and SVG
 
 What is kept of the outputs is what a reader needs without a kernel: text and PNG pictures. Widget state, widget views,
 progress bars and execution times are left out, so that a rebuilt notebook differs only where its results do.
 """
 
 import argparse
+import base64
 import os
 import re
 import sys
@@ -68,10 +70,11 @@ def build(
     folder: Path = NOTEBOOKS,
     timeout: int = 600,
     prepare: Callable[[nbformat.NotebookNode], nbformat.NotebookNode] = lambda notebook: notebook,
+    figures: Path | None = None,
 ) -> float:
     """Execute a source in a fresh kernel and write its notebook; the seconds it took.
 
-    ``prepare`` may change the notebook before it is executed.
+    ``prepare`` may change the notebook before it is executed. ``figures`` is a folder that gets its pictures as files.
 
     Raises:
         CellExecutionError: a cell failed; nothing is written.
@@ -89,8 +92,13 @@ def build(
         kernel_name="python3",
         resources={"metadata": {"path": str(out.parent)}},
     )
+    if figures is not None:
+        notebook.cells.insert(0, nbformat.v4.new_code_cell("%config InlineBackend.figure_formats = ['png', 'svg']"))
     client.execute(env=os.environ | environment)
     seconds = time.perf_counter() - started
+    if figures is not None:
+        del notebook.cells[0]
+        save_pictures(notebook, target(source, figures).with_suffix(""))
     clean(notebook, seconds)
     text = nbformat.writes(notebook)
     if len(text) > LARGEST_NOTEBOOK:
@@ -99,6 +107,16 @@ def build(
     beside.write_text(text)
     os.replace(beside, out)
     return seconds
+
+
+def save_pictures(notebook: nbformat.NotebookNode, stem: Path) -> None:
+    """Write every picture to ``stem``-1.png, -1.svg, ...; widgets have a PNG only."""
+    shown = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    for number, data in enumerate((data for data in shown if "image/png" in data), start=1):
+        Path(f"{stem}-{number}.png").write_bytes(base64.b64decode(data["image/png"]))
+        if "image/svg+xml" in data:
+            Path(f"{stem}-{number}.svg").write_text(data["image/svg+xml"])
 
 
 def clean(notebook: nbformat.NotebookNode, seconds: float) -> None:
@@ -142,9 +160,10 @@ def main() -> int:
     parser.add_argument("notebook", nargs="*", help="e.g. 1_graph_ssl/1_grace (default: all)")
     parser.add_argument("--scale", default="laptop", choices=["smoke", "laptop"])
     parser.add_argument("--output", type=Path, default=NOTEBOOKS, help="another folder for the notebooks")
+    parser.add_argument("--figures", type=Path, help="a folder for every picture as PNG and SVG")
     options = parser.parse_args()
     for source in choose(options.notebook):
-        seconds = build(source, options.scale, options.output)
+        seconds = build(source, options.scale, options.output, figures=options.figures)
         print(f"{seconds:6.0f} s  {target(source, options.output)}", flush=True)
     return 0
 

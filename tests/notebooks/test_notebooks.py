@@ -135,3 +135,24 @@ def test_runs_top_to_bottom_at_smoke_scale_and_wrong_answers_are_told_why(source
         told = "".join(text({"source": output["text"]}) for output in cell["outputs"] if "text" in output)
         refused = [output for output in cell["outputs"] if output.get("ename") == "ValueError"]
         assert refused or re.search(r"✗ .*\n  hint: \S", told), (cell["source"], cell["outputs"])
+
+
+def test_every_picture_becomes_a_file_in_both_forms(tmp_path):
+    source = next(source for source in SOURCES if source.stem == "0_start_here")
+    figures = tmp_path / "figures"
+    done = subprocess.run(
+        [sys.executable, build.__file__, ids(source), "--scale", "smoke", "--output", tmp_path, "--figures", figures],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path), "IPYTHONDIR": str(tmp_path), "LABKIT_OFFLINE": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    outputs = [output for cell in committed(source)["cells"] for output in cell.get("outputs", [])]
+    drawn = [output for output in outputs if "image/png" in output.get("data", {})]
+    pngs, svgs = (sorted(figures.glob(f"*.{kind}")) for kind in ("png", "svg"))
+    assert len(pngs) == len(drawn)
+    assert len(svgs) == len(pngs) - 1, "the Explorer's twin is a PNG"
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pngs)
+    assert all("<svg" in path.read_text() for path in svgs)
+    made = json.loads(build.target(source, tmp_path).read_text())
+    assert len(made["cells"]) == len(build.read(source).cells)
