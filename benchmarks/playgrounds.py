@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from benchmarks._bench import Row
 from labkit import explore
-from labkit.data import load
+from labkit.data import load, world
+from labkit.models import resnet8
 
 NAME = "playgrounds"
 LIMIT_MS = 100
@@ -18,11 +19,18 @@ def augmentation_graph() -> explore.Playground:
     return explore.augmentation_lab(digits.images[:200], digits.labels[:200])
 
 
+def image_views() -> explore.Playground:
+    scenes = world.sample(500, objects=(1, 1))
+    encoder = resnet8().eval().requires_grad_(False)
+    return explore.image_view_lab(world.render(scenes, 32)["image"], scenes.labels, world.SHAPES, encoder)
+
+
 PLAYGROUNDS = {
     "stepwise scrubber": explore.stepwise_scrubber,
     "four losses, one spectrum": explore.four_losses_one_spectrum,
     "top-d dial": explore.top_d_dial,
     "augmentation graph": augmentation_graph,
+    "views of an image": image_views,
     "InfoNCE flow": explore.infonce_flow_lab,
     "temperature and rank": explore.temperature_lab,
     "masking": explore.masking_lab,

@@ -6,6 +6,7 @@ from labkit.explore._entry import compare, explore
 from labkit.explore._explorer import Explorer, Neighbours
 from labkit.explore._four_losses import four_losses, four_losses_one_spectrum, order_agreement
 from labkit.explore._graph_view_lab import graph_view_lab
+from labkit.explore._image_view_lab import chosen_view, image_view_lab
 from labkit.explore._masking_lab import masking_lab, risk_over_shares
 from labkit.explore._pair_graph_labs import infonce_flow_lab, mode_growth, temperature_lab
 from labkit.explore._playground import Layer, Panel, Playground, Slider
@@ -22,6 +23,7 @@ __all__ = [
     "Playground",
     "Slider",
     "augmentation_lab",
+    "chosen_view",
     "circle_embedding",
     "class_collision_lab",
     "class_mixture",
@@ -34,6 +36,7 @@ __all__ = [
     "four_losses_one_spectrum",
     "graph_embedding",
     "graph_view_lab",
+    "image_view_lab",
     "infonce_flow_lab",
     "masking_lab",
     "mode_growth",

@@ -4,6 +4,9 @@ A playground is a function from the sliders' values to panels. The function is p
 sliders and call it.
 """
 
+import base64
+import io
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,18 +22,18 @@ from labkit._checks import unknown
 
 @dataclass(frozen=True)
 class Layer:
-    """One thing drawn: a line (broken where x is NaN), points, bars, or a heat-map.
+    """One thing drawn: a line (broken where x is NaN), points, bars, a heat-map, or a picture.
 
     Attributes:
-        kind: "line", "points", "bars" or "heat".
-        x, y: [n] coordinates; of a heat-map's columns and rows.
+        kind: "line", "points", "bars", "heat" or "image".
+        x, y: [n] coordinates; of a heat-map's columns and rows; a picture's edges, [0, width] and [0, height].
         colour: one colour, or one for each point.
         name: in the legend; "" stays out of it.
         width: of a line, or of a point, in pixels.
         opacity: in [0, 1].
         dash: a dashed line.
         text: [n], shown when the mouse is over a point.
-        values: [rows, columns] of a heat-map, 0 (light) to 1 (dark).
+        values: [rows, columns] of a heat-map, 0 (light) to 1 (dark); uint8 [height, width, 3] of a picture.
     """
 
     kind: str
@@ -194,6 +197,8 @@ def _figure(panels: Sequence[Panel]) -> Any:
                 trace = go.Bar(marker_color=layer.colour, **named, **look)
             elif layer.kind == "heat":
                 trace = go.Heatmap(colorscale="Blues", zmin=0, zmax=1, showscale=False, opacity=layer.opacity, **look)
+            elif layer.kind == "image":
+                trace = go.Image(x0=0.5, y0=0.5, dx=1, dy=1, hoverinfo="skip")
             elif layer.kind == "line":
                 line = {"color": layer.colour, "width": layer.width, "dash": "dash" if layer.dash else "solid"}
                 trace = go.Scatter(mode="lines", line=line, **named, **look)
@@ -223,6 +228,9 @@ def _fill(figure: Any, panels: Sequence[Panel]) -> None:
     """New data into the traces that are there: nothing is made anew, so that dragging stays smooth."""
     layers = [layer for panel in panels for layer in panel.layers]
     for trace, layer in zip(figure.data, layers, strict=True):
+        if layer.kind == "image":
+            trace.source = _picture(layer.values)
+            continue
         trace.x, trace.y = _floats(layer.x), _floats(layer.y)
         if layer.kind == "points":
             trace.marker.color = layer.colour if isinstance(layer.colour, str) else list(layer.colour)
@@ -243,6 +251,15 @@ def _floats(values: Any) -> np.ndarray:
     return np.asarray(values, dtype=np.float32)  # plotly sends float32 as bytes, all else as lists
 
 
+def _picture(values: np.ndarray) -> str:
+    """A PNG as a data address: a hundredth of the pixels as a list. The first row is drawn lowest, so it goes last."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(values[::-1])).save(stream, format="png")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
 def _twin(panels: Sequence[Panel], title: str, sliders: dict[str, Any], values: dict[str, float]) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -254,7 +271,8 @@ def _twin(panels: Sequence[Panel], title: str, sliders: dict[str, Any], values: 
         for ax, panel in zip(axes, panels, strict=True):
             _draw(ax, panel)
         at = "   ".join(f"{widget.description} = {values[name]:g}" for name, widget in sliders.items())
-        figure.suptitle(f"{title}   ({at})", x=0.01, ha="left", fontsize=10, color=plot.INK)
+        words = textwrap.fill(f"{title}   ({at})", 48 * len(panels))
+        figure.suptitle(words, x=0.01, ha="left", fontsize=10, color=plot.INK)
     return figure
 
 
@@ -266,6 +284,8 @@ def _draw(ax: Any, panel: Panel) -> None:
             ax.bar(x, y, color=layer.colour, **named)
         elif layer.kind == "heat":
             ax.pcolormesh(x, y, np.asarray(layer.values), cmap="Blues", vmin=0, vmax=1, rasterized=True)
+        elif layer.kind == "image":
+            ax.imshow(layer.values, extent=(*x, *y), interpolation="nearest")
         elif layer.kind == "line":
             ax.plot(x, y, color=layer.colour, lw=0.75 * layer.width, ls="--" if layer.dash else "-", **named)
         else:

@@ -50,6 +50,7 @@ class ResNet(nn.Module):
         blocks: residual blocks in each stage (two 3×3 convolutions each).
         width: channels of the first stage; the last one has ``dim = width · 2^(stages - 1)``.
         channels: of the images.
+        stride: of the stem. 2 halves the sides before the first stage: a quarter of the work on every map.
 
     Raises:
         ValueError: images of another shape, channel count or type (on use).
@@ -60,15 +61,16 @@ class ResNet(nn.Module):
         (torch.Size([n, 64]), torch.Size([n, 64, 9, 9]))
     """
 
-    def __init__(self, blocks: Sequence[int], width: int = 64, channels: int = 3):
+    def __init__(self, blocks: Sequence[int], width: int = 64, channels: int = 3, stride: int = 1):
         super().__init__()
-        if not blocks or min(*blocks, width, channels) < 1:
+        if not blocks or min(*blocks, width, channels, stride) < 1:
             raise ValueError(
-                f"blocks, width and channels must be positive, not {tuple(blocks)}, {width} and {channels}"
+                f"blocks, width, channels and stride must be positive, not {tuple(blocks)}, {width}, {channels} and "
+                f"{stride}"
             )
         self.channels = channels
         self.stem = nn.Sequential(
-            nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+            nn.Conv2d(channels, width, 3, stride, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
         )
         stages, inputs = [], width
         for stage, count in enumerate(blocks):

@@ -27,6 +27,8 @@ def test_three_stages_halve_the_image_twice(channels, height, width):
     assert encoder(images).shape == (3, 16)
     assert encoder.feature_map(images).shape == (3, 16, -(-height // 4), -(-width // 4))
     torch.testing.assert_close(encoder(images), encoder.feature_map(images).mean((2, 3)))
+    strided = ResNet((1, 1, 1), width=4, channels=channels, stride=2)
+    assert strided.feature_map(images).shape == (3, 16, -(-height // 8), -(-width // 8))
 
 
 def test_resnet8_is_the_network_of_the_paper():
@@ -113,8 +115,8 @@ def test_images_that_do_not_fit_are_refused(encoder, images, says):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: ResNet(()), "blocks, width and channels must be positive"),
-        (lambda: resnet8(0), "blocks, width and channels must be positive"),
+        (lambda: ResNet(()), "blocks, width, channels and stride must be positive"),
+        (lambda: resnet8(0), "blocks, width, channels and stride must be positive"),
         (lambda: ViT(10, patch=4), "multiple of patch"),
         (lambda: ViT(8, dim=10, heads=3), "dim one of heads"),
         (lambda: ViT(8)(torch.rand(2, 3, 12, 12)), r"must be 8 × 8, not \[12, 12\]"),
