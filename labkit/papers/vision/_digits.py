@@ -1,10 +1,9 @@
 """SimCLR at its cheapest: scikit-learn's 8 × 8 digits and a perceptron, seconds a training."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from labkit.evaluate import Protocol
 from labkit.models import MLP
@@ -29,8 +28,13 @@ def digit_view(size: int = 8, crop: float = 0.7, jitter: float = 0.4, noise: flo
     return Compose([RandomResizedCrop(size, scale=(crop, 1.0)), colours, GaussianNoise(noise)])
 
 
-def _build(images, view: Callable[[Tensor], Tensor] | None = None) -> SimCLR:
-    return SimCLR(Perceptron(images), view or digit_view(), temperature=0.2)
+def view_of(images) -> Compose:
+    """:func:`digit_view` for images of that size."""
+    return digit_view(images.images.shape[-1])
+
+
+def _build(images) -> SimCLR:
+    return SimCLR(Perceptron(images), view_of(images), temperature=0.2)
 
 
 def digits_recipe(name: str, **changes: Any) -> Recipe:
@@ -47,4 +51,4 @@ def digits_recipe(name: str, **changes: Any) -> Recipe:
         variant="laptop",
     )
     recipe = replace(recipe, **changes)
-    return replace(recipe, ceiling=supervised(recipe, digit_view(), Perceptron))
+    return replace(recipe, ceiling=supervised(replace(recipe, name=f"supervised/{recipe.data}"), view_of, Perceptron))
