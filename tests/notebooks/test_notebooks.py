@@ -25,6 +25,7 @@ NEEDS = {
     "4_whole_graphs": "proteins",
     "5_pretexts": "cora",
     "1_simclr": "nuisance-mnist",
+    "6_from_features_to_classes": "fashion-mnist",
 }
 
 

@@ -89,7 +89,7 @@ def test_the_steps_find_three_kinds(groups):
     assert torch.equal(again.embed(images), method.embed(images))
     further = scan.self_label(method, images, threshold=0.5, epochs=5)
     assert scan.clustering_accuracy(y, further.embed(images).argmax(dim=1)) > 0.95
-    assert not torch.equal(further.head.weight, method.head.weight)
+    assert not torch.equal(further.heads[0].weight, method.heads[0].weight)
     assert scan.purity(pretext.embed(images), y, k=5) > 0.95
     assert scan.purity(torch.randn(90, 4), y, k=5) < 0.6
 
@@ -100,6 +100,21 @@ def test_the_method_trains_on_a_view_of_each_of_a_pair(groups):
     a, b = images[:10].float() / 255, images[10:20].float() / 255
     torch.testing.assert_close(method((a, b)), scan.scan_loss(method.logits(a), method.logits(b)))
     torch.testing.assert_close(method.embed(images[:10]), method.logits(a))
+
+
+def test_several_heads_learn_side_by_side_and_the_lowest_loss_stays(groups):
+    images, y, pretext = groups
+    method = scan.SCAN(pretext.encoder, nn.Identity(), clusters=3, heads=4).eval()
+    a, b = images[:10].float() / 255, images[10:20].float() / 255
+    each = [scan.scan_loss(head(method.encoder(a)), head(method.encoder(b))) for head in method.heads]
+    torch.testing.assert_close(method((a, b)), sum(each))
+    best = method.heads[int(torch.stack(each).argmin())]
+    method.keep_best(images[:10], images[10:20])
+    assert list(method.heads) == [best]
+    torch.testing.assert_close(method.embed(images[:10]), best(method.encoder(a)))
+    kept = scan.cluster(pretext, images, k=5, epochs=20, clusters=3, heads=5, seed=2)
+    assert len(kept.heads) == 1
+    assert scan.clustering_accuracy(y, kept.embed(images).argmax(dim=1)) > 0.95
 
 
 def test_bad_input_is_refused(groups):
@@ -114,5 +129,7 @@ def test_bad_input_is_refused(groups):
         scan.self_label_loss(logits, logits, 1.5)
     with pytest.raises(ValueError, match="weak holds NaN"):
         scan.self_label_loss(logits * math.nan, logits)
+    with pytest.raises(ValueError, match="clusters and heads must be at least 1"):
+        scan.SCAN(pretext.encoder, nn.Identity(), heads=0)
     with pytest.raises(ValueError, match="k must be between 1 and the 89 rows"):
         scan.cluster(pretext, images, k=90)
