@@ -6,6 +6,7 @@ from labkit.models._gin import GIN, neighbours_and_itself
 from labkit.models._graph import GCN, GraphConvolution, propagation_matrix
 from labkit.models._heads import MLP, Prototypes
 from labkit.models._sparse import MaskedRows, SparseMatrix, sparse_if_faster
+from labkit.models._two_pass import TwoPass
 from labkit.models._vision import ResNet, ViT, resnet8, resnet18
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Prototypes",
     "ResNet",
     "SparseMatrix",
+    "TwoPass",
     "ViT",
     "diffuse",
     "diffusion_matrix",
