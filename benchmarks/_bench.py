@@ -1,5 +1,7 @@
 """What every benchmark shares: two ways to do one thing, timed in turn in one process, and the row that says so."""
 
+import importlib
+import json
 import os
 import statistics
 import subprocess
@@ -7,8 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
+
+from labkit.recipes import circumstances
+from labkit.train import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -66,8 +72,9 @@ class Row:
         ours, theirs = (statistics.median(_several(x)) for x in (self.ours, self.theirs))
         spread = f" ({min(self.ratios):.2f}–{max(self.ratios):.2f})" if len(self.ratios) > 1 else ""
         asked = "" if self.at_least is None else f" ≥ {self.at_least:g}"
-        cells = [f"{self.entry:<58}", f"{self.peer:<38}", f"{ours:>9.4g} {self.unit:<2}", f"{theirs:>9.4g} {self.unit:<2}"]
-        return " │ ".join([*cells, f"{self.ratio:6.2f}×{spread:<14}", f"{asked:<7}", self.why]).rstrip(" │")
+        why = f" │ {self.why}" if self.why and self.ratio < 1 else ""
+        numbers = [f"{ours:>9.4g} {self.unit:<2}", f"{theirs:>9.4g} {self.unit:<2}", f"{self.ratio:6.2f}×{spread:<15}"]
+        return " │ ".join([f"{self.entry:<58}", f"{self.peer:<38}", *numbers, f"{asked:<7}"]) + why
 
 
 @dataclass(frozen=True)
@@ -86,9 +93,32 @@ class Missing:
         return f"{self.entry:<58} │ {self.peer:<38} │ not measured: {self.how}"
 
 
-HEAD = " │ ".join(
-    [f"{'what both did':<58}", f"{'peer':<38}", f"{'labkit':<12}", f"{'peer':<12}", f"{'ratio (least–most)':<21}", "asked"]
-)
+_TITLES = "what both did", "peer", "labkit", "peer", "ratio (least–most)", "asked"
+HEAD = " │ ".join(f"{title:<{width}}" for title, width in zip(_TITLES, (58, 38, 12, 12, 22, 7), strict=True)).rstrip()
+
+
+def measure(name: str, repeats: int, folder: Path) -> None:
+    """Run one benchmark, print its rows as they come, and leave them in ``folder``/``name``.json."""
+    module = importlib.import_module(f"benchmarks.{name}")
+    rows = []
+    for row in module.main(repeats=repeats):
+        print(row, flush=True)
+        rows.append(row.record)
+    record = {"name": name, "what": module.__doc__.splitlines()[0], "rows": rows, "date": str(date.today())}
+    record |= {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)} | circumstances("cpu")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / f"{name}.json", (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def machine() -> str:
+    """What the numbers of a table depend on."""
+    facts = circumstances("cpu")
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    return (
+        f"{os.cpu_count()} cores, {facts['threads']} threads, load {os.getloadavg()[0]:.1f}, {facts['device']}; "
+        f"{versions}; commit {facts['commit'][:7]}{' with changes' if facts['dirty'] else ''}; "
+        "ratio: peer / labkit, the median of pairs taken in turn"
+    )
 
 
 def _several(values: Sequence[float] | float) -> list[float]:

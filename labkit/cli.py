@@ -191,7 +191,8 @@ def _results(*parts: str) -> Path:
 
 
 def _bench(options) -> None:
-    import importlib.util
+    """Measure and print one table; each benchmark's rows go to results/bench/NAME.json."""
+    import importlib
 
     from labkit._checks import unknown
 
@@ -202,12 +203,11 @@ def _bench(options) -> None:
     names = [path.stem for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
     if options.name not in (None, *names):
         raise ValueError(unknown("benchmark", options.name, names))
+    table = importlib.import_module("benchmarks._bench")
+    print(table.HEAD)
     for name in [options.name] if options.name else names:
-        spec = importlib.util.spec_from_file_location(f"benchmarks.{name}", folder / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        for row in module.main(repeats=options.repeats):
-            print(row, flush=True)
+        table.measure(name, options.repeats, _results("bench"))
+    print(table.machine())
 
 
 def _doctor(_) -> int:

@@ -29,7 +29,8 @@ class TwoPass(nn.Module):
         encoder: items [n, ...] (tensor or ``GraphBatch``) -> [n, dim]. Its attributes are reached through this module.
         size: items of a piece at most; pieces are as equal as can be.
 
-    Cost: one more forward pass, about a third of the time of a step; memory of activations O(size), not O(n).
+    Cost: one more forward pass, about a third of the time of a step; memory of activations O(size), not O(n)
+    (``labkit bench two_pass``).
 
     Raises:
         ValueError: ``size`` below 1.

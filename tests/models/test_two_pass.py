@@ -92,8 +92,9 @@ def test_the_encoder_sees_each_piece_twice_and_no_more_at_once():
 
 def test_graphs_in_pieces():
     def cycle(n):
-        i = torch.arange(n)
-        return Data(x=torch.randn(n, 3), edge_index=torch.stack([torch.cat([i, (i + 1) % n]), torch.cat([(i + 1) % n, i])]))
+        here = torch.arange(n)
+        onward = torch.stack([here, (here + 1) % n])
+        return Data(x=torch.randn(n, 3), edge_index=torch.cat([onward, onward.flip(0)], dim=1))
 
     graphs = GraphBatch.of([cycle(n) for n in (3, 4, 5, 6, 7)])
     gin = GIN(3, 4, 2).eval()
@@ -109,7 +110,7 @@ def test_bad_size_is_named():
 
 @pytest.mark.gpu
 def test_memory_on_cuda_does_not_grow_with_the_batch():
-    inner = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), nn.Tanh(), nn.Conv2d(64, 8, 3), nn.Flatten(), nn.LazyLinear(8))
+    inner = nn.Sequential(nn.Conv2d(3, 64, 3), nn.Tanh(), nn.Conv2d(64, 8, 3), nn.Flatten(), nn.LazyLinear(8))
     wrapped = TwoPass(inner.cuda(), 64)
 
     def extra(n):

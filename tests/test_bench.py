@@ -1,0 +1,65 @@
+"""The table of benchmarks: ratios of pairs, their spread, and what is kept of a run."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NAMES = [path.stem for path in sorted((ROOT / "benchmarks").glob("*.py")) if not path.stem.startswith("_")]
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    return importlib.import_module("benchmarks._bench")
+
+
+def test_a_ratio_is_the_median_of_pairs_taken_in_turn(bench):
+    row = bench.Row("a step", "them", [1.0, 2.0, 4.0], [2.0, 6.0, 4.0], at_least=2, why="a reason")
+    assert row.ratios == [2.0, 3.0, 1.0]
+    assert (row.ratio, row.record["least"], row.record["most"]) == (2.0, 1.0, 3.0)
+    assert "2.00× (1.00–3.00)" in str(row)
+    assert "≥ 2" in str(row)
+    assert "a reason" not in str(row)  # it is for rows where we are slower
+    assert str(bench.Row("memory", "them", 4, 2.0, unit="MB", why="a reason")).endswith("a reason")
+
+
+def test_both_are_called_in_turn_after_one_call_to_warm_up(bench):
+    calls = []
+    ours, theirs = bench.alternate(lambda: calls.append("ours"), lambda: calls.append("theirs"), repeats=3)
+    assert calls == ["ours", "theirs"] * 4
+    assert len(ours) == len(theirs) == 3
+
+
+def test_a_run_leaves_its_rows_and_its_circumstances(bench, monkeypatch, tmp_path, capsys):
+    module = ModuleType("benchmarks.pretend", "One thing.\n\nMore.")
+    module.main = lambda repeats: [
+        bench.Row("a step", "them", [1.0] * repeats, [3.0] * repeats),
+        bench.Missing("another", "a library", "pip install it"),
+    ]
+    monkeypatch.setitem(sys.modules, "benchmarks.pretend", module)
+    bench.measure("pretend", 2, tmp_path / "bench")
+    kept = json.loads((tmp_path / "bench" / "pretend.json").read_text())
+    assert kept["what"] == "One thing."
+    assert kept["rows"][0]["theirs"] == [3.0, 3.0]
+    assert kept["rows"][0]["ratio"] == 3
+    assert kept["rows"][1]["missing"] == "pip install it"
+    assert {"cores", "threads", "versions", "commit", "dirty", "date", "load"} <= kept.keys()
+    assert "not measured: pip install it" in capsys.readouterr().out
+
+
+def test_a_process_that_fails_says_why(bench):
+    assert bench.fresh("import sys; print('first'); print(sys.argv[1])", 7) == "7"
+    with pytest.raises(RuntimeError, match="no such luck"):
+        bench.fresh("raise ValueError('no such luck')")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_benchmark_says_what_both_did(name, bench):
+    text = (ROOT / "benchmarks" / f"{name}.py").read_text()
+    assert text.startswith('"""')
+    assert "def main(repeats: int" in text
