@@ -37,6 +37,7 @@ PLAYGROUNDS = {
     "class collision": explore.class_collision_lab,
     "the sphere": explore.sphere_lab,
     "rotation wheel": explore.rotation_wheel,
+    "redundancy": explore.redundancy_lab,
 }
 
 

@@ -10,6 +10,7 @@ from labkit.explore._image_view_lab import chosen_view, image_view_lab
 from labkit.explore._masking_lab import masking_lab, risk_over_shares
 from labkit.explore._pair_graph_labs import infonce_flow_lab, mode_growth, temperature_lab
 from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._redundancy_lab import redundancy_lab
 from labkit.explore._rotation_wheel import circle_embedding, rotation_wheel
 from labkit.explore._sphere_lab import sphere_lab, two_views, uniformity_curve
 from labkit.explore._stepwise_scrubber import digit_pairs, stepwise_scrubber
@@ -41,6 +42,7 @@ __all__ = [
     "masking_lab",
     "mode_growth",
     "order_agreement",
+    "redundancy_lab",
     "risk_over_shares",
     "rotation_wheel",
     "sphere_lab",

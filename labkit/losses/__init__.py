@@ -3,7 +3,7 @@
 from labkit.losses._clusters import dino, sinkhorn, swav
 from labkit.losses._contrastive import info_nce, nt_xent
 from labkit.losses._cosine import byol, scaled_cosine_error
-from labkit.losses._decorrelation import barlow_twins, vicreg, w_mse
+from labkit.losses._decorrelation import barlow_twins, vicreg, w_mse, whiten
 from labkit.losses._decoupled import decoupled
 from labkit.losses._dependence import distance_correlation
 from labkit.losses._kernel import kernel_nt_xent
@@ -32,5 +32,6 @@ __all__ = [
     "uniformity",
     "vicreg",
     "w_mse",
+    "whiten",
     "without_autocast",
 ]

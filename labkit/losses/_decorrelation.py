@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from labkit._checks import require_between, require_pair
+from labkit._checks import require_between, require_finite, require_pair
 from labkit.losses._precision import without_autocast
 
 
@@ -91,23 +91,52 @@ def w_mse(
     for number, view in enumerate(views[1:], start=1):
         require_pair("view 0", views[0], f"view {number}", view, items=2)
     require_between("eps", eps, 0, 1)
-    n, dim = views[0].shape
+    n = len(views[0])
     size = size or n
-    if size <= dim:
-        raise ValueError(
-            f"a whitened sub-batch of {size} items has no full-rank covariance in {dim} dimensions; "
-            f"use size > {dim} or a narrower projector"
-        )
     if n % size:
         raise ValueError(f"size must divide the batch: {n} items do not split into sub-batches of {size}")
     stacked = torch.stack(views)
     if size < n:
         stacked = stacked[:, torch.randperm(n, generator=generator).to(stacked.device)]
-    white = F.normalize(_whitened(stacked.unflatten(1, (-1, size)), eps), dim=-1)
+    white = F.normalize(whiten(stacked.unflatten(1, (-1, size)), eps), dim=-1)
     # the sum of cosines over pairs of views is (|sum of views|² − one for each view) / 2
     d = len(views)
     cosines = (white.sum(0).square().sum(-1) - d) / (d * (d - 1))
     return 2 - 2 * cosines.mean()
+
+
+@without_autocast
+def whiten(x: Float[Tensor, "... items dim"], eps: float = 0.0) -> Float[Tensor, "... items dim"]:
+    """Items of mean zero whose covariance (over n − 1) is the identity: W-MSE's whitening (Ermolov et al. 2021, eq. 6).
+
+    By the inverse Cholesky factor of the covariance. Leading dimensions are batches, each whitened for itself.
+
+    Args:
+        x: [..., n, dim], n > dim.
+        eps: the covariance is shrunk to (1 − eps)·Σ + eps·I first; with eps > 0 the result is white up to that.
+
+    Cost: time O(n·dim² + dim³) a batch.
+
+    Raises:
+        ValueError: n ≤ dim, ``eps`` outside [0, 1], NaN or infinite items, a singular covariance.
+    """
+    require_between("eps", eps, 0, 1)
+    n, dim = x.shape[-2:]
+    if n <= dim:
+        raise ValueError(
+            f"a whitened sub-batch of {n} items has no full-rank covariance in {dim} dimensions; "
+            f"use size > {dim} or a narrower projector"
+        )
+    if x.device.type == "cpu":  # elsewhere it would stop the host until the device is done
+        require_finite("x", x.detach())
+    centred = x - x.mean(dim=-2, keepdim=True)
+    covariance = centred.mT @ centred / (n - 1)
+    shrunk = (1 - eps) * covariance + eps * torch.eye(dim, dtype=x.dtype, device=x.device)
+    factor, failed = torch.linalg.cholesky_ex(shrunk)
+    if failed.any().item():
+        raise ValueError("the covariance of a whitened sub-batch is singular: the embedding has collapsed onto fewer "
+                         "dimensions than it has; raise eps (e.g. 1e-3) or lower the learning rate")  # fmt: skip
+    return torch.linalg.solve_triangular(factor, centred.mT, upper=False).mT
 
 
 def _standardised(x: Tensor) -> Tensor:
@@ -122,14 +151,3 @@ def _covariance(x: Tensor) -> Tensor:
 
 def _off_diagonal_squares(matrix: Tensor) -> Tensor:
     return matrix.square().sum() - matrix.diagonal().square().sum()
-
-
-def _whitened(x: Float[Tensor, "... items dim"], eps: float) -> Float[Tensor, "... items dim"]:
-    centred = x - x.mean(dim=-2, keepdim=True)
-    covariance = centred.mT @ centred / (x.shape[-2] - 1)
-    shrunk = (1 - eps) * covariance + eps * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
-    factor, failed = torch.linalg.cholesky_ex(shrunk)
-    if failed.any().item():
-        raise ValueError("the covariance of a whitened sub-batch is singular: the embedding has collapsed onto fewer "
-                         "dimensions than it has; raise eps (e.g. 1e-3) or lower the learning rate")  # fmt: skip
-    return torch.linalg.solve_triangular(factor, centred.mT, upper=False).mT

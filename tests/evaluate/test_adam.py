@@ -27,9 +27,7 @@ def written_out(z, steps, start, weight_decay, select):
         adam.zero_grad()
         F.cross_entropy(layer(z[:30]), Y[:30]).backward()
         adam.step()
-        validation, test = (
-            (layer(z[a:b]).argmax(1) == Y[a:b]).double().mean().item() for a, b in ((30, 60), (60, 90))
-        )
+        validation, test = ((layer(z[a:b]).argmax(1) == Y[a:b]).double().mean().item() for a, b in ((30, 60), (60, 90)))
         if validation >= best:
             best, found = validation, test
     return test if select == "last" else found

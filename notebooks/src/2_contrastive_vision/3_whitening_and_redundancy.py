@@ -1,0 +1,357 @@
+# %% [markdown]
+# # Whitening and redundancy: three ways to fill a space
+#
+# **The question.** W-MSE, Barlow Twins and VICReg need no negatives. Each says, in means, variances and correlations
+# alone, what an embedding shall look like. What does each of their terms do, and can it be computed *beforehand*?
+#
+# <!-- measured -->
+#
+# At the end you can say
+# - which of scale, redundancy and agreement each loss sees, and which it is blind to;
+# - from which agreement of views on VICReg can keep its variance at one, without training anything;
+# - what a redundancy matrix and a spectrum look like when one term is missing;
+# - what whitening does to a spectrum, and what it costs when the batch is hardly larger than the width.
+#
+# Ermolov et al. 2021, [W-MSE](https://arxiv.org/abs/2007.06346); Zbontar et al. 2021,
+# [Barlow Twins](https://arxiv.org/abs/2103.03230); Bardes et al. 2022, [VICReg](https://arxiv.org/abs/2105.04906). Needs
+# no download.
+
+# %% tags=["parameters"]
+import json
+import os
+from functools import partial
+from pathlib import Path
+
+import torch
+from matplotlib import pyplot as plt
+
+import labkit
+from labkit import losses, plot
+from labkit.teach import check, predict
+from labkit.theory import redundancy
+
+SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
+EPOCHS = 2 if SMOKE else 15
+ITEMS = 192 if SMOKE else 768
+DIM = 16
+
+# %% [markdown]
+# ## 1 · Three numbers
+#
+# Take two dimensions of an embedding. Three numbers say all that these losses look at:
+#
+# | | | |
+# |---|---|---|
+# | **s** | standard deviation | how far a dimension varies over images |
+# | **c** | correlation of the two | how much they repeat each other: *redundancy* |
+# | **r** | correlation with itself in the other view | how well the views *agree* |
+#
+# For Gaussian dimensions each loss is then a short formula
+# ([`theory.redundancy`](../../labkit/theory/redundancy.py)):
+#
+# $$\text{VICReg} = \lambda\,2s^2(1-r) + \mu\max(0, 1-s) + \nu\,2c^2s^4 \qquad
+# \text{Barlow Twins} = 2(1-r)^2 + \lambda\,2r^2c^2$$
+#
+# and W-MSE depends on r alone: whitening takes s and c away. Is that so? Draw views with known s, c and r, and ask the
+# losses themselves.
+
+# %%
+generator = torch.Generator().manual_seed(0)
+print(f"{'s':>5}{'c':>6}{'r':>6}{'VICReg':>11}{'formula':>9}{'Barlow':>10}{'formula':>9}{'W-MSE':>9}{'formula':>9}")
+for s, c, r in [(1.0, 0.0, 0.9), (1.0, 0.8, 0.9), (0.3, 0.8, 0.9), (0.3, 0.0, 0.3)]:
+    a, b = redundancy.gaussian_views(20_000, s, c, r, generator)
+    found = [losses.vicreg(a, b), losses.barlow_twins(a, b, off_diagonal=0.5), losses.w_mse(a, b)]
+    formula = [redundancy.vicreg(s, c, r), redundancy.barlow_twins(c, r, off_diagonal=0.5), redundancy.w_mse(r)]
+    cells = [f"{value:{width}.3f}" for pair in zip(found, formula) for value, width in zip(pair, (10, 9))]
+    print(f"{s:5.1f}{c:6.1f}{r:6.1f} " + "".join(cells))
+
+# %% [markdown]
+# Rows 2 and 3 differ in s only: Barlow Twins and W-MSE do not notice. Rows 1 and 2 differ in c only: W-MSE does not
+# notice.
+#
+# ## 2 · The landscape
+#
+# Agreement r is what the views allow: a crop may have lost what a dimension shows. s and c are free. VICReg *pulls
+# views together* with λ·2s²(1 − r), which is cheapest at s = 0, and *holds them apart* with μ(1 − s).
+#
+# **Predict**: with λ = μ = 25, from which agreement on is s = 1 the best?
+
+# %%
+from_where = predict("smallest agreement r at which VICReg keeps s = 1?", guess=0.5, low=0, high=1)
+
+# %%
+labkit.explore.redundancy_lab()
+
+# %%
+grid = torch.linspace(0, 1, 101)
+from_where.reveal(grid[redundancy.vicreg_std(grid) >= 1][0].item())
+
+# %% [markdown]
+# Dark is low, the dot is the lowest point. Left: one valley, at c = 0 and at an s that depends on r. Middle: Barlow Twins
+# asks for c = 0 and does not care about s, because it divides by it. Right: where VICReg's s comes to rest,
+# $s = \mu\,/\,4\lambda(1-r)$, at most 1. Below r = ¾ the variance of one **cannot** be kept at the paper's weights. Drag μ
+# to 0: the dot falls to the floor. That is collapse, and it is the exact minimum.
+#
+# ## 3 · The same in a network
+#
+# Small digits under a random place, contrast, polarity and background; a small ResNet; a projection of 16 dimensions.
+# Only the loss changes.
+
+# %%
+from labkit.methods import TwoView
+from labkit.models import MLP, resnet8
+from labkit.papers.vision._nuisance import nuisance_view
+from labkit.papers.vision.w_mse import plain_mse
+
+images = labkit.data.load("nuisance-digits").subset("train").images[:ITEMS]
+view = nuisance_view(size=12)
+
+
+def train(loss):
+    with labkit.train.seeded(0):
+        method = TwoView(resnet8(16, channels=1), MLP(64, 64, DIM, norm="batch"), view, loss)
+    batches = labkit.train.Minibatches(images, 64)
+    return labkit.fit(method, batches, epochs=EPOCHS, lr=4e-3, schedule="cosine", progress=False)
+
+
+LOSSES = {
+    "VICReg": losses.vicreg,
+    "VICReg, ν = 0": partial(losses.vicreg, covariance=0.0),
+    "VICReg, μ = 0": partial(losses.vicreg, variance=0.0),
+    "Barlow Twins": partial(losses.barlow_twins, off_diagonal=0.05),
+    "Barlow Twins, λ = 0": partial(losses.barlow_twins, off_diagonal=0.0),
+    "W-MSE": losses.w_mse,
+    "not whitened": plain_mse,
+}
+
+# %% [markdown]
+# **Predict**: without its covariance term VICReg still keeps every dimension's variance. How many of the 16 dimensions
+# does it use then? (Effective rank of z: 16 if all equally, 1 if all are copies.)
+
+# %%
+used = predict("effective rank of VICReg's z with ν = 0?", guess=8, low=1, high=16)
+
+# %%
+runs = {name: train(loss) for name, loss in LOSSES.items()}
+
+
+def projections(run, rounds=4):
+    """Two views of every image, as the loss saw them in training: batch by batch, float64."""
+    method = run.method.train()
+    with torch.no_grad(), labkit.train.seeded(7):
+        batches = [part for _ in range(rounds) for part in images.split(64)]
+        pairs = [method.projector(method.encoder(method.viewed(part))).double().chunk(2) for part in batches]
+    return [torch.cat(part) for part in zip(*pairs)]
+
+
+def effective_rank(z):
+    """exp of the entropy of the covariance's normalised eigenvalues."""
+    share = torch.linalg.eigvalsh(torch.cov(z.T)).clamp(min=0)
+    return torch.special.entr(share / share.sum()).sum().exp().item()
+
+
+views = {name: projections(run) for name, run in runs.items()}
+used.reveal(effective_rank(views["VICReg, ν = 0"][0]))
+
+# %% [markdown]
+# Sixteen copies of one feature satisfy "each varies" and "views agree" perfectly. Variance alone does not fill a space.
+#
+# ## 4 · Redundancy matrices
+
+# %%
+with plot.style():
+    figure, axes = plt.subplots(1, len(views), figsize=(15, 2.9))
+    for ax, (name, (a, _)) in zip(axes, views.items()):
+        ax.imshow(torch.corrcoef(a.T).abs(), vmin=0, vmax=1, cmap="Blues")
+        ax.set_title(f"{name}\nrank {effective_rank(a):.1f}, s {a.std(0).mean():.2g}", fontsize=10)
+        ax.set(xticks=[], yticks=[])
+    axes[0].set_ylabel("dimension of z")
+plt.show()
+
+# %% [markdown]
+# |correlation| of the 16 dimensions within a view; dark is 1. Under each name, the effective rank of z and the mean
+# standard deviation s. Take the redundancy term away (ν = 0, λ = 0) and the square goes dark: copies. Take VICReg's
+# *variance* term away and s is gone; whatever correlation is left is that of rounding and noise. Barlow Twins without
+# its term keeps its s: it never looked at it.
+#
+# ## 5 · Theory over measurement
+#
+# Section 2 says where VICReg's s must come to rest, whatever the network: the last layer can scale each dimension, so the
+# gradient by that scale is zero at the end. With the redundancy of dimension i with the others, measured,
+#
+# $$s_i = \frac{\mu}{4\lambda(1-r_i) + 8\nu\sum_{j\neq i}\rho_{ij}^2 s_j^2}, \quad\text{at most } 1.$$
+#
+# Nothing in it is fitted. Three more trainings, with other weights λ of the invariance.
+
+# %%
+WEIGHTS = {"λ = 5": {"invariance": 5.0}, "λ = 10": {"invariance": 10.0}, "λ = 50": {"invariance": 50.0}}
+settings = {"λ = 25": {}, "λ = 25, ν = 0": {"covariance": 0.0}} | WEIGHTS
+balance = {"λ = 25": views["VICReg"], "λ = 25, ν = 0": views["VICReg, ν = 0"]}
+balance |= {name: projections(train(partial(losses.vicreg, **weights))) for name, weights in WEIGHTS.items()}
+
+
+def moments(a, b):
+    """s, r, and the redundancy of each dimension with the others."""
+    s = (a.std(0) + b.std(0)) / 2
+    r = torch.stack([torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(a.T, b.T)])
+    rho = torch.corrcoef(torch.cat([a, b]).T).fill_diagonal_(0)
+    return s, r, (rho.square() * s.square()).sum(1)
+
+
+with plot.style():
+    figure, ax = plt.subplots(figsize=(5.6, 4.6))
+    ax.plot([0, 1.1], [0, 1.1], color=plot.FLOOR, ls="--")
+    for colour, marker, (name, pair) in zip(plot.COLOURS, plot.MARKERS, balance.items()):
+        s, r, repeated = moments(*pair)
+        predicted = redundancy.vicreg_std(r, repeated, **settings[name])
+        ax.plot(predicted, s, marker, color=colour, ms=6, alpha=0.7, label=f"{name}: r ≈ {r.mean():.2f}")
+        print(f"{name:15} predicted {predicted.mean():.2f}, measured {s.mean():.2f}")
+    ax.set(xlabel="s predicted from r and redundancy", ylabel="s measured", xlim=(0, 1.1), ylim=(0, 1.1))
+    ax.legend(fontsize=9)
+plt.show()
+
+# %% [markdown]
+# Each point is a dimension, the dashed line is *predicted = measured*. VICReg's "variance of at least one" is a wish, not
+# a fact: here it keeps s at one only where views are pulled together weakly. What else the formula leaves out: the loss
+# sees variances of batches of 64, training is short, and Gaussian is a model.
+#
+# ## 6 · Whitening: a spectrum before and after
+#
+# W-MSE does not *ask* for variance and no redundancy, it *makes* them: z is multiplied by the inverse Cholesky factor of
+# its covariance, and only then compared. [`losses.whiten`](../../labkit/losses/_decorrelation.py) does that.
+
+# %%
+from labkit.losses import whiten
+
+
+def spectrum(z):
+    return torch.linalg.eigvalsh(torch.cov(z.T)).flip(0).clamp(min=1e-12)
+
+
+with plot.style():
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.9))
+    for colour, name in zip(plot.COLOURS, ("W-MSE", "VICReg", "Barlow Twins", "not whitened")):
+        before = spectrum(views[name][0])
+        left.plot(range(1, DIM + 1), before / before.sum(), color=colour, marker="o", ms=4, label=name)
+    after = spectrum(whiten(views["W-MSE"][0]))
+    left.plot(range(1, DIM + 1), after / after.sum(), color=plot.INK, ls="--", label="W-MSE, whitened")
+    left.set(yscale="log", ylim=(1e-7, 2), xlabel="eigenvalue, in falling order", ylabel="share of the variance")
+    left.set_title("Spectrum of z, before and after")
+    left.legend(fontsize=9)
+
+    r, sizes = 0.9, [17, 18, 20, 24, 32, 64, 128, 512]
+    measured = []
+    for size in sizes:
+        shared, *own = torch.randn(3, size * (4 if SMOKE else 40), DIM, generator=generator, dtype=torch.float64)
+        a, b = (r**0.5 * shared + (1 - r) ** 0.5 * noise for noise in own)
+        measured.append(losses.w_mse(a, b, size=size, generator=generator).item())
+    right.plot(sizes, measured, color=plot.COLOURS[0], marker="o", ms=5, label="measured")
+    right.axhline(redundancy.w_mse(r, DIM).item(), color=plot.FLOOR, ls="--", label="very many items (formula)")
+    right.axvline(DIM, color=plot.COLOURS[3], ls=":", label="16 items: refused")
+    right.set(xscale="log", xlabel="items whitened together", ylabel="W-MSE", ylim=(0, None))
+    right.set_title(f"Same data (r = {r}), smaller sub-batches")
+    right.legend(fontsize=9)
+plt.show()
+
+# %% [markdown]
+# Left: what the loss gets is flat (dashed), and exactly so: that is why W-MSE needs nothing against collapse. What the
+# network makes is not flat; nobody asked. Without whitening one direction takes all.
+#
+# Right: the price. The two views of these data agree at r = 0.9 whatever the batch. Near 16 items, whitening turns *any*
+# data into the corners of a simplex, its rotation is noise, and the loss rises with nothing to learn from. The paper
+# whitens 128 items in 64 dimensions. With 16 items or fewer there is no full-rank covariance; that is refused, in words:
+
+# %%
+try:
+    losses.w_mse(torch.randn(16, DIM), torch.randn(16, DIM))
+except ValueError as error:
+    print("ValueError:", error)
+
+# %% [markdown]
+# Four views instead of two cost two more passes and give six pairs instead of one: `losses.w_mse(a, b, c, d)`.
+#
+# ## 7 · What it is worth
+#
+# The three at a realistic size: 4 000 digits on 36 × 36, 18 epochs, 20 nearest neighbours on the representation, three
+# trainings each (`labkit run NAME/nuisance-mnist --seeds 3 --json ...`). The ceiling is the same encoder, views and
+# epochs *with* the labels.
+
+# %%
+folder = Path(labkit.__file__).parents[1] / "results" / "recipes"
+NAMES = ("vicreg", "barlow_twins", "w_mse", "supervised")
+files = {name: folder / f"{name}-nuisance-mnist.knn.json" for name in NAMES}
+found = {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
+if found:
+    scores = {name.replace("supervised", "with labels"): (row["mean"], row["std"]) for name, row in found.items()}
+    floors = {name: floor["mean"] for name, floor in found["vicreg"]["floors"].items()}
+    plot.bars_with_floors(scores, floors, title="20 nearest neighbours on nuisance-mnist")
+    plt.show()
+print("not run yet:", ", ".join(name for name in NAMES if name not in found) or "none")
+
+# %% [markdown]
+# ## 8 · Your turn
+#
+# **Exercise 1** (easy, 3 min). Views agree at r = 0.5. Which weight μ must VICReg's variance term have, at λ = 25, to
+# keep s at 1?
+#
+# <details><summary>Hint</summary>μ / 4λ(1 − r) = 1.</details>
+# <details><summary>Solution</summary><code>mu = 50.0</code></details>
+
+# %%
+mu = 50.0  # your answer here
+check("s at that weight", redundancy.vicreg_std(0.5, variance=mu).item(), 1.0, 1.0, hint="4 · 25 · (1 − 0.5)")
+check("and not more than needed", redundancy.vicreg_std(0.5, variance=mu - 1).item(), 0.9, 0.999, hint="try less")
+
+# %% [markdown]
+# **Exercise 2** (medium, 5 min). Multiply dimension 3 of an embedding by 1 000. Which of the three losses change?
+# Answer with a set of names out of "vicreg", "barlow_twins", "w_mse", then let the code say.
+#
+# <details><summary>Hint</summary>Which of them divides s out?</details>
+# <details><summary>Solution</summary><code>changed = {"vicreg"}</code></details>
+
+# %%
+changed = {"vicreg"}  # your answer here
+a, b = torch.randn(2, 200, 4, dtype=torch.float64)
+louder = torch.tensor([1.0, 1.0, 1000.0, 1.0])
+differ = {
+    name for name in ("vicreg", "barlow_twins", "w_mse")
+    if not torch.isclose(getattr(losses, name)(a, b), getattr(losses, name)(a * louder, b * louder), rtol=1e-6)
+}  # fmt: skip
+check("losses that change", float(changed == differ), 1.0, 1.0, hint="whiten(x * scale) == whiten(x)")
+
+# %% [markdown]
+# **Exercise 3** (harder, 10 min). All d dimensions are copies of one that agrees perfectly (c = r = 1). What is Barlow
+# Twins' loss for d = 16 and λ = 0.005? And for d = 8 192?
+#
+# <details><summary>Hint</summary>Every off-diagonal entry is 1. How many are there?</details>
+# <details><summary>Solution</summary><code>0.005 * 16 * 15 = 1.2</code>, and 335 503: why wide projections need the
+# term less than narrow ones need λ.</details>
+
+# %%
+loss_of_copies = 0.005 * 16 * 15  # your answer here
+copies = torch.randn(500, 1, dtype=torch.float64).repeat(1, 16)
+by_the_library = losses.barlow_twins(copies, copies, off_diagonal=0.005).item()
+check("loss of 16 copies", loss_of_copies - by_the_library, -1e-6, 1e-6, hint="λ · d(d − 1)")
+
+# %% [markdown]
+# Further: in section 4, how large must Barlow Twins' λ be for z to use more than half of its dimensions? Does the
+# agreement r suffer?
+#
+# ## 9 · The claims, as this suite found them
+
+# %%
+for paper in ("w_mse", "vicreg", "barlow_twins"):
+    labkit.claims.show(paper)
+
+# %% [markdown]
+# **What this does not show.** One seed per training in sections 3 to 6, and about 180 steps; the claims have several
+# seeds and more steps. Formulas of section 1 are for Gaussian dimensions of equal s and r.
+#
+# | | papers | here |
+# |---|---|---|
+# | images | ImageNet, CIFAR-10 | 768 digits of 14 × 14; 4 000 of 36 × 36 in section 7 |
+# | width of z | 8 192 (Barlow Twins, VICReg), 64 (W-MSE) | 16; 256 and 32 in section 7 |
+# | Barlow Twins' λ | 0.005 at 8 192 wide | 0.05 at 16 wide |
+#
+# **References.** Ermolov et al. 2021, *Whitening for Self-Supervised Representation Learning* · Zbontar et al. 2021,
+# *Barlow Twins* · Bardes et al. 2022, *VICReg* · Jing et al. 2022, *Understanding Dimensional Collapse*.
