@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SHARED_DATA := $(abspath ../shared/data)
 export LABKIT_DATA ?= $(if $(wildcard $(SHARED_DATA)),$(SHARED_DATA),)
+# JupyterLab asks nobody for news, updates or extensions; its token stays.
+AT_HOME := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+  --LabApp.extension_manager=readonly
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root,)
 
 .PHONY: lab test lint notebooks figures student solutions bench clean help
@@ -18,7 +21,7 @@ help:
 	@echo "make bench      ratios against named peers"
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab $(ROOT_FLAG) --LabApp.default_url=/lab/tree/notebooks/0_start_here.ipynb
+	$(BIN)/jupyter lab $(ROOT_FLAG) $(AT_HOME) --LabApp.default_url=/lab/tree/notebooks/0_start_here.ipynb
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)

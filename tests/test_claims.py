@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from scipy.stats import ttest_rel
 
-from labkit import papers
+from labkit import cli, papers
 from labkit.claims import FAILS, HOLDS, OPEN, Claim, Evidence, Lab, board, claim, difference, verify
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +54,14 @@ def test_verify_writes_what_it_found_but_not_at_smoke_scale(tmp_path):
     assert {"commit", "dirty", "versions", "device", "threads", "seconds", "seeds"} <= record.keys()
     with pytest.raises(ValueError, match="scale must be one of"):
         Lab("galaxy")
+
+
+def test_verify_all_takes_every_paper(monkeypatch, capsys):
+    """What `labkit claims verify --all` runs; test_recipes.py runs the claims of each paper at smoke scale."""
+    monkeypatch.setattr(papers, "claims", lambda: {"one": [two_is_more], "other": [two_is_more]})
+    assert cli.main(["claims", "verify", "--all", "--scale", "smoke"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0].split()[-1] for line in lines] == ["one", "other"]
 
 
 def test_board_has_a_row_for_each_file(tmp_path):

@@ -21,8 +21,11 @@ def _own_folders() -> list[Path]:
 
     installed_from_checkout = (CHECKOUT / "pyproject.toml").is_file() and (CHECKOUT / "data").is_dir()
     checkout = [CHECKOUT / "data"] if installed_from_checkout else []
-    cache = Path(pooch.os_cache("labkit"))
-    return [*checkout, cache] if cache.is_absolute() else checkout  # without a home it would lie in the current folder
+    try:
+        cache = Path(pooch.os_cache("labkit"))
+    except RuntimeError:  # there is no home; older platformdirs give "~/.cache", in the current folder
+        return checkout
+    return [*checkout, cache] if cache.is_absolute() else checkout
 
 
 def download_folder() -> Path | None:

@@ -31,7 +31,9 @@ def draw(panes: list[dict[str, Any]], colouring: Colouring, chosen: np.ndarray |
     lines = [_caption_lines(pane, width / len(panes)) for pane in panes]
     deepest = max(map(len, lines))
     height = 4.3 + 0.19 * deepest
-    with rc_context({**STYLE, "figure.constrained_layout.use": False, "axes.grid": False}):
+    # the "$" of a name is text
+    look = {"figure.constrained_layout.use": False, "axes.grid": False, "text.parse_math": False}
+    with rc_context({**STYLE, **look}):
         figure = Figure(figsize=(width, height), dpi=96, facecolor="white")
         FigureCanvasAgg(figure)
         legend = 1.55 / width if colouring.kind != "none" else 0.02
@@ -154,20 +156,10 @@ def _draw_legend(figure: Any, ax: Any, colouring: Colouring, left: float) -> Non
         if len(order) > _ENTRIES:
             order = np.argsort(-np.bincount(colouring.codes, minlength=len(order)), kind="stable")[:_ENTRIES]
         shades, shapes = colouring.shades, colouring.shapes
-        marks = [
-            Line2D(
-                [],
-                [],
-                linestyle="",
-                marker=MARKERS[shapes[k]],
-                color=shades[k],
-                label=textwrap.shorten(colouring.names[k], 18, placeholder="…"),
-            )
-            for k in order
-        ]
+        marks = [Line2D([], [], linestyle="", marker=MARKERS[shapes[k]], color=shades[k], label="-") for k in order]
         rest = len(colouring.names) - len(order)
         title = colouring.name + (f" ({rest:,} more)" if rest else "")
-        figure.legend(
+        legend = figure.legend(
             handles=marks,
             title=title,
             loc="upper left",
@@ -177,6 +169,8 @@ def _draw_legend(figure: Any, ax: Any, colouring: Colouring, left: float) -> Non
             handletextpad=0.3,
             alignment="left",
         )
+        for text, k in zip(legend.get_texts(), order, strict=True):  # a legend leaves out labels that begin with "_"
+            text.set_text(textwrap.shorten(colouring.names[k], 18, placeholder="…"))
     elif colouring.kind == "value":
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import ListedColormap, Normalize

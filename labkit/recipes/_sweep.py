@@ -173,7 +173,7 @@ def _read(keep: Path | None, settings: dict[str, Any]) -> list[Trained]:
         return []
     try:
         record = json.loads(keep.read_text())
-        before, done = record["settings"], [Trained.read(one) for one in record["done"]]
+        before, done = dict(record["settings"]), [Trained.read(one) for one in record["done"]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"{keep} is not what an interrupted sweep leaves ({error}); delete it to start anew"

@@ -62,6 +62,7 @@ def answered(lab):
     lab.expect("e => e.near !== null && e.near.row === e.focus")
 
 
+@pytest.mark.attack("requests that leave")
 def test_the_map_is_painted_and_nothing_leaves_the_machine(fresh):
     assert 0.02 < fresh.painted() < 0.9
     fresh.python("e.wait() and 1")
@@ -70,6 +71,7 @@ def test_the_map_is_painted_and_nothing_leaves_the_machine(fresh):
     assert fresh.errors == []
 
 
+@pytest.mark.attack("names and captions")
 def test_names_with_html_are_shown_as_text(fresh):
     assert "<b>cat</b>" in fresh.page.locator(".lk-legend").inner_text()
     x, y = fresh.screen(1)

@@ -23,6 +23,7 @@ def zipped(**members: bytes) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.attack("npz")
 def test_numbers_come_through_and_objects_are_left_alone():
     data = npz(x=np.arange(6.0).reshape(2, 3), names=np.array(["a", "b"]), odd=np.array([{"a": 1}], dtype=object))
     arrays = read_npz(data, "mine.npz")
@@ -31,11 +32,13 @@ def test_numbers_come_through_and_objects_are_left_alone():
 
 
 @pytest.mark.parametrize("keep", [0, 10, 100, -30])
+@pytest.mark.attack("npz")
 def test_a_truncated_npz_is_one_clear_error(keep):
     with pytest.raises(ValueError, match=r"mine\.npz is no whole npz file"):
         read_npz(npz(x=np.random.default_rng(0).random(500))[:keep], "mine.npz")
 
 
+@pytest.mark.attack("npz")
 def test_flipped_bytes_are_noticed():
     data = bytearray(npz(x=np.random.default_rng(0).random(500)))
     data[300:310] = bytes(10)
@@ -43,6 +46,7 @@ def test_flipped_bytes_are_noticed():
         read_npz(bytes(data), "mine.npz")
 
 
+@pytest.mark.attack("npz")
 def test_a_header_that_promises_more_than_there_is():
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (10**9, 1000)})
@@ -51,6 +55,7 @@ def test_a_header_that_promises_more_than_there_is():
         read_npz(data, "lying.npz")
 
 
+@pytest.mark.attack("zips")
 def test_a_bomb_is_refused_before_it_is_unpacked():
     data = npz(x=np.zeros(10**6))
     assert len(data) < 20_000
@@ -61,6 +66,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked():
 
 
 @pytest.mark.parametrize("name", ["../evil.txt", "a/../../evil.txt", "/etc/evil.txt", "..\\evil.txt"])
+@pytest.mark.attack("zips")
 def test_a_path_that_leaves_its_folder_is_refused(name):
     with pytest.raises(ValueError, match="leaves its folder"):
         read_zip(zipped(**{name: b"x"}), "evil.zip")
@@ -71,6 +77,7 @@ def test_a_zip_gives_its_files():
 
 
 @pytest.mark.parametrize("keep", [0, 20, -10])
+@pytest.mark.attack("zips")
 def test_a_torn_zip_is_one_clear_error(keep):
     with pytest.raises(ValueError, match=r"torn\.zip is no whole zip"):
         read_zip(zipped(a=b"some text")[:keep], "torn.zip")

@@ -35,6 +35,7 @@ def test_what_is_saved_comes_back(suffix, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.misfortune("full disk or read-only folder")
 def test_a_failed_save_keeps_the_older_file(tmp_path, monkeypatch):
     path = tmp_path / "mine.npz"
     save_graph(small(), path)
@@ -120,6 +121,7 @@ def lying_safetensors() -> bytes:
         ("a.pt", b"a pickle", r"must end in \.npz, .*\.graphml, .* not '\.pt'"),
     ],
 )
+@pytest.mark.attack("npz and safetensors of graphs")
 def test_broken_files_are_one_clear_error(name, content, says, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=says):

@@ -112,6 +112,7 @@ def test_tables_that_do_not_fit(changes, says, tmp_path):
         read_graph(write(tmp_path, **changes))
 
 
+@pytest.mark.attack("tables")
 def test_hostile_tables(tmp_path):
     path = write(tmp_path, features=None, labels=None)
     path.write_bytes(b"a b\n\xff\xfe\n")
@@ -240,6 +241,7 @@ BILLION = '<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><graphml>&b;</g
          '<data key="k">x</data></node></graph></graphml>', "no GraphML that networkx can read"),
     ],
 )  # fmt: skip
+@pytest.mark.attack("GraphML")
 def test_malformed_and_hostile_graphml(text, says, tmp_path):
     (tmp_path / "mine.graphml").write_text(text)
     with pytest.raises(ValueError, match=says):

@@ -42,6 +42,7 @@ CRAFTED = {
 
 @pytest.mark.parametrize("what", CRAFTED)
 @pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.attack("pickles")
 def test_a_crafted_pickle_is_refused(what, protocol, tmp_path):
     mark = tmp_path / "mark.npy"
     data = pickle.dumps(CRAFTED[what](mark), protocol)
@@ -56,6 +57,7 @@ def test_the_crafted_pickles_do_work_on_an_ordinary_unpickler(tmp_path):
     assert mark.exists()
 
 
+@pytest.mark.attack("pickles")
 def test_a_name_with_dots_is_no_way_around():
     data = b"\x80\x04\x8c\x05numpy\x8c\x0cndarray.dump\x93."
     with pytest.raises(ValueError, match=r"numpy\.ndarray\.dump is not an array"):
@@ -65,12 +67,14 @@ def test_a_name_with_dots_is_no_way_around():
 @pytest.mark.parametrize(
     "value", [np.array([[1], None], dtype=object), np.array(["text"]), {"a": [1]}, {0: [[1]]}, [1, 2], 3, "text"]
 )
+@pytest.mark.attack("pickles")
 def test_what_is_no_array_of_numbers_is_refused(value):
     data = pickle.dumps(value, PROTOCOL)
     with pytest.raises(ValueError, match="was refused"):
         unpickle_arrays(data, "odd.bin")
 
 
+@pytest.mark.attack("pickles")
 def test_a_sparse_matrix_whose_indices_point_outside_is_refused():
     matrix = csr_matrix(np.eye(3, dtype=np.float32))
     matrix.indices = np.array([0, 1, 10**6], dtype=np.int32)
@@ -79,6 +83,7 @@ def test_a_sparse_matrix_whose_indices_point_outside_is_refused():
 
 
 @pytest.mark.parametrize("cut", [1, 10, -1])
+@pytest.mark.attack("pickles")
 def test_a_torn_pickle_is_one_clear_error(cut):
     with pytest.raises(ValueError, match=r"torn\.bin was refused"):
         unpickle_arrays(pickle.dumps(np.arange(50), PROTOCOL)[:cut], "torn.bin")

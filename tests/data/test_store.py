@@ -101,6 +101,7 @@ def test_an_empty_variable_is_no_folder(folders, monkeypatch):
         (b"", "cut short (0 of"),
     ],
 )
+@pytest.mark.attack("data files")
 def test_wrong_bytes_are_kept_aside_and_never_read(folders, content, says):
     path = put(folders[0], content)
     with pytest.raises(ValueError, match="'toy'") as caught:
@@ -122,6 +123,7 @@ def test_an_older_rejected_file_is_not_overwritten(folders):
     assert path.with_name("toy.bin.rejected-2").read_bytes() == b"second"
 
 
+@pytest.mark.misfortune("full disk or read-only folder")
 def test_in_a_read_only_folder_a_wrong_file_stays_and_the_message_says_so(folders, monkeypatch):
     path = put(folders[0], b"wrong")
 
@@ -155,6 +157,7 @@ def test_the_address_may_give_the_other_accepted_bytes(folders):
         assert _store.has_files(entry)
 
 
+@pytest.mark.misfortune("network")
 def test_a_proxy_that_answers_with_a_page_is_caught(folders):
     with (
         Server(b"<html><body>Your company blocks this</body></html>") as server,
@@ -165,6 +168,7 @@ def test_a_proxy_that_answers_with_a_page_is_caught(folders):
     assert not (folders[1] / "graphs/toy/toy.bin").exists()
 
 
+@pytest.mark.misfortune("network")
 def test_a_server_that_says_no(folders):
     with Server(b"no such page", status=404) as server:
         with pytest.raises(FileNotFoundError, match="the server answered 404"):
@@ -172,6 +176,7 @@ def test_a_server_that_says_no(folders):
         assert len(server.requests) == 3  # two retries
 
 
+@pytest.mark.misfortune("network")
 def test_a_connection_that_breaks_off_leaves_nothing_behind(folders):
     with Server(CONTENT[:100], announced=len(CONTENT)) as server:
         with pytest.raises(FileNotFoundError, match="no answer"):
@@ -180,6 +185,7 @@ def test_a_connection_that_breaks_off_leaves_nothing_behind(folders):
     assert not list((folders[1] / "graphs/toy").iterdir())
 
 
+@pytest.mark.misfortune("network")
 def test_no_network_names_the_set_the_places_and_the_two_ways_on(folders):
     with Server() as server:
         pass  # closed again: nobody listens there
@@ -195,6 +201,7 @@ def test_no_address_says_what_the_file_is(folders):
         read(entry_of(note="repacked by hand"))
 
 
+@pytest.mark.misfortune("full disk or read-only folder")
 def test_a_full_disk_is_not_taken_for_a_missing_network(folders, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")

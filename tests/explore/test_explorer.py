@@ -263,6 +263,7 @@ def test_the_probe_of_a_selection_scores_every_point_and_points_somewhere():
     assert explorer._arrow == {}
 
 
+@pytest.mark.attack("names and captions")
 def test_two_thousand_classes_and_html_in_names():
     y = [f"<img src=x onerror=alert({i})>" for i in range(2000)]
     explorer = explore(RNG.normal(size=(2000, 3)), y)
@@ -506,6 +507,7 @@ def test_to_frame_has_a_line_for_each_shown_row():
     assert {"x", "y", "probe score"} <= set(frame.columns)
 
 
+@pytest.mark.attack("names and captions")
 def test_a_page_of_its_own_holds_everything_and_no_script_of_strangers(tmp_path):
     names = ["</script><script>alert(1)</script>", "b", "c"]
     explorer = explore(Z, Y, class_names=names, images=RNG.integers(0, 256, (150, 4, 4), dtype=np.uint8)).wait()

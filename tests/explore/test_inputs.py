@@ -61,6 +61,7 @@ def test_files(tmp_path, suffix):
     assert explorer._colouring.kind == ("none" if suffix == ".npy" else "class")
 
 
+@pytest.mark.attack("npz")
 def test_an_npz_with_python_objects_is_not_executed(tmp_path):
     np.savez(tmp_path / "z.npz", embedding=np.array([{"a": 1}], dtype=object))
     with pytest.raises(ValueError, match="holds Python objects, which are not read"):

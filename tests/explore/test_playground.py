@@ -75,6 +75,7 @@ def test_readers_without_a_kernel_get_a_picture_with_words(playground):
     assert metadata["image/png"]["alt"] == data["text/plain"] == "Lines, at slope 1, offset 0. A line: slope 1"
 
 
+@pytest.mark.attack("requests that leave")
 def test_nothing_is_sent_away(playground):
     assert playground.figure._config["showSendToCloud"] is False
 

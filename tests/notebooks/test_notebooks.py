@@ -3,13 +3,13 @@
 import base64
 import importlib
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from trust.notebooks import stay_here
 
 from labkit import data
 
@@ -126,9 +126,10 @@ def test_runs_top_to_bottom_at_smoke_scale_and_wrong_answers_are_told_why(source
         [sys.executable, exercises.__file__, "tested", ids(source), "--output", str(tmp_path)],
         capture_output=True,
         text=True,
-        env=os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path), "IPYTHONDIR": str(tmp_path), "LABKIT_OFFLINE": "1"},
+        env=stay_here(tmp_path / "notes") | {"JUPYTER_CONFIG_DIR": str(tmp_path), "IPYTHONDIR": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert not (tmp_path / "notes").exists(), f"it wanted out: {(tmp_path / 'notes').read_text()}"
     ran = json.loads(build.target(source, tmp_path / "tested").read_text())
     wrong = [cell for cell in ran["cells"] if cell["id"].endswith("-wrong")]
     assert len(wrong) == sum(exercises.ANSWER.search(cell.source) is not None for cell in build.read(source).cells)
@@ -145,7 +146,7 @@ def test_every_picture_becomes_a_file_in_both_forms(tmp_path):
         [sys.executable, build.__file__, ids(source), "--scale", "smoke", "--output", tmp_path, "--figures", figures],
         capture_output=True,
         text=True,
-        env=os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path), "IPYTHONDIR": str(tmp_path), "LABKIT_OFFLINE": "1"},
+        env=stay_here(tmp_path / "notes") | {"JUPYTER_CONFIG_DIR": str(tmp_path), "IPYTHONDIR": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     outputs = [output for cell in committed(source)["cells"] for output in cell.get("outputs", [])]
@@ -157,3 +158,25 @@ def test_every_picture_becomes_a_file_in_both_forms(tmp_path):
     assert all("<svg" in path.read_text() for path in svgs)
     made = json.loads(build.target(source, tmp_path).read_text())
     assert len(made["cells"]) == len(build.read(source).cells)
+
+
+@pytest.mark.attack("requests that leave")
+def test_a_process_that_is_kept_here_reaches_this_machine_alone(tmp_path):
+    """So that the test above can fail."""
+    ask = """
+import socket, subprocess, sys
+with socket.create_server(("127.0.0.1", 0)) as server:
+    socket.create_connection(server.getsockname()).close()
+for host in ("192.0.2.1", "example.org"):
+    try:
+        socket.create_connection((host, 80), timeout=1)
+    except PermissionError:
+        print("refused", host)
+if len(sys.argv) == 1:
+    subprocess.run([sys.executable, sys.argv[0], "child"])
+"""
+    (tmp_path / "ask.py").write_text(ask)
+    command = [sys.executable, str(tmp_path / "ask.py")]
+    done = subprocess.run(command, capture_output=True, text=True, env=stay_here(tmp_path / "notes"))
+    assert done.stdout.count("refused 192.0.2.1") == done.stdout.count("refused example.org") == 2, done.stderr
+    assert (tmp_path / "notes").read_text().count("socket.getaddrinfo example.org") == 2

@@ -146,6 +146,7 @@ def test_ctrl_c_leaves_a_usable_run():
     assert run.method.embed(x).shape == (40, 4)
 
 
+@pytest.mark.misfortune("full disk or read-only folder")
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
     checkpoint = tmp_path / "run.safetensors"
     train(epochs=2, snapshots=[], checkpoint=checkpoint, checkpoint_seconds=0)
@@ -162,6 +163,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [checkpoint]
 
 
+@pytest.mark.attack("checkpoints")
 def test_torn_and_foreign_checkpoints_are_refused(tmp_path):
     checkpoint = tmp_path / "run.safetensors"
     train(checkpoint=checkpoint)
