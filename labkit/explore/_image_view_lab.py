@@ -141,7 +141,7 @@ class _ImageViews:
             Layer("line", middle, self.others, plot.FLOOR, "two images", 2, dash=True),
             Layer("line", middle, _density(pairs), plot.COLOURS[0], "two views", 2.5),
         ]
-        says = f"mean cosine: views {pairs.mean():.2f}, images {self.apart:.2f}"
+        says = f"mean cosine: views {pairs.mean():z.2f}, images {self.apart:z.2f}"
         return Panel("How alike", layers, "cosine", "share", x_range=(-1, 1), says=says)
 
 

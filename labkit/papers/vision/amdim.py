@@ -5,6 +5,7 @@ https://arxiv.org/abs/1906.00910 · code: https://github.com/Philip-Bachman/amdi
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -19,6 +20,7 @@ from labkit.evaluate import Split, knn_probe
 from labkit.methods import TwoView
 from labkit.models import MLP
 from labkit.papers.vision._films import SIZE, film_encoder, film_recipe, object_view
+from labkit.papers.vision._nuisance import supervised
 from labkit.recipes import Recipe
 
 
@@ -119,8 +121,10 @@ def _build(images: ImageSet, **changes) -> AMDIM:
 def _recipe(name: str, **changes) -> Recipe:
     options = {"n_train": 2000, "n_test": 600, "size": SIZE, "factors": TEXTURED}
     source = "ours: the paper trains wide residual networks on CIFAR, STL-10 and ImageNet"
-    build = partial(_build, **changes)
-    return film_recipe(name, build, source, batches=None, batch_size=64, load_options=options)
+    same = {"batches": None, "batch_size": 64, "load_options": options}
+    recipe = film_recipe(name, partial(_build, **changes), source, **same)
+    ceiling = supervised(recipe, lambda images: object_view(), film_encoder)
+    return replace(recipe, ceiling=replace(ceiling, name="supervised/textured", ceiling=None))
 
 
 RECIPES = [

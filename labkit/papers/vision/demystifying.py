@@ -28,7 +28,6 @@ from labkit.papers.vision._films import (
     film_recipe,
     object_view,
     scenes_of,
-    supervised_recipe,
     untrained,
 )
 from labkit.recipes import Recipe
@@ -174,9 +173,9 @@ RECIPES = [
     film_recipe("demystifying/video", partial(_build, apart=True), SOURCE),
     film_recipe("demystifying/whole-frames", partial(_build, crop=1.0), SOURCE),
     film_recipe("demystifying/cluttered", _build, SOURCE, batches=partial(film_batches, **CLUTTER)),
-    supervised_recipe("demystifying/supervised", object_view(), SOURCE),
 ]
-CONTRASTIVE, VIDEO, WHOLE, CLUTTERED, SUPERVISED = RECIPES
+CONTRASTIVE, VIDEO, WHOLE, CLUTTERED = RECIPES
+SUPERVISED = CONTRASTIVE.ceiling
 
 
 def _drawn(lab: Lab, kind: str) -> tuple[Tensor, Tensor]:
