@@ -136,6 +136,9 @@ def test_a_film_begins_with_its_picture_and_turns():
     assert turned.min() >= 20
     frames = _films.frame_batches(images, 8).items
     assert torch.equal(frames[_films.FRAMES + 1], films[1, 1])
+    ceiling = demystifying.SUPERVISED.build(images)
+    assert torch.equal(ceiling.labels[_films.FRAMES :: _films.FRAMES], (scenes.labels - 8)[1:])
+    assert len(ceiling.labels) == len(frames)
     test = demystifying.drawn(images, "viewpoint", 3)[0]
     assert torch.equal(test[:, 0], images.images[images.splits["test"]][:3])
 
