@@ -219,7 +219,8 @@ def main() -> int:
         __import__(heavy)  # once for all places: each runs in a fork of this process
     missed, same = [], []
     with tempfile.TemporaryDirectory() as folder:
-        scratch = Scratch(Path(folder) / "repo", Path(tempfile.gettempdir()) / f"mutants-{options.seed}.log", options.limit)
+        log = Path(tempfile.gettempdir()) / f"mutants-{options.seed}.log"
+        scratch = Scratch(Path(folder) / "repo", log, options.limit)
         shutil.copytree(ROOT, scratch.folder, ignore=shutil.ignore_patterns(".*", "__pycache__", "notebooks"))
         picked = chosen(options.seed, options.count)
         for files in {tuple(sorted(tests_of(place)[0])) for place in picked}:
@@ -238,12 +239,12 @@ def main() -> int:
             name="mutants",
             promise="Right",
             title="Broken places that the quick suite notices",
-            done=f"{options.count} places of labkit/losses, evaluate and theory, drawn with seed {options.seed} from all "
-            "operators, numbers, flags, axes, terms and reductions there, were broken one at a time; the tests of the "
+            done=f"{options.count} places of labkit/losses, evaluate and theory, drawn with seed {options.seed} from "
+            "all operators, numbers, flags, axes, terms and reductions there, were broken one at a time; the tests of the "
             "room and those that import it ran.",
             asked="48 of 50",
             kept=seen >= 0.96 * options.count,
-            counts={"places": options.count, "noticed": seen, "change nothing, argued": len(same), "missed": len(missed)},
+            counts={"places": options.count, "noticed": seen, "argued equal": len(same), "missed": len(missed)},
             findings=[*missed, *same, *earlier],
         ),
         started,
