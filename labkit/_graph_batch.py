@@ -9,9 +9,11 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import require_finite
 
 
+@checked(numbers=False)
 @dataclass(frozen=True, eq=False, repr=False)
 class GraphBatch:
     """Many graphs in three tensors, so that nothing ever loops over graphs or nodes.

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labkit._arguments import checked
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -39,6 +41,7 @@ STYLE: dict[str, Any] = {
 }  # fmt: skip
 
 
+@checked
 def colours(count: int) -> list[str]:
     """``count`` colours for classes: Okabe-Ito up to 8, Tol's muted scheme up to 16, golden-angle hues beyond.
 
@@ -68,6 +71,7 @@ def style(**overrides: Any):
         yield
 
 
+@checked
 def scatter(
     xy: Any,
     labels: Any = None,
@@ -86,15 +90,18 @@ def scatter(
 
     >>> plot.scatter(z[:, :2], y, names=("cat", "dog"), axis_names=("PC 1", "PC 2"))
     """
-    xy = _array(xy)
+    xy = _array("xy", xy)
     if xy.ndim != 2 or xy.shape[1] != 2:
         raise ValueError(f"xy must have shape [n, 2], not {list(xy.shape)}")
-    values = None if labels is None else _array(labels)
+    values = None if labels is None else _array("labels", labels, "biufUO")
     if values is not None and values.shape != (len(xy),):
         raise ValueError(f"labels must have one entry for each of the {len(xy)} points, not {list(values.shape)}")
+    classes = values is not None and values.dtype.kind in "biu" and values.size
+    if classes and names is not None and (values.min() < 0 or values.max() >= len(names)):
+        raise ValueError(f"names has {len(names)} entries, but labels run from {values.min()} to {values.max()}")
     size = size or float(np.clip(9000 / max(len(xy), 1), 2, 40))
     with style():
-        ax = ax or _new_axes((5.6, 4.6))
+        ax = _axes(ax, (5.6, 4.6))
         look = {"s": size, "linewidths": 0, "alpha": 0.85, "rasterized": len(xy) > 2000}
         if values is None:
             ax.scatter(*xy.T, color=COLOURS[0], **look)
@@ -112,6 +119,7 @@ def scatter(
     return ax
 
 
+@checked
 def curve(
     values: Any,
     x: Any = None,
@@ -123,14 +131,14 @@ def curve(
     **line: Any,
 ) -> "Axes":
     """A line for ``values`` [steps]; for [repeats, steps] the mean with a band of one standard deviation."""
-    values = np.atleast_2d(_array(values).astype(float))
+    values = np.atleast_2d(_array("values", values).astype(float))
     if values.ndim != 2 or values.size == 0:
         raise ValueError(f"values must have shape [steps] or [repeats, steps], not {list(values.shape)}")
-    x = np.arange(values.shape[1]) if x is None else _array(x)
+    x = np.arange(values.shape[1]) if x is None else _array("x", x, "biufMmU")
     if x.shape != (values.shape[1],):
         raise ValueError(f"x must have one entry for each of the {values.shape[1]} steps, not {list(x.shape)}")
     with style():
-        ax = ax or _new_axes((6.0, 3.6))
+        ax = _axes(ax, (6.0, 3.6))
         (drawn,) = ax.plot(x, values.mean(axis=0), label=label, **line)
         if len(values) > 1:
             mean, spread = values.mean(axis=0), values.std(axis=0)
@@ -143,6 +151,7 @@ def curve(
     return ax
 
 
+@checked
 def bars_with_floors(
     scores: Mapping[str, Any],
     floors: Mapping[str, Any] | None = None,
@@ -161,7 +170,7 @@ def bars_with_floors(
         raise ValueError("scores is empty; give at least one name and its score, e.g. {'GRACE': 0.83}")
     means, spreads = zip(*map(_mean_and_std, scores.values()))
     with style(axes__grid=False):
-        ax = ax or _new_axes((6.4, 1.2 + 0.42 * len(scores) + 0.2 * len(floors or {})))
+        ax = _axes(ax, (6.4, 1.2 + 0.42 * len(scores) + 0.2 * len(floors or {})))
         rows = np.arange(len(scores))[::-1]
         ax.barh(rows, means, xerr=spreads if any(spreads) else None, height=0.62, color=COLOURS[0],
                 error_kw={"ecolor": INK, "elinewidth": 1.2, "capsize": 3})  # fmt: skip
@@ -184,13 +193,16 @@ def bars_with_floors(
     return ax
 
 
+@checked(numbers=False)
 def image_grid(
     images: Any, titles: Sequence[str] | None = None, *, columns: int = 8, scale: float | int = 1.0
 ) -> "Figure":
     """A grid of ``images`` [n, h, w], [n, channels, h, w] or [n, h, w, channels]; uint8 or floats in [0, 1]."""
-    images = _as_pictures(_array(images))
+    images = _as_pictures(_array("images", images))
     if titles is not None and len(titles) != len(images):
         raise ValueError(f"titles has {len(titles)} entries for {len(images)} images; give one for each")
+    if columns < 1 or not 0 < scale < 100:
+        raise ValueError(f"columns must be at least 1 and scale between 0 and 100 inches, not {columns} and {scale}")
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     with style():
@@ -217,16 +229,31 @@ def show(figure: Any) -> None:
     figure.show(config={"showSendToCloud": False, "displaylogo": False, "responsive": True})
 
 
-def _array(values: Any) -> np.ndarray:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-    return np.asarray(values)
+def _array(name: str, values: Any, kinds: str = "biufMm") -> np.ndarray:
+    """Numbers or times (other ``kinds``: names) as an array."""
+    try:
+        if hasattr(values, "detach"):
+            values = values.detach().cpu()
+            values = values.float() if values.is_floating_point() else values  # NumPy has no bfloat16
+        array = np.asarray(values)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise ValueError(f"{name} can't be read as an array of numbers: {error}") from error
+    if array.dtype.kind not in kinds:
+        raise ValueError(f"{name} must hold numbers, not {array.dtype} from {type(values).__name__}")
+    return array
 
 
-def _new_axes(size: tuple[float, float]) -> "Axes":
-    from matplotlib import pyplot as plt
+def _axes(ax: "Axes | None", size: tuple[float, float]) -> "Axes":
+    """The axes to draw on; new ones where none are given."""
+    from matplotlib.axes import Axes
 
-    return plt.subplots(figsize=size)[1]
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        return plt.subplots(figsize=size)[1]
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be matplotlib axes or None, not {type(ax).__name__}")
+    return ax
 
 
 def _scatter_classes(ax: "Axes", xy: np.ndarray, labels: np.ndarray, names: Any, look: dict[str, Any]) -> None:

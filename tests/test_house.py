@@ -14,6 +14,7 @@ import labkit
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"_checks", "_files"},
+    {"_arguments"},
     {"_graph_batch", "_processes"},
     {"data", "views", "models", "losses", "theory", "plot", "teach"},
     {"methods", "evaluate"},

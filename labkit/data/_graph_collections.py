@@ -13,12 +13,14 @@ from torch.nn.functional import one_hot
 from torch_geometric.data import Data
 from torch_geometric.utils import coalesce, remove_self_loops
 
+from labkit._arguments import checked
 from labkit._graph_batch import GraphBatch
 from labkit.data._arrays import read_zip
 from labkit.data._catalogue import Entry
 from labkit.data._store import read_bytes
 
 
+@checked(numbers=False)
 @dataclass(frozen=True, repr=False, eq=False)
 class GraphSet(Sequence):
     """Many graphs in memory: a sequence of PyG ``Data``, as PyG's ``DataLoader`` takes it.

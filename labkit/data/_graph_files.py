@@ -11,6 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.utils import remove_self_loops, to_undirected
 
+from labkit._arguments import checked
 from labkit._checks import require_finite
 from labkit._files import write_whole
 from labkit.data._arrays import read_npz
@@ -20,6 +21,7 @@ from labkit.data._graph_tables import SUFFIXES, read_tables
 GRAPHS = (".npz", ".safetensors", ".graphml", *SUFFIXES)
 
 
+@checked
 def read_graph(source: Any, transform: Callable[[Data], Data] | None = None, *, label: str | None = None) -> Data:
     """Read and check a graph of your own: a file, a networkx graph, or a PyG ``Data``.
 
@@ -129,6 +131,7 @@ def npz_graph(arrays: dict[str, np.ndarray], where: str) -> Data:
     return data
 
 
+@checked(numbers=False)
 def save_graph(data: Data, path: str | Path) -> None:
     """Write every tensor of ``data`` (x, edge_index, y, masks, ...) to a .npz or .safetensors file.
 
@@ -154,6 +157,7 @@ def save_graph(data: Data, path: str | Path) -> None:
         write_whole(path, save(tensors))
 
 
+@checked(numbers=False)
 def check_graph(data: Any) -> None:
     """Refuse a graph that no method here can use, in one sentence. Isolated nodes are fine: x says how many there are.
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import unknown
 
 
+@checked(numbers=False)
 @dataclass(frozen=True, repr=False, eq=False)
 class ImageSet:
     """Images of one size, whole in memory.

@@ -5,6 +5,7 @@ from importlib import import_module
 from inspect import signature
 from typing import Any
 
+from labkit._arguments import checked
 from labkit._checks import unknown
 from labkit.data._catalogue import Entry, catalogue
 from labkit.data._sizes import sizes
@@ -37,6 +38,7 @@ _READERS = {  # reader -> module; modules load when a set of theirs does
 }
 
 
+@checked(numbers=False)
 def load(name: str, **options) -> Any:
     """Load a data set of the catalogue.
 
@@ -71,6 +73,7 @@ def load(name: str, **options) -> Any:
     return value
 
 
+@checked
 def available(name: str) -> bool:
     """Whether ``load(name)`` needs no network: no file at all, or every file is there with the right size.
 

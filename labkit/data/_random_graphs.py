@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
+from labkit._arguments import checked
 from labkit.data._catalogue import Entry
 
 
+@checked
 def stochastic_block_model(
     sizes: Sequence[int],
     p_in: float = 0.1,

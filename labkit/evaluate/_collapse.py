@@ -6,12 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import require_matrix, require_same_shape
 from labkit.evaluate._geometry import alignment, effective_rank, uniformity
 from labkit.evaluate._inputs import unit_rows
 from labkit.theory.sphere import uniformity_floor
 
 
+@checked(numbers=False)
 def collapse(a: Tensor, b: Tensor) -> tuple[dict[str, float], Float[Tensor, " dim"]]:
     """Diagnostics of two views of the same items, all of them of unit vectors; and the spectrum of their covariance.
 

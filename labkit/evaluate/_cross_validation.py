@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import require_matrix, unknown
 from labkit.evaluate._inputs import in_range
 from labkit.evaluate._score import Score, counted
@@ -22,6 +23,7 @@ _SELECT = {
 Predict = Callable[[np.ndarray, np.ndarray, Sequence[float]], Iterator[np.ndarray]]
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class CrossValidation:
     """Stratified k-fold cross-validation of an SVM, its C chosen without looking at the fold that is scored.
@@ -65,9 +67,9 @@ class CrossValidation:
                 f"strengths must be one or more positive, finite values of C, not {wrong[0] if wrong else 'none'}"
             )
         object.__setattr__(self, "strengths", tuple(sorted({float(value) for value in grid})))
-        for kind, name, known in (("SVM", self.svm, SVMS), ("selection", self.select, _SELECT)):
-            if name not in known:
-                raise ValueError(unknown(kind, name, known))
+        for argument, kind, known in (("svm", "SVM", SVMS), ("select", "selection", _SELECT)):
+            if getattr(self, argument) not in known:
+                raise ValueError(unknown(kind, getattr(self, argument), known, argument))
         if self.folds != "given" and (isinstance(self.folds, str) or self.folds < 2):
             raise ValueError(f"folds must be at least 2, or 'given'; not {self.folds!r}")
         if self.inner_folds < 2 or self.repeats < 1:

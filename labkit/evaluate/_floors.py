@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._graph_batch import GraphBatch
 from labkit.evaluate._cross_validation import CrossValidation
 from labkit.evaluate._protocol import Protocol
@@ -13,6 +14,7 @@ from labkit.evaluate._score import Score, counted
 from labkit.models import GIN, propagation_matrix
 
 
+@checked(numbers=False)
 def floors(
     x: Tensor,
     y: Tensor,
@@ -57,6 +59,7 @@ def floors(
     return scores
 
 
+@checked(numbers=False)
 def graph_set_floors(
     batch: GraphBatch,
     y: Tensor,
@@ -98,6 +101,7 @@ def graph_set_floors(
     return scores
 
 
+@checked(numbers=False)
 def random_gin(batch: GraphBatch, seed: int = 0) -> Float[Tensor, "graphs dim"]:
     """Graphs embedded by a GIN at torch's random start: 3 layers of 32, the sums of all layers side by side."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from labkit import losses
+from labkit._arguments import checked
 from labkit._checks import require_matrix, require_positive, require_same_shape
 from labkit.evaluate._inputs import in_range, unit_rows
 from labkit.evaluate._neighbours import blocks, neighbours
 
 
+@checked(numbers=False)
 def alignment(a: Tensor, b: Tensor, alpha: float = 2) -> float:
     """Mean ‖a_i − b_i‖^alpha of the unit vectors of two views of the same items (Wang & Isola 2020, section 4.1).
 
@@ -36,6 +38,7 @@ def alignment(a: Tensor, b: Tensor, alpha: float = 2) -> float:
     return losses.alignment(_unit("a", a), _unit("b", b), alpha).item()
 
 
+@checked(numbers=False)
 def uniformity(z: Tensor, t: float = 2) -> float:
     """log of the mean of exp(−t ‖z_i − z_j‖²) over pairs i < j of unit vectors (Wang & Isola 2020, section 4.1).
 
@@ -67,6 +70,7 @@ def uniformity(z: Tensor, t: float = 2) -> float:
     return total.item() - math.log(len(z) * (len(z) - 1) / 2)
 
 
+@checked(numbers=False)
 def effective_rank(z: Tensor) -> float:
     """exp of the entropy of the normalised singular values (Roy & Vetterli 2007; "RankMe" of Garrido et al. 2023).
 
@@ -92,6 +96,7 @@ def effective_rank(z: Tensor) -> float:
     return torch.special.entr(share).sum().exp().item()
 
 
+@checked(numbers=False)
 def cka(a: Tensor, b: Tensor) -> float:
     """Linear centred kernel alignment of two embeddings of the same items (Kornblith et al. 2019, equation 4).
 
@@ -122,6 +127,7 @@ def cka(a: Tensor, b: Tensor) -> float:
     return ((b.T @ a).square().sum() / ((a.T @ a).norm() * (b.T @ b).norm())).item()
 
 
+@checked(numbers=False)
 def trustworthiness(z: Tensor, xy: Tensor, k: int = 15) -> float:
     """How far the neighbours on a map are neighbours in the original space (Venna & Kaski 2001).
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import unknown
 from labkit.evaluate._inputs import check_labels, check_probe, unit_rows
 from labkit.evaluate._logistic import LINKS, Logistic, fit_logistic
@@ -22,6 +23,7 @@ _SELECT = {
 _LOGITS = 2**25  # of problems that are solved together: 128 MB in float32
 
 
+@checked(numbers=False)
 def linear_probe(
     z: Tensor,
     y: Tensor,
@@ -69,6 +71,7 @@ def linear_probe(
     return LinearProbe(strengths, select, folds, link, normalize)(z, y, split)
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class LinearProbe:
     """The options of :func:`linear_probe` as a value, checked when it is made; call it with (z, y, split)."""
@@ -86,9 +89,9 @@ class LinearProbe:
             found = wrong[0] if wrong else "none"
             raise ValueError(f"strengths must be one or more positive, finite values of C, not {found}")
         object.__setattr__(self, "strengths", tuple(sorted({float(value) for value in grid})))
-        for kind, name, known in (("selection", self.select, _SELECT), ("link", self.link, LINKS)):
-            if name not in known:
-                raise ValueError(unknown(kind, name, known))
+        for argument, kind, known in (("select", "selection", _SELECT), ("link", "link", LINKS)):
+            if getattr(self, argument) not in known:
+                raise ValueError(unknown(kind, getattr(self, argument), known, argument))
         if self.folds < 2:
             raise ValueError(f"folds must be at least 2, not {self.folds}")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import require_matrix, require_positive, unknown
 from labkit.evaluate._inputs import check_labels, check_probe, size_of, unit_rows
 from labkit.evaluate._score import Score, counted
@@ -15,6 +16,7 @@ _METRICS = ("cosine", "euclidean")
 _ELEMENTS = 2**23  # of a block of similarities: 32 MB in float32
 
 
+@checked(numbers=False)
 def neighbours(z: Tensor, k: int = 20, metric: str = "cosine", queries: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The k nearest rows of ``z``, nearest first: exact, in memory that does not grow with items².
 
@@ -77,6 +79,7 @@ def neighbours(z: Tensor, k: int = 20, metric: str = "cosine", queries: Tensor |
     return index.gather(1, order), value.gather(1, order) * scale
 
 
+@checked(numbers=False)
 def knn_probe(z: Tensor, y: Tensor, split: Split, k: int = 20, temperature: float | None = 0.1) -> Score:
     """Test accuracy of a vote among the k most similar train rows (Wu et al. 2018, "InstDisc", section 3.4).
 
@@ -104,6 +107,7 @@ def knn_probe(z: Tensor, y: Tensor, split: Split, k: int = 20, temperature: floa
     return KNNProbe(k, temperature)(z, y, split)
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class KNNProbe:
     """The options of :func:`knn_probe` as a value, checked when it is made; call it with (z, y, split)."""

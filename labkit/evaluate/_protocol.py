@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import unknown
 from labkit.evaluate._adam import AdamProbe
 from labkit.evaluate._argmax import ArgMax
@@ -16,6 +17,7 @@ from labkit.evaluate._split import Split
 _PROBES = {"linear": LinearProbe, "adam": AdamProbe, "knn": KNNProbe, "argmax": ArgMax}
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class Protocol:
     """How an embedding becomes a score. Make one with :meth:`public` or :meth:`random`.

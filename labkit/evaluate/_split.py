@@ -7,7 +7,10 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from labkit._arguments import checked
 
+
+@checked(numbers=False)
 @dataclass(frozen=True, eq=False)
 class Split:
     """Row numbers of train, validation and test items; each row of the three is one repeat of the split.

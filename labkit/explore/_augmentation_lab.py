@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from labkit import plot
+from labkit._arguments import checked
 from labkit._checks import require_finite
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.augmentation import overlap_graph
@@ -15,6 +16,7 @@ from labkit.views import window_grid
 _MOST_IMAGES, _SHOWN, _DIM, _CELLS = 300, 30, 10, 100
 
 
+@checked(numbers=False)
 def augmentation_lab(images: Tensor, labels: Any = None, class_names: Any = None) -> Playground:
     """The graph that an augmentation weaves between images, its spectrum, and the embedding it implies.
 
@@ -46,6 +48,7 @@ def augmentation_lab(images: Tensor, labels: Any = None, class_names: Any = None
     return Playground(_AugmentationGraph(images, labels, class_names), sliders, "The graph of an augmentation")
 
 
+@checked(numbers=False)
 def graph_embedding(graph: Tensor, dim: int = 10) -> tuple[Tensor, Tensor]:
     """Eigenvalues of D^-½ A D^-½, largest first, and the ``dim`` eigenvectors after the constant one, as embedding.
 

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from labkit import plot
+from labkit._arguments import checked
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory import bounds
 
@@ -15,6 +16,7 @@ _COUNTS = [1, 2, 4, 8, 16, 32, 64]
 _EACH, _DRAWS = 40, 1500
 
 
+@checked(numbers=False)
 def class_mixture(
     classes: int, spread: float = 0.3, strength: float = 2.0, each: int = _EACH, seed: int = 0
 ) -> tuple[Float[Tensor, "items two"], Int64[Tensor, " items"]]:
@@ -34,6 +36,7 @@ def class_mixture(
     return z + spread * torch.randn(z.shape, generator=generator, dtype=z.dtype), y
 
 
+@checked(numbers=False)
 def collision_curve(
     z: Float[Tensor, "items dim"], y: Int64[Tensor, " items"], draws: int = _DRAWS, seed: int = 0
 ) -> Float[Tensor, "counts five"]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from labkit._arguments import checked
 from labkit._checks import unknown
 from labkit.explore import _colours, _inputs, _time
 from labkit.explore._explorer import Explorer
@@ -15,6 +16,7 @@ from labkit.explore._sources import Sources
 from labkit.explore._space import Series
 
 
+@checked(numbers=False)
 def explore(
     embedding: Any = None,
     labels: Any = None,
@@ -99,6 +101,7 @@ def explore(
     return explorer
 
 
+@checked(numbers=False)
 def compare(
     a: Any,
     b: Any,

@@ -8,6 +8,7 @@ from scipy.stats import kendalltau
 from torch import Tensor
 
 from labkit import plot
+from labkit._arguments import checked
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory import modes
 
@@ -22,6 +23,7 @@ class Learned(NamedTuple):
     variance: Float[Tensor, " modes"]
 
 
+@checked(numbers=False)
 def four_losses(
     sigma: Float[Tensor, " modes"],
     rho: Float[Tensor, " modes"],
@@ -54,6 +56,7 @@ def four_losses(
     }
 
 
+@checked
 def order_agreement(a: Learned, b: Learned) -> float:
     """Kendall's τ between the orders in which two losses learn the modes that both learn; NaN where there is none."""
     both = a.half_time.isfinite() & b.half_time.isfinite()

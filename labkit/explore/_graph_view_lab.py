@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from labkit import plot
+from labkit._arguments import checked
 from labkit._checks import require_finite
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.models import PPR, diffusion_matrix, propagation_matrix
@@ -17,6 +18,7 @@ _MOST_NODES = 400
 _GREY, _VIEW = plot.FLOOR, plot.COLOURS[0]
 
 
+@checked
 def graph_view_lab(data: Any, class_names: Any = None, k: int = 10) -> Playground:
     """What a view does to a graph, its spectrum and an embedding, as you drag.
 

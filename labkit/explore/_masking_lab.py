@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 
 from labkit import plot
+from labkit._arguments import checked
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.augmentation import (
     FAMILIES,
@@ -41,6 +42,7 @@ def masking_lab() -> Playground:
     return Playground(masking_panels, sliders, "Masking")
 
 
+@checked
 def risk_over_shares(
     kind: str, length: int, degree: int, labels: int, noise: float = 0.1
 ) -> dict[str, Float[np.ndarray, " shares"]]:

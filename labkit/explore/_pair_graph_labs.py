@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from labkit import plot
+from labkit._arguments import checked
 from labkit.evaluate import effective_rank
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.spectral import check_graph, growth_rates, infonce_flow, nested_graph, subspace_overlap
@@ -16,6 +17,7 @@ _ITEMS, _RECORDS, _EVERY, _SMALL = 48, 40, 4, 1e-3
 _MODES = 4
 
 
+@checked(numbers=False)
 def temperature_lab(pi: Tensor | None = None, labels: Any = None, dim: int = 8, steps: int = 200) -> Playground:
     """InfoNCE on the unit sphere of ``dim`` dimensions, from a pair graph: drag the temperature, watch the rank fall.
 
@@ -101,6 +103,7 @@ def infonce_flow_lab() -> Playground:
     return Playground(_flow_panels, sliders, "InfoNCE on a pair graph")
 
 
+@checked(numbers=False)
 def mode_growth(
     pi: Tensor, tau: float, dim: int = 3, small: float = _SMALL, records: int = _RECORDS, seed: int = 0
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from labkit import plot
+from labkit._arguments import checked
 from labkit._checks import unknown
 
 
@@ -65,6 +66,7 @@ class Panel:
         return not (self.x_name or self.y_name)
 
 
+@checked
 @dataclass(frozen=True)
 class Slider:
     """A number to drag.

@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from labkit import plot
+from labkit._arguments import checked
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory import sphere
 
 _PLANES = 3
 
 
+@checked(numbers=False)
 def circle_embedding(angle: float, bend: float = 0.0, items: int = 60, seed: int = 0) -> Float[Tensor, "items six"]:
     """Points of a circle, turned by ``angle`` (radians), embedded in six dimensions: planes that turn 1, 2 and 3 times.
 
@@ -29,6 +31,7 @@ def circle_embedding(angle: float, bend: float = 0.0, items: int = 60, seed: int
     return normalize(z + bend * torch.tanh(2 * z @ mix + 1), dim=1)
 
 
+@checked(numbers=False)
 def rotation_wheel(embed: Callable[[float], Tensor] | None = None) -> Playground:
     """Rotations R_a, R_b and R_ab recovered from embeddings (Wahba), their angles, and R_a R_b against R_ab.
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from labkit import plot
+from labkit._arguments import checked
 from labkit.evaluate import alignment, uniformity, uniformity_floor
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.sphere import concentrated_points, cosine_density
@@ -15,6 +16,7 @@ _TIMES = np.array([0.25, 0.5, 1, 2, 3, 4, 6, 8, 10])
 _BINS = 24
 
 
+@checked(numbers=False)
 def two_views(
     points: int, dim: int, concentration: float, noise: float, seed: int = 0
 ) -> tuple[Float[Tensor, "points dim"], Float[Tensor, "points dim"]]:
@@ -25,6 +27,7 @@ def two_views(
     return z, normalize(z + moved, dim=1)
 
 
+@checked(numbers=False)
 def uniformity_curve(z: Float[Tensor, "points dim"], times=_TIMES) -> Float[Tensor, "times four"]:
     """Rows t, L_unif, the floor of a distribution, the floor of as many points."""
     n, dim = z.shape

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from labkit import plot
+from labkit._arguments import checked
 from labkit._checks import require_matrix, require_same_shape
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.pair_kernel import PairKernelEncoder
@@ -14,6 +15,7 @@ MOST = 8  # dimensions
 _TIMES = 400
 
 
+@checked(numbers=False)
 def stepwise_scrubber(x: Tensor | None = None, x2: Tensor | None = None, labels: Tensor | None = None) -> Playground:
     """Linear Barlow Twins in closed form: eigenvalues of the cross-correlation, loss, embedding, at any moment.
 
@@ -108,6 +110,7 @@ class _Scrubber:
                      says=f"dimensions in use {kept:.1f} (participation ratio of λ)")  # fmt: skip
 
 
+@checked(numbers=False)
 def digit_pairs(n: int, pixels: int = 1, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """n of scikit-learn's digits moved by up to ``pixels``, twice: x, x' [n, 64] in float64 and labels."""
     from labkit.data import load

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from labkit import plot
+from labkit._arguments import checked
 from labkit._checks import require_between
 from labkit.evaluate import Split, knn_probe
 from labkit.explore._playground import Layer, Panel, Playground, Slider
@@ -14,6 +15,7 @@ DIMS = (1, 2, 3, 5, 8, 12, 20, 30, 50)
 _TESTED = 300
 
 
+@checked(numbers=False)
 def closed_form_scores(
     images: Tensor, labels: Tensor, n: int, bandwidth: float, pixels: int, dims: tuple[int, ...] = DIMS, seed: int = 0
 ) -> tuple[dict[str, list[float]], PairKernelEncoder, Tensor]:
@@ -53,6 +55,7 @@ def closed_form_scores(
     return scores, encoder, embedded["pairs"]
 
 
+@checked
 def top_d_dial(n: int = 100) -> Playground:
     """Turn d, the kernel's bandwidth and the shifts, and see where being told the pairs pays.
 

@@ -7,10 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from labkit._checks import require_pair, require_positive
+from labkit._arguments import checked
+from labkit._checks import require_in_range, require_pair, require_positive
 from labkit.losses._precision import without_autocast
 
 
+@checked(numbers=False)
 @torch.no_grad()
 def sinkhorn(
     scores: Float[Tensor, "n clusters"], epsilon: float = 0.05, iterations: int = 3
@@ -32,7 +34,9 @@ def sinkhorn(
     require_positive("epsilon", epsilon)
     if iterations < 0:
         raise ValueError(f"iterations must be at least 0, not {iterations}")
-    logs = scores / epsilon
+    if 0 in scores.shape:
+        raise ValueError(f"scores must hold at least one item and one cluster, not {list(scores.shape)}")
+    logs = _over("scores", scores, "epsilon", epsilon)
     n, clusters = logs.shape
     for _ in range(iterations):
         logs = logs - logs.logsumexp(0, keepdim=True) + math.log(n / clusters)
@@ -40,6 +44,7 @@ def sinkhorn(
     return logs.softmax(1)
 
 
+@checked(numbers=False)
 @without_autocast
 def swav(
     a: Tensor, b: Tensor, temperature: float = 0.1, epsilon: float = 0.05, iterations: int = 3
@@ -61,9 +66,11 @@ def swav(
     require_pair("a", a, "b", b, items=2)
     require_positive("temperature", temperature)
     shares = [sinkhorn(scores, epsilon, iterations) for scores in (a, b)]
-    return (_cross_entropy(shares[1], a / temperature) + _cross_entropy(shares[0], b / temperature)) / 2
+    a, b = (_over(name, scores, "temperature", temperature) for name, scores in (("a", a), ("b", b)))
+    return (_cross_entropy(shares[1], a) + _cross_entropy(shares[0], b)) / 2
 
 
+@checked(numbers=False)
 @without_autocast
 def dino(
     student: Tensor,
@@ -89,8 +96,21 @@ def dino(
     require_pair("student", student, "teacher", teacher, items=1)
     require_positive("student_temperature", student_temperature)
     require_positive("teacher_temperature", teacher_temperature)
-    target = teacher.detach() if center is None else teacher.detach() - center
-    return _cross_entropy((target / teacher_temperature).softmax(1), student / student_temperature)
+    target = teacher.detach()
+    if center is not None:
+        if len(center) != teacher.shape[1]:
+            raise ValueError(f"center must have one entry for each of {teacher.shape[1]} clusters, not {len(center)}")
+        target = target - center
+    share = _over("teacher - center", target, "teacher_temperature", teacher_temperature).softmax(1)
+    return _cross_entropy(share, _over("student", student, "student_temperature", student_temperature))
+
+
+def _over(name: str, scores: Tensor, divisor_name: str, divisor: float) -> Tensor:
+    """Scores over a temperature: logits that are finite."""
+    logits = scores / divisor
+    if logits.device.type == "cpu":
+        require_in_range(f"{name} / {divisor_name}", logits)
+    return logits
 
 
 def _cross_entropy(share: Tensor, logits: Tensor) -> Tensor:

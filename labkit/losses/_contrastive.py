@@ -5,11 +5,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from labkit._arguments import checked
 from labkit._checks import require_pair, require_positive
 from labkit._processes import mean_over_processes
 from labkit.losses._tiles import Logits, check_block, log_sums
 
 
+@checked(numbers=False)
 def nt_xent(
     a: Tensor, b: Tensor, temperature: float = 0.5, block: int | None = None, ring: bool = False
 ) -> Float[Tensor, ""]:
@@ -46,6 +48,7 @@ def nt_xent(
     return mean_over_processes(total.mean() - positive, ring)
 
 
+@checked(numbers=False)
 def info_nce(
     queries: Tensor, keys: Tensor, temperature: float = 0.1, block: int | None = None, ring: bool = False
 ) -> Float[Tensor, ""]:
@@ -74,7 +77,7 @@ def info_nce(
     """
     require_pair("queries", queries, "keys", keys, items=2)
     _check(temperature, block)
-    q, k = (_unit_rows(rows) * temperature**-0.5 for rows in (queries, keys))
+    q, k = (_unit_rows(torch.cat([queries, keys])) * temperature**-0.5).chunk(2)
     positive = (q * k).sum(dim=1).mean()
     bounds = (-1 / temperature, 1 / temperature)
     total = log_sums(_products(q), q, k, bounds=bounds, block=block, ring=ring)

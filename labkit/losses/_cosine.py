@@ -4,9 +4,11 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from labkit._arguments import checked
 from labkit._checks import require_pair, require_positive
 
 
+@checked(numbers=False)
 def byol(p: Tensor, z: Tensor) -> Float[Tensor, ""]:
     """BYOL and SimSiam: 2 − 2·cos of a prediction and its target (Grill et al. 2020, equation 2).
 
@@ -23,6 +25,7 @@ def byol(p: Tensor, z: Tensor) -> Float[Tensor, ""]:
     return 2 - 2 * F.cosine_similarity(p, z.detach(), dim=1).mean()
 
 
+@checked(numbers=False)
 def scaled_cosine_error(x: Tensor, y: Tensor, gamma: float = 3) -> Float[Tensor, ""]:
     """GraphMAE's reconstruction error: mean of (1 − cos(x_i, y_i))^γ (Hou et al. 2022, equation 2).
 

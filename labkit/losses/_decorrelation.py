@@ -5,10 +5,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from labkit._arguments import checked
 from labkit._checks import require_between, require_finite, require_pair
 from labkit.losses._precision import without_autocast
 
 
+@checked(numbers=False)
 @without_autocast
 def barlow_twins(a: Tensor, b: Tensor, off_diagonal: float = 5e-3) -> Float[Tensor, ""]:
     """Barlow Twins (Zbontar et al. 2021, equations 1 and 2): the views' cross-correlation is pulled to the identity.
@@ -33,6 +35,7 @@ def barlow_twins(a: Tensor, b: Tensor, off_diagonal: float = 5e-3) -> Float[Tens
     return (1 - diagonal).square().sum() + off_diagonal * (squared.sum() - diagonal.square().sum())
 
 
+@checked(numbers=False)
 @without_autocast
 def vicreg(
     a: Tensor,
@@ -55,7 +58,7 @@ def vicreg(
     Raises:
         ValueError: other shapes, one item, NaN or infinite rows, a negative weight.
     """
-    require_pair("a", a, "b", b, items=2)
+    require_pair("a", a, "b", b, items=2, power=4)
     for name, weight in (("invariance", invariance), ("variance", variance), ("covariance", covariance)):
         require_between(name, weight, 0, float("inf"))
     hinge = sum(F.relu(1 - (view.var(dim=0) + 1e-4).sqrt()).mean() for view in (a, b)) / 2
@@ -63,6 +66,7 @@ def vicreg(
     return invariance * F.mse_loss(a, b) + variance * hinge + covariance * redundancy
 
 
+@checked(numbers=False)
 @without_autocast
 def w_mse(
     *views: Tensor, size: int | None = None, eps: float = 0.0, generator: torch.Generator | None = None

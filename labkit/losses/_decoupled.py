@@ -5,10 +5,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from labkit._arguments import checked
 from labkit._checks import require_pair, require_positive
 from labkit.losses._precision import without_autocast
 
 
+@checked(numbers=False)
 @without_autocast
 def decoupled(a: Tensor, b: Tensor, temperature: float = 0.1, sigma: float | None = None) -> Float[Tensor, ""]:
     """Decoupled contrastive learning, DCL and DCLW (Yeh et al. 2022, equation 6 and section 3.3).

@@ -4,10 +4,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit._checks import require_finite
+from labkit._arguments import checked
+from labkit._checks import require_rows
 from labkit.losses._precision import without_autocast
 
 
+@checked(numbers=False)
 @without_autocast
 def distance_correlation(x: Tensor, y: Tensor) -> Float[Tensor, ""]:
     """Distance correlation of two representations (Székely, Rizzo & Bakirov 2007, definition 4).
@@ -29,10 +31,7 @@ def distance_correlation(x: Tensor, y: Tensor) -> Float[Tensor, ""]:
         ValueError: other shapes, another number of items, NaN or infinite rows, items that are all the same.
     """
     for name, rows in (("x", x), ("y", y)):
-        if rows.dim() != 2 or not rows.is_floating_point() or rows.shape[1] == 0:
-            raise ValueError(f"{name} must be a floating-point [n, dim] tensor, not {list(rows.shape)} of {rows.dtype}")
-        if rows.device.type == "cpu":
-            require_finite(name, rows.detach())
+        require_rows(name, rows)
     if len(x) != len(y) or len(x) < 2:
         raise ValueError(f"x and y must hold the same items, at least 2, not {len(x)} and {len(y)}")
     a, b = _centred_distances(x), _centred_distances(y)

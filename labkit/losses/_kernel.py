@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from labkit._arguments import checked
 from labkit._checks import require_pair, require_positive, unknown
 from labkit._processes import mean_over_processes
 from labkit.losses._precision import without_autocast
@@ -16,6 +17,7 @@ from labkit.losses._tiles import check_block, log_sums
 MIXTURES = ("sum", "concatenation", "concatenation (as released)", "losses (as released)")
 
 
+@checked(numbers=False)
 @without_autocast
 def kernel_nt_xent(
     a: Tensor,

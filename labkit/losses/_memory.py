@@ -7,10 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from labkit._checks import require_between, require_pair, require_positive
+from labkit._arguments import checked
+from labkit._checks import require_between, require_pair, require_positive, require_rows
 from labkit.losses._precision import without_autocast
 
 
+@checked(numbers=False)
 @without_autocast
 def info_nce_queue(
     queries: Tensor, keys: Tensor, queue: Float[Tensor, "m dim"], temperature: float = 0.07
@@ -33,13 +35,15 @@ def info_nce_queue(
     """
     require_pair("queries", queries, "keys", keys, items=1)
     require_positive("temperature", temperature)
-    if queue.dim() != 2 or len(queue) < 1 or queue.shape[1] != queries.shape[1]:
+    require_rows("queue", queue)
+    if len(queue) < 1 or queue.shape[1] != queries.shape[1]:
         raise ValueError(f"queue must be [m, {queries.shape[1]}] with m ≥ 1, not {list(queue.shape)}")
     q, k, others = F.normalize(queries, dim=1), F.normalize(keys.detach(), dim=1), F.normalize(queue.detach(), dim=1)
     positive = (q * k).sum(1, keepdim=True)
     return (torch.cat([positive, q @ others.T], 1) / temperature).logsumexp(1).mean() - positive.mean() / temperature
 
 
+@checked(numbers=False)
 @without_autocast
 def nce(
     queries: Tensor,
@@ -77,8 +81,10 @@ def nce(
         drawn = logits[:, 1:].detach().flatten()
         log_partition = drawn.logsumexp(0) + math.log(items / len(drawn))
     else:
+        if isinstance(partition, Tensor) and partition.numel() != 1:
+            raise ValueError(f"partition must be one number, not {list(partition.shape)}")
         require_positive("partition", float(partition))
-        log_partition = torch.as_tensor(partition, dtype=logits.dtype, device=logits.device).log()
+        log_partition = torch.as_tensor(partition, dtype=logits.dtype, device=logits.device).reshape(()).log()
     score = logits - log_partition - math.log(m / items)  # log of P / (m / items): h is its sigmoid
     return F.softplus(-score[:, 0]).mean() + F.softplus(score[:, 1:]).sum(1).mean()
 
@@ -95,6 +101,7 @@ def _bank_logits(queries: Tensor, positives: Tensor, negatives: Tensor, temperat
         raise ValueError(f"negatives must be [{n}, m, {dim}] or [m, {dim}], not {list(negatives.shape)}")
     if not negatives.numel():
         raise ValueError("negatives is empty; draw at least one entry of the bank")
+    require_rows("negatives", negatives.flatten(0, -2))
     q = F.normalize(queries, dim=1)
     own, drawn = (F.normalize(rows.detach(), dim=-1) for rows in (positives, negatives))
     others = q @ drawn.T if drawn.dim() == 2 else torch.einsum("nd,nmd->nm", q, drawn)

@@ -7,10 +7,6 @@ import torch
 from torch import Tensor
 
 
-def at_least_float32(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
-
-
 def without_autocast(loss: Callable) -> Callable:
     """Products of a loss in the precision of its inputs, float32 at least, also under ``torch.autocast``.
 
@@ -19,9 +15,13 @@ def without_autocast(loss: Callable) -> Callable:
 
     @functools.wraps(loss)
     def in_full_precision(*tensors, **options):
-        device = next(value.device.type for value in tensors if isinstance(value, Tensor))
-        tensors = [at_least_float32(x) if isinstance(x, Tensor) and x.is_floating_point() else x for x in tensors]
-        with torch.autocast(device, enabled=False):
-            return loss(*tensors, **options)
+        given = [x for x in (*tensors, *options.values()) if isinstance(x, Tensor)]
+        widest = torch.float64 if any(x.dtype == torch.float64 for x in given) else torch.float32
+
+        def full(value):
+            return value.to(widest) if isinstance(value, Tensor) and value.is_floating_point() else value
+
+        with torch.autocast(given[0].device.type if given else "cpu", enabled=False):
+            return loss(*map(full, tensors), **{name: full(value) for name, value in options.items()})
 
     return in_full_precision

@@ -3,11 +3,13 @@
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import require_pair
 from labkit._processes import mean_over_processes, processes, summed
 from labkit.losses._precision import without_autocast
 
 
+@checked(numbers=False)
 @without_autocast
 def spectral_contrastive(a: Tensor, b: Tensor, ring: bool = False) -> Float[Tensor, ""]:
     """−2·E[a_i·b_i] + E_{i≠j}[(a_i·b_j)²] (HaoChen et al. 2021, equation 6 and algorithm 1).
@@ -28,7 +30,7 @@ def spectral_contrastive(a: Tensor, b: Tensor, ring: bool = False) -> Float[Tens
     Raises:
         ValueError: other shapes, one item, NaN or infinite rows.
     """
-    require_pair("a", a, "b", b, items=2)
+    require_pair("a", a, "b", b, items=2, power=4)
     together = processes() if ring else 1
     n = len(a) * together
     positive = (a * b).sum(dim=1)

@@ -6,10 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import require_pair, require_positive, unknown
 from labkit.losses._contrastive import _unit_rows
 
 
+@checked(numbers=False)
 def alignment(a: Tensor, b: Tensor, alpha: float = 2) -> Float[Tensor, ""]:
     """Mean ‖a_i − b_i‖^alpha of unit vectors (section 4.1): 0 when both views of every item agree.
 
@@ -28,6 +30,7 @@ def alignment(a: Tensor, b: Tensor, alpha: float = 2) -> Float[Tensor, ""]:
     return square.mean() if alpha == 2 else square.clamp(min=1e-30).pow(alpha / 2).mean()
 
 
+@checked(numbers=False)
 def uniformity(z: Tensor, t: float = 2) -> Float[Tensor, ""]:
     """log of the mean of exp(−t‖z_i − z_j‖²) over pairs i < j of unit vectors (section 4.1): lower is more uniform.
 
@@ -50,6 +53,7 @@ def uniformity(z: Tensor, t: float = 2) -> Float[Tensor, ""]:
     return logs.flatten().logsumexp(dim=0) - math.log(len(z) * (len(z) - 1))
 
 
+@checked(numbers=False)
 def equivariance(a: Tensor, b: Tensor, chunks: int = 1, variant: str = "mean") -> Float[Tensor, ""]:
     """E[(a_i·a_j − b_i·b_j)²] over pairs i ≠ j of unit vectors: 0 iff one rotation takes a to b (CARE, equation 3).
 

@@ -5,9 +5,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit._arguments import checked
 from labkit._checks import require_between
 
 
+@checked(numbers=False)
 class Queue(nn.Module):
     """The last ``size`` embeddings, first in, first out (He et al. 2020, "MoCo", section 3.2); random rows at first.
 
@@ -37,6 +39,7 @@ class Queue(nn.Module):
         return self.rows[(F.normalize(rows.to(self.rows.dtype), dim=1) @ self.rows.T).argmax(1)]
 
 
+@checked(numbers=False)
 class Bank(nn.Module):
     """One embedding for each item of a data set (Wu et al. 2018, "InstDisc", section 3.2); random rows at first.
 

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from labkit._arguments import checked
+from labkit._checks import require_counts
 from labkit._graph_batch import GraphBatch
 
 
@@ -49,6 +51,7 @@ class Method(nn.Module):
         """Called on the first batch before training; raises ValueError where the method can't use it."""
 
 
+@checked
 def inference(embed: Callable) -> Callable:
     """Run a method's ``embed`` without gradients and in evaluation mode; the mode it was in comes back."""
 
@@ -66,9 +69,11 @@ def inference(embed: Callable) -> Callable:
     return embed_in_evaluation_mode
 
 
+@checked(numbers=False)
 def in_blocks(function: Callable[[Any], Tensor], items: Tensor | GraphBatch, block: int = 1024) -> Tensor:
     """``function(items)`` computed ``block`` items at a time, so that memory does not grow with the data set.
 
     ``items``: a tensor, or a :class:`labkit.data.GraphBatch`, whose items are graphs.
     """
+    require_counts(block=block)
     return torch.cat([function(part) for part in items.split(block)])

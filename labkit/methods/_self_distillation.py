@@ -7,11 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from labkit._arguments import checked
 from labkit._checks import require_between
 from labkit._processes import gather
 from labkit.methods._two_view import TwoView
 
 
+@checked(numbers=False)
 class SelfDistillation(TwoView):
     """Each of two views, encoded and projected, predicts the target's projection of the other.
 

@@ -7,12 +7,14 @@ from torch.nn import functional as F
 from torch.nn.utils import parameters_to_vector
 from torch.utils.weak import WeakIdKeyDictionary
 
-from labkit._checks import require_between, unknown
+from labkit._arguments import checked
+from labkit._checks import require_between, require_counts, unknown
 from labkit.data import check_graph
 from labkit.methods._method import Method, inference
 from labkit.models import GraphConvolution, SparseMatrix, propagation_matrix, sparse_if_faster
 
 
+@checked(numbers=False)
 class Classifier(Method):
     """A graph network that sees the labels of the train nodes: SuperGAT, SelfTask, a plain GCN or GAT.
 
@@ -101,6 +103,7 @@ class Classifier(Method):
                 raise ValueError(f"{name} marks no node; give it at least one")
 
 
+@checked(numbers=False)
 class GCNClassifier(Classifier):
     """Two graph convolutions trained with labels alone (Kipf & Welling. ICLR 2017).
 
@@ -114,6 +117,7 @@ class GCNClassifier(Classifier):
     def __init__(self, dim_in: int, classes: int, hidden: int = 128, dropout: float = 0.5, select: str = "validation"):
         super().__init__(select)
         require_between("dropout", dropout, 0, 1)
+        require_counts(dim_in=dim_in, classes=classes, hidden=hidden)
         self.first, self.second = GraphConvolution(dim_in, hidden), GraphConvolution(hidden, classes)
         self.dropout = dropout
 

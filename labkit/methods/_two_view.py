@@ -7,10 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from labkit._arguments import checked
 from labkit._processes import gather
 from labkit.methods._method import Method, in_blocks, inference
 
 
+@checked(numbers=False)
 class TwoView(Method):
     """Encode two views of a batch of images, project, compare: SimCLR, Barlow Twins, VICReg, W-MSE differ in the loss.
 

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit._arguments import checked
 from labkit._checks import unknown
 from labkit.methods._method import Method, inference
 from labkit.views import Adjacency, random_walk
@@ -15,6 +16,7 @@ _WEIGHTS = {"uniform": lambda k, w: 1.0, "linear": lambda k, w: (w - k + 1) / w}
 _AHEAD = 64  # batches whose walks are drawn together: a step of few walks costs as much as one of many
 
 
+@checked(numbers=False)
 class WalkBatches:
     """Batches of walks from every node, drawn anew in each epoch, for ``fit``.
 
@@ -73,6 +75,7 @@ class WalkBatches:
         return f"WalkBatches({len(self)} × {self.size} walks of {self.length} nodes, p={self.p:g}, q={self.q:g})"
 
 
+@checked(numbers=False)
 class SkipGram(Method):
     """A vector for each node, near to those met within a window of the same walk (Perozzi et al. 2014, "DeepWalk").
 

@@ -8,13 +8,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.weak import WeakIdKeyDictionary
 
-from labkit._checks import unknown
+from labkit._arguments import checked
+from labkit._checks import require_counts, require_edges, unknown
 from labkit.models._heads import ACTIVATIONS
 from labkit.models._sparse import MaskedRows, SparseMatrix
 
 _sorted: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
+@checked(numbers=False)
 class Neighbourhoods:
     """Edges sorted by target for forward sums and by source for backward ones; a self-loop added at each node.
 
@@ -25,6 +27,7 @@ class Neighbourhoods:
     """
 
     def __init__(self, edge_index: Integer[Tensor, "2 edges"], num_nodes: int):
+        require_edges(edge_index, num_nodes)
         loop = torch.arange(num_nodes, device=edge_index.device)
         source, target = edge_index[:, edge_index[0] != edge_index[1]]
         source, target = torch.cat([source, loop]), torch.cat([target, loop])
@@ -97,6 +100,7 @@ class _WeightedSum(torch.autograd.Function):
         return to_weight, to_h, None
 
 
+@checked(numbers=False)
 class GraphAttention(nn.Module):
     """One layer of graph attention (Veličković et al. 2018, equations 1 to 6); heads are concatenated.
 
@@ -110,6 +114,7 @@ class GraphAttention(nn.Module):
 
     def __init__(self, dim_in: int, dim: int, heads: int = 1, dropout: float = 0.0, slope: float = 0.2):
         super().__init__()
+        require_counts(dim_in=dim_in, dim=dim, heads=heads)
         self.heads, self.dropout, self.slope = heads, dropout, slope
         self.weight = nn.Parameter(torch.empty(dim_in, heads * dim))
         self.to_source = nn.Parameter(torch.empty(heads, dim))
@@ -134,6 +139,7 @@ class GraphAttention(nn.Module):
         return f"{self.weight.shape[0]}, {self.to_source.shape[1]}, heads={self.heads}"
 
 
+@checked(numbers=False)
 class GAT(nn.Module):
     """A stack of attention layers with an activation after each, as GraphMAE's encoder.
 

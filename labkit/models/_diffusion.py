@@ -9,12 +9,14 @@ from jaxtyping import Float, Integer
 from numpy.polynomial import chebyshev
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import require_positive
 from labkit.models._graph import propagation_matrix
 
 _MOST_TERMS = 4096
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class PPR:
     """Personalised PageRank, α (I − (1 − α) T)^-1 with T = D^-1/2 (A + I) D^-1/2 (Klicpera et al. 2019, section 3).
@@ -38,6 +40,7 @@ class PPR:
         return self.alpha * torch.linalg.inv(identity - (1 - self.alpha) * t)
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class Heat:
     """The heat kernel, exp(−time · (I − T)).
@@ -59,6 +62,7 @@ class Heat:
         return torch.linalg.matrix_exp(self.time * (t - identity))
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class OneStep:
     """T itself: one step of a graph convolution."""
@@ -70,6 +74,7 @@ class OneStep:
         return t
 
 
+@checked(numbers=False)
 def diffusion_matrix(
     edge_index: Integer[Tensor, "2 edges"], num_nodes: int, kernel: Callable = PPR()
 ) -> Float[Tensor, "nodes nodes"]:
@@ -89,6 +94,7 @@ def diffusion_matrix(
     return kernel.matrix(t).float()
 
 
+@checked(numbers=False)
 def diffuse(
     x: Float[Tensor, "nodes dim"],
     edge_index: Integer[Tensor, "2 edges"],

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from labkit._arguments import checked
 from labkit._checks import unknown
 from labkit._graph_batch import GraphBatch
 from labkit.models._sparse import SparseMatrix
@@ -11,6 +12,7 @@ from labkit.models._sparse import SparseMatrix
 POOLS = ("sum", "mean", "max")
 
 
+@checked(numbers=False)
 class GIN(nn.Module):
     """Graph isomorphism network (Xu et al. 2019, equations 4.1 and 4.2), as GraphCL and InfoGraph use it.
 
@@ -70,6 +72,7 @@ class GIN(nn.Module):
         return f"GIN({' → '.join(map(str, [width, *(norm.num_features for norm in self.norms)]))}, pool={self.pool!r})"
 
 
+@checked
 def neighbours_and_itself(batch: GraphBatch) -> SparseMatrix:
     """A + I of all graphs of a batch: ``matrix @ x`` adds to each node what its incoming edges bring. Edges count as
     often as they are there."""

@@ -1,16 +1,21 @@
 """Graph encoders and the propagation matrix they share."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
-from labkit._checks import unknown
+from labkit._arguments import checked
+from labkit._checks import at_least_float32, require_counts, require_edges, unknown
 from labkit.models._heads import ACTIVATIONS
 from labkit.models._sparse import SparseMatrix
 
 
+@checked(numbers=False)
 def propagation_matrix(
-    edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None, self_loops: bool = True
+    edge_index: Integer[Tensor, "2 edges"],
+    num_nodes: int,
+    edge_weight: Float[Tensor, " edges"] | None = None,
+    self_loops: bool = True,
 ) -> SparseMatrix:
     """D^-1/2 (A + I) D^-1/2, the propagation of a graph convolution (Kipf & Welling 2017, equation 2).
 
@@ -26,12 +31,11 @@ def propagation_matrix(
     Raises:
         ValueError: an edge that ends past the last node.
     """
-    if edge_index.numel() and int(edge_index.max()) >= num_nodes:
-        raise ValueError(
-            f"edge_index reaches node {int(edge_index.max())}, but nodes end at {num_nodes - 1} (num_nodes={num_nodes})"
-        )
+    require_edges(edge_index, num_nodes)
+    if edge_weight is not None and not (edge_weight.isfinite() & (edge_weight >= 0)).all():
+        raise ValueError("edge_weight must hold one finite number of at least 0 for each edge")
     source, target = edge_index
-    weight = torch.ones(len(source), device=source.device) if edge_weight is None else edge_weight
+    weight = torch.ones(len(source), device=source.device) if edge_weight is None else at_least_float32(edge_weight)
     if self_loops:
         loop = torch.arange(num_nodes, device=source.device)
         source, target = torch.cat([source, loop]), torch.cat([target, loop])
@@ -41,11 +45,13 @@ def propagation_matrix(
     return SparseMatrix.from_edges(target, source, factor[source] * weight * factor[target], (num_nodes, num_nodes))
 
 
+@checked(numbers=False)
 class GraphConvolution(nn.Module):
     """Linear map, then propagation, then bias: PÂ(x W) + b. ``x`` dense [nodes, in] or a SparseMatrix."""
 
     def __init__(self, dim_in: int, dim_out: int):
         super().__init__()
+        require_counts(dim_in=dim_in, dim_out=dim_out)
         self.weight = nn.Parameter(torch.empty(dim_in, dim_out))
         self.bias = nn.Parameter(torch.zeros(dim_out))
         nn.init.xavier_uniform_(self.weight)
@@ -57,6 +63,7 @@ class GraphConvolution(nn.Module):
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}"
 
 
+@checked(numbers=False)
 class GCN(nn.Module):
     """A stack of graph convolutions with an activation after each (Kipf & Welling 2017), as GRACE and MVGRL use it.
 
@@ -77,8 +84,7 @@ class GCN(nn.Module):
 
     def __init__(self, dim_in: int, hidden: int, dim: int, layers: int = 2, activation: str = "relu"):
         super().__init__()
-        if layers < 1:
-            raise ValueError(f"layers must be at least 1, not {layers}")
+        require_counts(dim_in=dim_in, hidden=hidden, dim=dim, layers=layers)
         if activation not in ACTIVATIONS:
             raise ValueError(unknown("activation", activation, ACTIVATIONS))
         self.dim = dim

@@ -6,12 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
+from labkit._arguments import checked
 from labkit._checks import unknown
 
 ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "prelu": nn.PReLU, "tanh": nn.Tanh}
 _NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
 
+@checked(numbers=False)
 class MLP(nn.Sequential):
     """Linear layers with an activation, and a norm where asked for, between them; the last one is plain.
 
@@ -64,6 +66,7 @@ class MLP(nn.Sequential):
         return self._made_by
 
 
+@checked(numbers=False)
 class Prototypes(nn.Module):
     """Cosine similarity of each item to a set of learned directions: the last layer of SwAV's and DINO's heads.
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.weak import WeakIdKeyDictionary
 
+from labkit._arguments import checked
 from labkit._checks import require_between
 
 SPARSE_BELOW = 0.1  # share of non-zeros under which CSR products beat dense ones (benchmarks/sparse_features.py)
@@ -145,6 +146,7 @@ class MaskedRows:
         return rows.index_put((self.hidden,), (self.token @ weight)[turn])
 
 
+@checked(numbers=False)
 def sparse_if_faster(x: Tensor) -> "Tensor | SparseMatrix":
     """``x`` as a :class:`SparseMatrix` when under 10 % of it is non-zero, else ``x`` itself.
 

@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from labkit._arguments import checked
+
 
 def _check_images(images: Tensor, channels: int) -> None:
     if not isinstance(images, Tensor) or images.dim() != 4:
@@ -40,6 +42,7 @@ class _Residual(nn.Module):
         return relu(y.add_(self.shortcut(x)), inplace=True)
 
 
+@checked(numbers=False)
 class ResNet(nn.Module):
     """A residual network for small images: 3×3 stem, no max-pool, stages that halve the sides and double the width.
 
@@ -94,16 +97,19 @@ class ResNet(nn.Module):
         return self.feature_map(images).mean((2, 3))
 
 
+@checked
 def resnet8(width: int = 16, channels: int = 3) -> ResNet:
     """Three stages of one block: 77 000 weights at width 16, which a laptop trains in minutes. ``dim`` = 4 · width."""
     return ResNet((1, 1, 1), width, channels)
 
 
+@checked
 def resnet18(channels: int = 3) -> ResNet:
     """ResNet-18 in its form for CIFAR: 11.17 million weights, ``dim`` = 512. At home on a GPU."""
     return ResNet((2, 2, 2, 2), 64, channels)
 
 
+@checked(numbers=False)
 class ViT(nn.Module):
     """A vision transformer for small images: patches, learned positions, pre-norm blocks, the mean of the tokens.
 

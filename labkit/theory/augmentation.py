@@ -12,12 +12,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from labkit._checks import require_between, require_finite, require_positive, unknown
+from labkit._arguments import checked
+from labkit._checks import require_between, require_positive, unknown
 
 FAMILIES = ("random", "block", "block + flip")
 
 
-def kernel(p: Float[Tensor, "inputs augmented"], prior: Tensor | None = None) -> Tensor:
+@checked
+def kernel(p: Float[Tensor, "inputs augmented"], prior: Float[Tensor, " inputs"] | None = None) -> Tensor:
     """K_X [inputs, inputs] = Σ_a p(a|x1) p(a|x2) / p(a), from p(a|x) as rows. ``prior``: P_X, or uniform.
 
     Raises:
@@ -30,13 +32,15 @@ def kernel(p: Float[Tensor, "inputs augmented"], prior: Tensor | None = None) ->
     return scaled @ scaled.T
 
 
-def complexity(p: Float[Tensor, "inputs augmented"], prior: Tensor | None = None) -> float:
+@checked
+def complexity(p: Float[Tensor, "inputs augmented"], prior: Float[Tensor, " inputs"] | None = None) -> float:
     """κ² = max_x K_X(x, x), from 1 (nothing of x is left) to the number of inputs (nothing is changed)."""
     return float(kernel(p, prior).diagonal().max())
 
 
+@checked
 def spectrum(
-    p: Float[Tensor, "inputs augmented"], prior: Tensor | None = None
+    p: Float[Tensor, "inputs augmented"], prior: Float[Tensor, " inputs"] | None = None
 ) -> tuple[Float[Tensor, " inputs"], Float[Tensor, "inputs inputs"]]:
     """Eigenvalues of ΓΓ*, largest (1) first, and eigenfunctions on the inputs as columns, of norm 1 under P_X."""
     prior = _check_rows(p, prior)
@@ -45,7 +49,8 @@ def spectrum(
     return values.flip(0), vectors.flip(1) / root[:, None]
 
 
-def top_d_bound(eigenvalues: Tensor, d: int, epsilon: float) -> float:
+@checked
+def top_d_bound(eigenvalues: Float[Tensor, " modes"], d: int, epsilon: float) -> float:
     """Most of ‖f*‖² that the top d eigenfunctions can miss: λ_{d+1}/(1 − λ_{d+1}) · ε/(1 − ε) (derived here, sharp).
 
     f* = Γg* for a g* with ½E(g*(A) − g*(A'))² ≤ ε‖g*‖² over two augmentations of one x: soft invariance, the only
@@ -60,10 +65,13 @@ def top_d_bound(eigenvalues: Tensor, d: int, epsilon: float) -> float:
         raise ValueError(f"epsilon must lie in [0, 1), not {epsilon}")
     if d < 1:
         raise ValueError(f"d must be at least 1, not {d}")
+    if not ((eigenvalues > -1e-6) & (eigenvalues < 1 + 1e-6)).all():
+        raise ValueError(f"eigenvalues of an augmentation operator lie in [0, 1], not {eigenvalues.aminmax()}")
     following = float(eigenvalues[d]) if d < len(eigenvalues) else 0.0
     return math.inf if following >= 1 and epsilon else following / max(1 - following, 1e-300) * epsilon / (1 - epsilon)
 
 
+@checked
 def mask_family(
     kind: str, length: int, share: float
 ) -> tuple[Bool[Tensor, "masks length"], Float[Tensor, " masks"], float]:
@@ -85,6 +93,7 @@ def mask_family(
     return kept, torch.full((len(kept),), 1 / len(kept), dtype=torch.float64), share / 2 if "flip" in kind else 0.0
 
 
+@checked
 def masking_complexity(kind: str, length: int, share: float) -> float:
     """κ² of masking ``length`` uniform ±1 tokens, in closed form; ``share`` α is what is masked.
 
@@ -96,6 +105,7 @@ def masking_complexity(kind: str, length: int, share: float) -> float:
     return (2.0 if kind == "block" else share**2 - 2 * share + 2) ** ((1 - share) * length)
 
 
+@checked
 def masking_spectrum(kind: str, length: int, share: float) -> tuple[Tensor, Tensor]:
     """Eigenvalues of ΓΓ* for masked uniform ±1 tokens, one for each set S of tokens, and the sizes |S|.
 
@@ -120,6 +130,7 @@ def masking_spectrum(kind: str, length: int, share: float) -> tuple[Tensor, Tens
     return values[order], degree[order]
 
 
+@checked
 def ridge_risk(
     eigenvalues: Float[Tensor, " modes"],
     target: Float[Tensor, " modes"],
@@ -144,10 +155,10 @@ def ridge_risk(
         Σ (1 − L_i)² v_i², what the mean fit misses, and the rest, by which fits differ and noise is fitted; both on
         noisy test labels (subtract ``noise`` for clean ones).
     """
-    require_finite("eigenvalues", eigenvalues)
     require_positive("ridge", ridge)
-    if labels < 1 or noise < 0 or (eigenvalues < 0).any():
-        raise ValueError("labels must be at least 1, noise and eigenvalues ≥ 0")
+    require_between("noise", noise, 0, 1e30)
+    if labels < 1 or (eigenvalues < 0).any():
+        raise ValueError(f"labels must be at least 1 and eigenvalues ≥ 0, not {labels} and {eigenvalues.min().item()}")
     distinct, where = eigenvalues.double().unique(return_inverse=True)
     count = torch.bincount(where, minlength=len(distinct)).double()
     low, high = math.log(ridge / labels), math.log((float(eigenvalues.double().sum()) + ridge) / labels)
@@ -161,6 +172,7 @@ def ridge_risk(
     return missed, inflation * (missed + noise) - missed
 
 
+@checked
 def complexity_bound(eigenvalues: Float[Tensor, " modes"], target: Float[Tensor, " modes"], labels: int) -> float:
     """κ·‖f*‖_H / √n: the Rademacher complexity of the ball that holds the target (Bartlett and Mendelson 2002).
 
@@ -171,10 +183,13 @@ def complexity_bound(eigenvalues: Float[Tensor, " modes"], target: Float[Tensor,
     if labels < 1:
         raise ValueError(f"labels must be at least 1, not {labels}")
     needed = target != 0
+    if (eigenvalues < 0).any():
+        raise ValueError(f"eigenvalues must be ≥ 0, not {eigenvalues.min().item()}")
     norm = (target[needed].square() / eigenvalues[needed]).sum()
     return float((eigenvalues.sum() * norm / labels).sqrt())
 
 
+@checked
 def overlap_graph(views: Float[Tensor, "views items dim"], noise: float) -> Float[Tensor, "items items"]:
     """How much the augmentations of two items overlap: A_ij = ∫ p(a|x_i) p(a|x_j) da, scaled to a largest entry of 1.
 
@@ -185,7 +200,8 @@ def overlap_graph(views: Float[Tensor, "views items dim"], noise: float) -> Floa
     Cost: time O(views² · items² · dim), memory O(views · items²).
     """
     require_positive("noise", noise)
-    require_finite("views", views)
+    if 0 in views.shape:
+        raise ValueError(f"views must hold at least one view of one item, not {list(views.shape)}")
     count, items, _ = views.shape
     flat = views.flatten(0, 1) / (2 * noise)
     half = flat.square().sum(dim=1)
@@ -202,7 +218,7 @@ def overlap_graph(views: Float[Tensor, "views items dim"], noise: float) -> Floa
 
 def _check_masks(kind: str, length: int, share: float, most: int | None = None) -> None:
     if kind not in FAMILIES:
-        raise ValueError(unknown("mask family", kind, FAMILIES))
+        raise ValueError(unknown("mask family", kind, FAMILIES, "kind"))
     require_between("share", share, 0, 1)
     if length < 1 or (most and length > most):
         raise ValueError(f"length must be at least 1 token{f', at most {most}' if most else ''}, not {length}")
@@ -214,7 +230,6 @@ def _sizes(length: int) -> Tensor:
 
 
 def _check_rows(p: Tensor, prior: Tensor | None) -> Tensor:
-    require_finite("p", p)
     if (p < 0).any() or not torch.allclose(p.sum(dim=1), p.new_ones(len(p)), atol=1e-6):
         raise ValueError("p must hold probabilities p(a|x): rows ≥ 0 that sum to 1")
     prior = p.new_full((len(p),), 1 / len(p)) if prior is None else prior

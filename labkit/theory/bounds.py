@@ -11,11 +11,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from labkit._arguments import checked
 from labkit._checks import require_finite, require_matrix, unknown
 
 _BITS = 1 / 0.6931471805599453  # 1 / ln 2
 
 
+@checked
 def margin_loss(margins: Float[Tensor, "*items k"], kind: str = "logistic") -> Float[Tensor, "*items"]:
     """ℓ(v) of margins v = f(x)·(f(x⁺) − f(x⁻_i)), i ≤ k (section 2): 1 at v = 0 and k = 1.
 
@@ -24,13 +26,19 @@ def margin_loss(margins: Float[Tensor, "*items k"], kind: str = "logistic") -> F
     Raises:
         ValueError: another kind.
     """
+    return _margin_loss(margins, kind)
+
+
+def _margin_loss(margins: Tensor, kind: str) -> Tensor:
+    """The same; a margin may be infinite, for a class that is not among the negatives."""
     if kind == "logistic":
         return softplus((-margins).logsumexp(dim=-1)) * _BITS
     if kind == "hinge":
         return (1 - margins.amin(dim=-1)).clamp(min=0)
-    raise ValueError(unknown("loss", kind, ("logistic", "hinge")))
+    raise ValueError(unknown("loss", kind, ("logistic", "hinge"), "kind"))
 
 
+@checked
 def collision_probability(rho: Float[Tensor, " classes"], negatives: int = 1) -> float:
     """τ_k = 1 − Σ_c ρ_c (1 − ρ_c)^k: one of k negatives has the item's own class. For k = 1, Σ_c ρ_c².
 
@@ -42,6 +50,7 @@ def collision_probability(rho: Float[Tensor, " classes"], negatives: int = 1) ->
     return (rho * -torch.expm1(negatives * torch.log1p(-rho))).sum().item()
 
 
+@checked
 def collision_loss(rho: Float[Tensor, " classes"], negatives: int = 1, kind: str = "logistic") -> float:
     """E[ℓ(0, ..., 0) · 1{I ≠ ∅}], I the negatives of the item's own class: what no representation can get rid of.
 
@@ -61,6 +70,7 @@ def collision_loss(rho: Float[Tensor, " classes"], negatives: int = 1, kind: str
     return ((chance @ rho) @ torch.log2(1 + count)).item()
 
 
+@checked
 def supervised_bound(loss: float, rho: Float[Tensor, " classes"], negatives: int = 1, kind: str = "logistic") -> float:
     """The most that the mean classifier's loss can be, given the contrastive loss: (L_un − collisions) / (1 − τ_k).
 
@@ -91,7 +101,13 @@ class Losses(NamedTuple):
     same: float
 
 
-def contrastive_losses(z: Tensor, y: Tensor, rho: Tensor | None = None, kind: str = "logistic") -> Losses:
+@checked
+def contrastive_losses(
+    z: Float[Tensor, "n dim"],
+    y: Int64[Tensor, " n"],
+    rho: Float[Tensor, " classes"] | None = None,
+    kind: str = "logistic",
+) -> Losses:
     """L_un, L_un^≠ and L_un^= for one negative, over every triple there is: no sampling.
 
     x and x⁺ are drawn independently from a class (they can be the same point), x⁻ from a class drawn anew, each uniform
@@ -114,7 +130,7 @@ def contrastive_losses(z: Tensor, y: Tensor, rho: Tensor | None = None, kind: st
     for c in range(len(rho)):
         own = (y == c).nonzero().flatten()
         positive, all_others = similarity[own][:, own], similarity[own]  # x of class c
-        loss = margin_loss((positive[:, :, None] - all_others[:, None, :])[..., None], kind)
+        loss = _margin_loss((positive[:, :, None] - all_others[:, None, :])[..., None], kind)
         mean = loss.mean(dim=(0, 1)) * weight * rho[c]  # over x and x⁺; then as often as x⁻ is drawn
         total += mean.sum().item()
         same += mean[own].sum().item()
@@ -130,13 +146,14 @@ class Sampled(NamedTuple):
     collisions: float
 
 
+@checked
 def sampled_losses(
-    z: Tensor,
-    y: Tensor,
+    z: Float[Tensor, "n dim"],
+    y: Int64[Tensor, " n"],
     negatives: int,
     draws: int = 20_000,
     generator: torch.Generator | None = None,
-    rho: Tensor | None = None,
+    rho: Float[Tensor, " classes"] | None = None,
     kind: str = "logistic",
 ) -> Sampled:
     """Both sides of the bound for k negatives, by drawing items: :func:`contrastive_losses` for more than one.
@@ -159,6 +176,8 @@ def sampled_losses(
     _check_negatives(negatives)
     if draws < 1:
         raise ValueError(f"draws must be at least 1, not {draws}")
+    if len(y) and y.min() < 0:
+        raise ValueError(f"y must hold classes from 0 on, not {int(y.min())}")
     counts = y.bincount()
     order, first = y.argsort(), counts.cumsum(0) - counts
     classes = torch.multinomial(rho, draws * (negatives + 1), replacement=True, generator=generator)
@@ -167,17 +186,18 @@ def sampled_losses(
     place = torch.rand(drawn.shape, generator=generator, dtype=z.dtype) * counts[drawn]
     items = order[first[drawn] + place.long().minimum(counts[drawn] - 1)]
     similarity = (z[items[:, :1]] * z[items[:, 1:]]).sum(dim=-1)
-    loss = margin_loss(similarity[:, :1] - similarity[:, 1:], kind)
+    loss = _margin_loss(similarity[:, :1] - similarity[:, 1:], kind)
     own, others = classes[:, :1], classes[:, 1:]
     collides = (own == others).any(dim=1)
     logits = (z @ mean_classifier(z, y).T)[items[:, 0]]
     met = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, others, True)
     margins = (logits.gather(1, own) - logits).masked_fill(~met, torch.inf)
-    supervised = margin_loss(margins[~collides], kind).mean()
+    supervised = _margin_loss(margins[~collides], kind).mean()
     return Sampled(loss.mean().item(), supervised.item(), collides.double().mean().item())
 
 
-def mean_classifier(z: Tensor, y: Tensor) -> Float[Tensor, "classes dim"]:
+@checked
+def mean_classifier(z: Float[Tensor, "n dim"], y: Int64[Tensor, " n"]) -> Float[Tensor, "classes dim"]:
     """W, whose row c is the mean representation of class c: E_{x ~ D_c} f(x).
 
     Raises:
@@ -187,19 +207,28 @@ def mean_classifier(z: Tensor, y: Tensor) -> Float[Tensor, "classes dim"]:
     return z.new_zeros(len(rho), z.shape[1]).index_add_(0, y, z) / y.bincount()[:, None]
 
 
-def mean_classifier_loss(z: Tensor, y: Tensor, rho: Tensor | None = None, kind: str = "logistic") -> float:
+@checked
+def mean_classifier_loss(
+    z: Float[Tensor, "n dim"],
+    y: Int64[Tensor, " n"],
+    rho: Float[Tensor, " classes"] | None = None,
+    kind: str = "logistic",
+) -> float:
     """L^μ_sup: the mean classifier's loss on two classes, averaged over pairs drawn as ρ draws them, given they differ.
 
     Args, Raises: as :func:`contrastive_losses`. Cost: time O(n · classes).
     """
     z, y, rho, weight = _weighted(z, y, rho)
     logits = z @ mean_classifier(z, y).T
-    loss = margin_loss((logits.gather(1, y[:, None]) - logits)[..., None], kind)
+    loss = _margin_loss((logits.gather(1, y[:, None]) - logits)[..., None], kind)
     loss = loss.scatter(1, y[:, None], 0)  # the own class is no task
     return (weight * (loss @ rho)).sum().item() / (1 - rho.square().sum().item())
 
 
-def intraclass_deviation(z: Tensor, y: Tensor, rho: Tensor | None = None) -> float:
+@checked
+def intraclass_deviation(
+    z: Float[Tensor, "n dim"], y: Int64[Tensor, " n"], rho: Float[Tensor, " classes"] | None = None
+) -> float:
     """s(f) = E_c[√‖Σ_c‖₂ · E_{x ~ D_c}‖f(x)‖]: the spread within classes that the refined bound pays for.
 
     Theorem 4.5: L^μ_sup ≤ L_un^≠ + β s(f) + η Gen, β = c' τ / (1 − τ), η = 1 / (1 − τ), c' a constant that the paper
@@ -219,8 +248,8 @@ def intraclass_deviation(z: Tensor, y: Tensor, rho: Tensor | None = None) -> flo
 def _weighted(z: Tensor, y: Int64[Tensor, " n"], rho: Tensor | None):
     """Checked float64 z, y, ρ, and the probability with which each point is drawn."""
     require_matrix("z", z, rows=2)
-    if len(y) != len(z):
-        raise ValueError(f"y must hold a class for each of the {len(z)} rows of z, not {len(y)}")
+    if len(y) and y.min() < 0:
+        raise ValueError(f"y must hold classes from 0 on, not {int(y.min())}")
     counts = y.bincount()
     if len(counts) < 2 or (counts == 0).any():
         raise ValueError(f"y must use every class from 0 to the highest, at least two; it has {counts.tolist()}")

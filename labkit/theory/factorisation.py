@@ -9,11 +9,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from labkit._checks import require_finite, require_positive
+from labkit._arguments import checked
+from labkit._checks import require_positive
 from labkit.theory.spectral import check_graph, laplacian
 
 
-def normalised_adjacency(pi: Tensor) -> Float[Tensor, "n n"]:
+@checked
+def normalised_adjacency(pi: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
     """D^(−1/2) A D^(−1/2), A the symmetric part of π and D its row sums; largest eigenvalue 1.
 
     Raises:
@@ -23,19 +25,22 @@ def normalised_adjacency(pi: Tensor) -> Float[Tensor, "n n"]:
     return weights * degree.rsqrt() * degree.rsqrt()[:, None]
 
 
-def spectral_contrastive(pi: Tensor, f: Float[Tensor, "n dim"]) -> Float[Tensor, ""]:
+@checked
+def spectral_contrastive(pi: Float[Tensor, "n n"], f: Float[Tensor, "n dim"]) -> Float[Tensor, ""]:
     """−2·E[f(x)·f(x⁺)] + E[(f(x)·f(x⁻))²] with pairs from π and independent negatives (HaoChen et al., equation 6).
 
     Equal to ‖Ā − FFᵀ‖² − ‖Ā‖² with Ā = :func:`normalised_adjacency` and F = D^(1/2) f (their lemma 3.2): a
     factorisation of the augmentation graph. :func:`labkit.losses.spectral_contrastive` estimates it from a batch.
     """
     weights, degree = _joint(pi)
-    require_finite("f", f.detach())
     second_moment = f.T @ (degree[:, None] * f)
     return -2 * (f * (weights @ f)).sum() + second_moment.square().sum()
 
 
-def spectral_contrastive_minimum(pi: Tensor, dim: int) -> tuple[Float[Tensor, ""], Float[Tensor, "n dim"]]:
+@checked
+def spectral_contrastive_minimum(
+    pi: Float[Tensor, "n n"], dim: int
+) -> tuple[Float[Tensor, ""], Float[Tensor, "n dim"]]:
     """The least :func:`spectral_contrastive` of ``dim`` dimensions, −Σ (λ_i)₊², and an f that reaches it."""
     _check_dim(pi, dim)
     values, vectors = torch.linalg.eigh(normalised_adjacency(pi))
@@ -43,7 +48,10 @@ def spectral_contrastive_minimum(pi: Tensor, dim: int) -> tuple[Float[Tensor, ""
     return -values.square().sum(), vectors * values.sqrt() / _joint(pi)[1].sqrt()[:, None]
 
 
-def probe_residual(pi: Tensor, labels: Int64[Tensor, " n"], dim: int) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+@checked
+def probe_residual(
+    pi: Float[Tensor, "n n"], labels: Int64[Tensor, " n"], dim: int
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """What a linear probe on the ``dim`` top eigenvectors leaves of the one-hot labels, and a bound on it.
 
     Residual: the mean squared error, over x ~ w, of the best linear map from the minimiser of
@@ -52,6 +60,8 @@ def probe_residual(pi: Tensor, labels: Int64[Tensor, " n"], dim: int) -> tuple[F
     its constants worked out here). Infinite where λ_{dim+1} = 0: more components than dimensions.
     """
     _check_dim(pi, dim)
+    if labels.min() < 0:
+        raise ValueError(f"labels must be classes from 0 on, not {int(labels.min())}")
     weights, degree = _joint(pi)
     values, vectors = torch.linalg.eigh(normalised_adjacency(pi))
     target = torch.nn.functional.one_hot(labels).to(pi) * degree.sqrt()[:, None]
@@ -62,8 +72,9 @@ def probe_residual(pi: Tensor, labels: Int64[Tensor, " n"], dim: int) -> tuple[F
     return (rest.T @ target).square().sum(), bound
 
 
+@checked
 def laplacian_eigenmaps(
-    pi: Tensor, dim: int, weight: float
+    pi: Float[Tensor, "n n"], dim: int, weight: float
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "n dim"], Float[Tensor, " dim"]]:
     """min over Z [n, dim] of ‖ZᵀHZ/n − I‖² + (2·weight/n)·tr ZᵀLZ, H = I − 11ᵀ/n: VICReg on a free embedding.
 
@@ -86,7 +97,10 @@ def laplacian_eigenmaps(
     return value, vectors * (len(pi) * variance).sqrt(), variance
 
 
-def infonce_plateaus(signal: Tensor, noise: Tensor, tau: float) -> Float[Tensor, " directions"]:
+@checked
+def infonce_plateaus(
+    signal: Float[Tensor, " directions"], noise: Float[Tensor, " directions"], tau: float
+) -> Float[Tensor, " directions"]:
     """Where linear InfoNCE leaves ‖w_j‖²: τ γ_j / σ_j², γ the variance that views share, σ = γ + augmentation noise.
 
     Dot product, no normalisation, y = Wx with x' = x + noise (the toy of Jing et al., section 4). Directions that the
@@ -98,8 +112,6 @@ def infonce_plateaus(signal: Tensor, noise: Tensor, tau: float) -> Float[Tensor,
         noise: [directions] variances of the augmentation ≥ 0.
     """
     require_positive("tau", tau)
-    require_finite("signal", signal)
-    require_finite("noise", noise)
     if (signal < 0).any() or (noise < 0).any():
         raise ValueError("signal and noise must be variances ≥ 0")
     return tau * signal / (signal + noise).square()

@@ -4,12 +4,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import require_between, require_finite, require_matrix, unknown
 
 _SHRINK = 5e-6  # of the released code, times the number of features
 
 
-def feature_graph(x: Tensor, alpha: float = 0.5) -> Float[Tensor, "features features"]:
+@checked
+def feature_graph(x: Float[Tensor, "items features"], alpha: float = 0.5) -> Float[Tensor, "features features"]:
     """A_ij = α max(σ_i, σ_j) + (1 − α)(1 − |Spearman_ij|): varied and unalike features are close (Roffo et al. 2020).
 
     max(σ_i, σ_j) is moved and scaled onto [0, 1] over all pairs, as in the released code. A constant feature counts as
@@ -39,7 +41,10 @@ def feature_graph(x: Tensor, alpha: float = 0.5) -> Float[Tensor, "features feat
     return alpha * larger + (1 - alpha) * unlike
 
 
-def infinite_scores(graph: Tensor, r: float = 0.9, variant: str = "paper") -> Float[Tensor, " features"]:
+@checked
+def infinite_scores(
+    graph: Float[Tensor, "features features"], r: float = 0.9, variant: str = "paper"
+) -> Float[Tensor, " features"]:
     """Σ_{l≥1} (ρ A)^l 1: the value of all paths that start at a feature; larger is better (equation 9 of the paper).
 
     In closed form (I − ρA)⁻¹ 1 − 1.
@@ -63,7 +68,10 @@ def infinite_scores(graph: Tensor, r: float = 0.9, variant: str = "paper") -> Fl
     return torch.linalg.solve(torch.eye(len(step)).to(step) - step, ones).flatten() - 1
 
 
-def truncated_scores(graph: Tensor, length: int, r: float = 0.9, variant: str = "paper") -> Float[Tensor, " features"]:
+@checked
+def truncated_scores(
+    graph: Float[Tensor, "features features"], length: int, r: float = 0.9, variant: str = "paper"
+) -> Float[Tensor, " features"]:
     """The same sum over paths of at most ``length`` steps; what is left out is below r^length of the whole.
 
     Args, Raises: as :func:`infinite_scores`; ``length`` at least 1.
@@ -78,7 +86,8 @@ def truncated_scores(graph: Tensor, length: int, r: float = 0.9, variant: str = 
     return total
 
 
-def path_share(graph: Tensor, r: float = 0.9, variant: str = "paper") -> float:
+@checked
+def path_share(graph: Float[Tensor, "features features"], r: float = 0.9, variant: str = "paper") -> float:
     """Share of the scores that comes from paths of two steps and more: 0 when features are ranked by degree alone."""
     single = truncated_scores(graph, 1, r, variant)
     whole = infinite_scores(graph, r, variant)

@@ -21,7 +21,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit._checks import require_finite, require_matrix, require_positive, require_same_shape
+from labkit._arguments import checked
+from labkit._checks import require_finite, require_positive
 
 
 class Modes(NamedTuple):
@@ -31,7 +32,10 @@ class Modes(NamedTuple):
     plateau: Float[Tensor, " modes"]
 
 
-def cross_covariance(x: Tensor, x2: Tensor, center: bool = True) -> Float[Tensor, "dim dim"]:
+@checked
+def cross_covariance(
+    x: Float[Tensor, "items dim"], x2: Float[Tensor, "items dim"], center: bool = True
+) -> Float[Tensor, "dim dim"]:
     """Γ = (1/2n) Σ (x_i x'_iᵀ + x'_i x_iᵀ), the symmetric covariance across views (Simon et al. 2023, section 4).
 
     ``cross_covariance(x, x)`` of both views stacked is their covariance Σ.
@@ -44,9 +48,8 @@ def cross_covariance(x: Tensor, x2: Tensor, center: bool = True) -> Float[Tensor
     Raises:
         ValueError: other shapes, NaN or infinite values.
     """
-    for name, view in (("x", x), ("x2", x2)):
-        require_matrix(name, view)
-    require_same_shape("x", x, "x2", x2)
+    if 0 in x.shape:
+        raise ValueError(f"x must hold at least one item of one dimension, not {list(x.shape)}")
     if center:
         mean = (x.mean(dim=0) + x2.mean(dim=0)) / 2
         x, x2 = x - mean, x2 - mean
@@ -54,8 +57,12 @@ def cross_covariance(x: Tensor, x2: Tensor, center: bool = True) -> Float[Tensor
     return (product + product.T) / 2
 
 
+@checked(numbers=False)
 def logistic_modes(
-    rate: Tensor, plateau: Tensor, start: Tensor, t: Float[Tensor, " times"]
+    rate: Float[Tensor, " modes"],
+    plateau: Float[Tensor, " modes"],
+    start: Float[Tensor, " modes"],
+    t: Float[Tensor, " times"],
 ) -> Float[Tensor, "times modes"]:
     """u(t) of du/dt = r u (1 − u/u*), u(0) = ``start``: for r > 0 u* · expit(r t + logit(u(0)/u*)).
 
@@ -71,11 +78,6 @@ def logistic_modes(
     Raises:
         ValueError: lengths differ, signs of rate and plateau differ, negative start or time, NaN or infinite values.
     """
-    if not rate.shape == plateau.shape == start.shape:
-        raise ValueError(
-            "rate, plateau and start must be as long as each other, not "
-            f"{list(rate.shape)}, {list(plateau.shape)} and {list(start.shape)}"
-        )
     for name, values in (("rate", rate), ("start", start), ("t", t)):
         require_finite(name, values)
     for name, values in (("start", start), ("t", t)):
@@ -92,16 +94,24 @@ def logistic_modes(
     return start * top / torch.where(start == 0, 1.0, bottom)
 
 
-def half_times(rate: Tensor, plateau: Tensor, start: Tensor) -> Float[Tensor, " modes"]:
+@checked(numbers=False)
+def half_times(
+    rate: Float[Tensor, " modes"], plateau: Float[Tensor, " modes"], start: Float[Tensor, " modes"]
+) -> Float[Tensor, " modes"]:
     """When each mode reaches half its plateau: log(u*/u(0) − 1) / r.
 
     Infinite where it never does (r ≤ 0 or u(0) = 0), 0 where it is already there.
     """
+    require_finite("rate", rate)
+    require_finite("start", start)
+    if plateau.isnan().any():
+        raise ValueError("plateau holds NaN")
     left = torch.log((plateau / start - 1).clamp(min=1))
     return torch.where((rate > 0) & (start > 0), left / rate, torch.inf)
 
 
-def discrete_rate(rate: Tensor, lr: float) -> Tensor:
+@checked
+def discrete_rate(rate: Float[Tensor, " modes"], lr: float) -> Float[Tensor, " modes"]:
     """The rate of gradient descent with steps of ``lr`` in the place of that of the flow: 2 log(1 + lr r/2) / lr.
 
     A small u is multiplied by (1 + lr r/2)² a step. With it the curves of Barlow Twins are off by about 1.6 · lr · γ
@@ -119,19 +129,21 @@ def discrete_rate(rate: Tensor, lr: float) -> Tensor:
     return 2 * torch.log1p((lr * rate / 2).clamp(min=-1)) / lr
 
 
-def barlow_twins(gamma: Tensor) -> Modes:
+@checked
+def barlow_twins(gamma: Float[Tensor, " modes"]) -> Modes:
     """‖W Γ Wᵀ − I‖²_F: every mode that is learned ends at cross-correlation 1, whitened."""
-    require_finite("gamma", gamma)
     return Modes(8 * gamma, 1 / gamma)
 
 
-def spectral_contrastive(gamma: Tensor, sigma: Tensor) -> Modes:
+@checked
+def spectral_contrastive(gamma: Float[Tensor, " modes"], sigma: Float[Tensor, " modes"]) -> Modes:
     """−2 tr W Γ Wᵀ + tr (W Σ Wᵀ)²: the rates of Barlow Twins, but modes end at variance ρ instead of 1/ρ."""
     _check(gamma, sigma)
     return Modes(8 * gamma, gamma / sigma.square())
 
 
-def vicreg(gamma: Tensor, sigma: Tensor, beta: float = 1.0) -> Modes:
+@checked
+def vicreg(gamma: Float[Tensor, " modes"], sigma: Float[Tensor, " modes"], beta: float = 1.0) -> Modes:
     """‖W Σ Wᵀ − I‖² + β E‖W (x − x')‖², VICReg with squares for hinges.
 
     The order depends on β: principal components at β = 0, Barlow Twins' rates at β = 1. Modes with ρ ≤ 1 − 1/β are
@@ -144,7 +156,8 @@ def vicreg(gamma: Tensor, sigma: Tensor, beta: float = 1.0) -> Modes:
     return Modes(8 * sigma * gain, gain / sigma)
 
 
-def info_nce(gamma: Tensor, sigma: Tensor, tau: float = 1.0) -> Modes:
+@checked
+def info_nce(gamma: Float[Tensor, " modes"], sigma: Float[Tensor, " modes"], tau: float = 1.0) -> Modes:
     """InfoNCE of dot products at temperature τ, up to fourth order in W: half the spectral loss, slowed by 1/τ.
 
     −tr W Γ Wᵀ/τ + tr (W Σ Wᵀ)²/(2 τ²) for centred data and many negatives. Rates hold for any small W. These two
@@ -156,9 +169,6 @@ def info_nce(gamma: Tensor, sigma: Tensor, tau: float = 1.0) -> Modes:
     return Modes(4 * gamma / tau, tau * gamma / sigma.square())
 
 
-def _check(gamma: Tensor, sigma: Tensor) -> None:
-    require_same_shape("gamma", gamma, "sigma", sigma)
-    require_finite("gamma", gamma)
-    require_finite("sigma", sigma)
+def _check(gamma: Float[Tensor, " modes"], sigma: Float[Tensor, " modes"]) -> None:
     if not (sigma > 0).all() or (gamma.abs() > sigma * (1 + 1e-6)).any():
         raise ValueError("sigma must be positive and at least |gamma| in every mode: a correlation lies within ±1")

@@ -8,10 +8,11 @@ inside its clusters; how many clusters there are comes out. Clusters add: the we
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from labkit._checks import require_finite, require_matrix
+from labkit._arguments import checked
+from labkit._checks import require_between, require_matrix
 
 _BLOCK = 2**23  # numbers in a block of pair weights: 64 MB of float64
 
@@ -25,15 +26,14 @@ class Clusters(NamedTuple):
     searches: int
 
 
-def multicut_value(features: Tensor, y: Int64[Tensor, " n"], a: float = 0.0) -> float:
+@checked
+def multicut_value(features: Float[Tensor, "n dim"], y: Int64[Tensor, " n"], a: float = 0.0) -> float:
     """Sum of ⟨f_i, f_j⟩ − a over pairs i < j within clusters: what multicut maximises. O(n · dim).
 
     Raises:
         ValueError: lengths differ, NaN.
     """
-    require_matrix("features", features)
-    if y.shape != features.shape[:1]:
-        raise ValueError(f"y must hold a cluster for each of the {len(features)} items, not shape {list(y.shape)}")
+    require_between("a", a, -1e30, 1e30)
     f = features.detach().double()
     label = y.unique(return_inverse=True)[1]
     count = label.bincount().double()
@@ -42,7 +42,8 @@ def multicut_value(features: Tensor, y: Int64[Tensor, " n"], a: float = 0.0) -> 
     return ((summed.square().sum() - a * count.square().sum()).item() - own) / 2
 
 
-def greedy_multicut(features: Tensor, a: float = 0.0) -> Clusters:
+@checked
+def greedy_multicut(features: Float[Tensor, "n dim"], a: float = 0.0) -> Clusters:
     """Merge the pair of clusters with the largest weight, while it is positive (greedy additive edge contraction).
 
     The same merges as on the explicit complete graph (algorithm 1, "DGAEC"), with no graph: each cluster remembers its
@@ -65,7 +66,7 @@ def greedy_multicut(features: Tensor, a: float = 0.0) -> Clusters:
         >>> clusters.labels.unique().numel()
     """
     require_matrix("features", features)
-    require_finite("a", torch.tensor(float(a)))
+    require_between("a", a, -1e30, 1e30)
     state = _State(features.detach(), float(a))
     gained = 0.0
     while len(state.f) > 1:

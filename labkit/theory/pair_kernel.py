@@ -13,22 +13,26 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit._checks import require_finite, require_matrix, require_positive, require_same_shape, unknown
+from labkit._arguments import checked
+from labkit._checks import require_finite, require_matrix, require_positive, unknown
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
 
 
+@checked
 def linear(x: Float[Tensor, "n dim"], y: Float[Tensor, "m dim"]) -> Float[Tensor, "n m"]:
     """x · y: with it the pair kernel is linear Barlow Twins."""
     return x @ y.T
 
 
+@checked
 def gaussian(bandwidth: float) -> Kernel:
     """exp(−‖x − y‖² / (2 bandwidth²)) as a function of x [n, dim] and y [m, dim]."""
     require_positive("bandwidth", bandwidth)
     return lambda x, y: torch.exp(-torch.cdist(x, y).square() / (2 * bandwidth**2))
 
 
+@checked
 def arc_cosine(x: Float[Tensor, "n dim"], y: Float[Tensor, "m dim"]) -> Float[Tensor, "n m"]:
     """E relu(w·x) relu(w·y) over w ~ N(0, I): the kernel of a wide layer of random ReLUs (Cho & Saul 2009, degree 1).
 
@@ -40,7 +44,8 @@ def arc_cosine(x: Float[Tensor, "n dim"], y: Float[Tensor, "m dim"]) -> Float[Te
     return length * (torch.sin(angle) + (torch.pi - angle) * cosine) / (2 * torch.pi)
 
 
-def pair_kernel(gram: Tensor, form: str = "swap") -> Float[Tensor, "views views"]:
+@checked
+def pair_kernel(gram: Float[Tensor, "views views"], form: str = "swap") -> Float[Tensor, "views views"]:
     """K_Γ of the kernel matrix K̃ [2n, 2n] of all views, first the n x, then the n x' in the same order.
 
     Args:
@@ -88,10 +93,11 @@ class PairKernelEncoder:
     kernel: Kernel
 
     @classmethod
+    @checked
     def fit(
         cls,
-        x: Tensor,
-        x2: Tensor,
+        x: Float[Tensor, "items features"],
+        x2: Float[Tensor, "items features"],
         dim: int | None = None,
         kernel: Kernel = linear,
         center: bool = True,
@@ -114,9 +120,8 @@ class PairKernelEncoder:
             >>> encoder = PairKernelEncoder.fit(view, other_view, dim=10, kernel=gaussian(3.0))
             >>> z = encoder.embed(images)
         """
-        for name, view in (("x", x), ("x2", x2)):
-            require_matrix(name, view)
-        require_same_shape("x", x, "x2", x2)
+        if 0 in x.shape:
+            raise ValueError(f"x must hold at least one item of one feature, not {list(x.shape)}")
         views = torch.cat([x, x2]).double()
         gram = kernel(views, views)
         _check_gram(gram)
@@ -143,6 +148,7 @@ class PairKernelEncoder:
         return float((1 / self.gamma).sum())
 
 
+@checked
 def kernel_pca(
     x: Float[Tensor, "items features"], queries: Float[Tensor, "queries features"], dim: int, kernel: Kernel = linear
 ) -> Float[Tensor, "queries dim"]:

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from math import log, log1p
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from labkit._checks import require_finite, require_matrix, require_positive
+from labkit._arguments import checked
+from labkit._checks import require_matrix, require_positive
 
 
-def coding_rate(z: Tensor, eps2: float = 0.5) -> Float[Tensor, ""]:
+@checked
+def coding_rate(z: Float[Tensor, "n dim"], eps2: float = 0.5) -> Float[Tensor, ""]:
     """R(Z) = ½ log det(I + dim / (n ε²) ZᵀZ): nats a vector when each is kept up to an error of ε² (MCR², equation 7).
 
     Args:
@@ -26,7 +28,8 @@ def coding_rate(z: Tensor, eps2: float = 0.5) -> Float[Tensor, ""]:
     return _half_logdet(z, z.shape[1] / (len(z) * eps2))
 
 
-def rate_reduction(z: Tensor, y: Tensor, eps2: float = 0.5) -> Float[Tensor, ""]:
+@checked
+def rate_reduction(z: Float[Tensor, "n dim"], y: Int64[Tensor, " n"], eps2: float = 0.5) -> Float[Tensor, ""]:
     """ΔR = R(Z) − Σ_j (n_j / n) R(Z_j): what is saved by coding each class by itself (MCR², equation 8). ≥ 0.
 
     Args:
@@ -36,12 +39,12 @@ def rate_reduction(z: Tensor, y: Tensor, eps2: float = 0.5) -> Float[Tensor, ""]
         ValueError: lengths differ, NaN, ``eps2`` ≤ 0.
     """
     _check(z, eps2)
-    _check_labels(z, y)
     parts = [z[y == c] for c in y.unique()]
     compressed = torch.stack([len(part) / len(z) * coding_rate(part, eps2) for part in parts]).sum()
     return coding_rate(z, eps2) - compressed
 
 
+@checked
 def orthogonal_rate_reduction(classes: int, rank: int, dim: int, eps2: float = 0.5) -> float:
     """ΔR at the optimum: ``classes`` equally many unit vectors, isotropic in orthogonal subspaces of ``rank``.
 
@@ -57,7 +60,8 @@ def orthogonal_rate_reduction(classes: int, rank: int, dim: int, eps2: float = 0
     return whole - part
 
 
-def coding_length(z: Tensor, y: Tensor, eps2: float = 0.1) -> float:
+@checked
+def coding_length(z: Float[Tensor, "n dim"], y: Int64[Tensor, " n"], eps2: float = 0.1) -> float:
     """Nats for vectors and their classes: Σ_j (n_j + d)/2 · log det(I + d/(n_j ε²) Z_jᵀZ_j) + n_j log(n / n_j).
 
     Ma et al. 2007, equation 14, in nats. The second term pays for saying which class a vector is of; smallest at the
@@ -66,7 +70,6 @@ def coding_length(z: Tensor, y: Tensor, eps2: float = 0.1) -> float:
     Args, Raises: as :func:`rate_reduction`; empty classes cost nothing.
     """
     _check(z, eps2)
-    _check_labels(z, y)
     z, dim, total = z.detach().double(), z.shape[1], 0.0
     for c in y.unique():
         part = z[y == c]
@@ -76,7 +79,10 @@ def coding_length(z: Tensor, y: Tensor, eps2: float = 0.1) -> float:
     return total
 
 
-def membership(z: Tensor, temperature: float = 0.15, iterations: int = 1000, tolerance: float = 1e-10) -> Tensor:
+@checked
+def membership(
+    z: Float[Tensor, "n dim"], temperature: float = 0.15, iterations: int = 1000, tolerance: float = 1e-10
+) -> Float[Tensor, "n n"]:
     """Π [n, n]: exp(|z_i · z_j| / η) made doubly stochastic by Sinkhorn's iteration; rows add up to 1 (CPP, eq. 6).
 
     In logarithms, and in the symmetric form, so that Π is exactly symmetric at any η. The released code stops after
@@ -106,23 +112,23 @@ def membership(z: Tensor, temperature: float = 0.15, iterations: int = 1000, tol
     return (logits + (potential[:, None] + potential)).exp()
 
 
+@checked
 def best_number(lengths: dict[int, float] | Sequence[tuple[int, float]]) -> int:
     """The number of classes with the smallest coding length; the smaller number when two are equal."""
+    if not lengths:
+        raise ValueError("lengths is empty: hand in the coding length of at least one number of classes")
     return min(dict(lengths).items(), key=lambda item: (item[1], item[0]))[0]
 
 
 def _half_logdet(z: Tensor, scale: float) -> Float[Tensor, ""]:
     gram = z.T @ z if z.shape[1] <= len(z) else z @ z.T  # both have the same non-zero eigenvalues
     identity = torch.eye(len(gram), dtype=z.dtype, device=z.device)
-    return torch.linalg.cholesky(identity + scale * gram).diagonal().log().sum()
+    factor, failed = torch.linalg.cholesky_ex(identity + scale * gram)
+    if failed:  # next to values this large the identity is lost to rounding; singular values keep it
+        return torch.log1p(scale * torch.linalg.svdvals(z).square()).sum() / 2
+    return factor.diagonal().log().sum()
 
 
 def _check(z: Tensor, eps2: float) -> None:
     require_positive("eps2", eps2)
     require_matrix("z", z.detach())
-
-
-def _check_labels(z: Tensor, y: Tensor) -> None:
-    require_finite("y", y)
-    if y.shape != z.shape[:1]:
-        raise ValueError(f"y must hold a class for each of the {len(z)} rows of z, not shape {list(y.shape)}")

@@ -10,10 +10,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from labkit._checks import require_finite, require_positive
+from labkit._arguments import checked
+from labkit._checks import require_between, require_finite, require_positive
 
 
-def laplacian(pi: Tensor) -> Float[Tensor, "n n"]:
+@checked
+def laplacian(pi: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
     """D − (π + πᵀ)/2 for π [n, n], the Laplacian of the pair graph; D holds the row sums of the symmetric part.
 
     Raises:
@@ -24,8 +26,12 @@ def laplacian(pi: Tensor) -> Float[Tensor, "n n"]:
     return torch.diag(symmetric.sum(dim=1)) - symmetric
 
 
+@checked
 def graph_infonce(
-    pi: Tensor, z: Float[Tensor, "items dim"], tau: float, among: Bool[Tensor, "items items"] | None = None
+    pi: Float[Tensor, "items items"],
+    z: Float[Tensor, "items dim"],
+    tau: float,
+    among: Bool[Tensor, "items items"] | None = None,
 ) -> Float[Tensor, ""]:
     """Cross-entropy of two random graphs: pairs drawn from π against the kernel graph of z (theorem 3.1).
 
@@ -51,7 +57,8 @@ def graph_infonce(
     return (pi * (log_sum[:, None] - log_kernel.masked_fill(pi == 0, 0))).sum()
 
 
-def attraction(pi: Tensor, z: Float[Tensor, "items dim"], tau: float) -> Float[Tensor, ""]:
+@checked
+def attraction(pi: Float[Tensor, "items items"], z: Float[Tensor, "items dim"], tau: float) -> Float[Tensor, ""]:
     """tr(Zᵀ L Z) / τ, L of the symmetric part of π: what spectral clustering minimises.
 
     The paper's L is D − π. For an asymmetric π that is right on the unit sphere only.
@@ -60,14 +67,19 @@ def attraction(pi: Tensor, z: Float[Tensor, "items dim"], tau: float) -> Float[T
     return (z * (laplacian(pi) @ z)).sum() / tau
 
 
+@checked
 def log_partition(
-    pi: Tensor, z: Float[Tensor, "items dim"], tau: float, among: Bool[Tensor, "items items"] | None = None
+    pi: Float[Tensor, "items items"],
+    z: Float[Tensor, "items dim"],
+    tau: float,
+    among: Bool[Tensor, "items items"] | None = None,
 ) -> Float[Tensor, ""]:
     """Σ_i r_i log Σ_{l≠i} k_il, r_i the row sums of π (1 in the paper): what keeps the embedding from collapsing."""
     log_kernel = _checked_log_kernel(pi, z, tau, among)
     return (pi.sum(dim=1) * log_kernel.logsumexp(dim=1)).sum()
 
 
+@checked
 def swap_graph(items: int) -> Float[Tensor, "views views"]:
     """π of one batch: 2n views, those of an item i are i and i + n, and each is the other's only positive. Float64."""
     if items < 1:
@@ -75,6 +87,7 @@ def swap_graph(items: int) -> Float[Tensor, "views views"]:
     return torch.eye(2 * items, dtype=torch.float64).roll(items, 0)
 
 
+@checked
 def maximum_entropy(scores: Float[Tensor, " candidates"], tau: float) -> tuple[Tensor, Tensor]:
     """The weights α on the simplex that minimise ψ_1 − Σ α_i ψ_i − τ·Ent(α), and that minimum (theorem 5.1).
 
@@ -82,18 +95,21 @@ def maximum_entropy(scores: Float[Tensor, " candidates"], tau: float) -> tuple[T
     choice of kernel, it is what an entropy term makes of similarities ψ.
     """
     require_positive("tau", tau)
-    require_finite("scores", scores.detach())
+    if not len(scores):
+        raise ValueError("scores is empty; candidate 0 is the positive")
     logits = scores / tau
     return logits.softmax(dim=0), scores[0] - tau * logits.logsumexp(dim=0)
 
 
+@checked
 def balanced(weights: Float[Tensor, "n n"], steps: int = 10_000, tolerance: float = 1e-13) -> Float[Tensor, "n n"]:
     """D W D with every row sum 1, for a symmetric W ≥ 0: a pair graph π (symmetric Sinkhorn scaling). Float64.
 
     Raises:
         ValueError: W is not symmetric, or its pattern allows no such scaling (a star's centre can't share with all).
     """
-    check_graph(weights)
+    check_graph(weights, "weights")
+    require_between("steps", steps, 1, 2**53)
     weights = weights.double()
     if not torch.allclose(weights, weights.T):
         raise ValueError("weights must be symmetric; hand in (weights + weights.T) / 2")
@@ -110,6 +126,7 @@ def balanced(weights: Float[Tensor, "n n"], steps: int = 10_000, tolerance: floa
     return scale[:, None] * weights * scale
 
 
+@checked
 def planted_graph(
     items: int,
     blocks: int,
@@ -122,10 +139,10 @@ def planted_graph(
     Blocks are runs of items as equal as they can be; a matrix ``between`` (symmetric) holds the weight of each pair of
     blocks. Each weight is multiplied by a draw from 1 ± ``jitter``, so that no two eigenvalues are the same.
     """
-    across = torch.as_tensor(between, dtype=torch.float64).expand(blocks, blocks).clone()
+    across = torch.as_tensor(between, dtype=torch.float64).expand(max(blocks, 1), max(blocks, 1)).clone()
     if not isinstance(between, Tensor):
         across.fill_diagonal_(1)
-    if not 1 <= blocks <= items or items < 3 or (across < 0).any() or not 0 <= jitter < 1:
+    if not 1 <= blocks <= items or items < 3 or not (across >= 0).all() or not 0 <= jitter < 1:
         raise ValueError(
             f"a planted graph needs 3 items or more, 1 to {items} blocks, between ≥ 0 and jitter in [0, 1); "
             f"not items={items}, blocks={blocks}, between={between}, jitter={jitter}"
@@ -137,17 +154,21 @@ def planted_graph(
     return balanced(half + half.T)
 
 
+@checked
 def nested_graph(
     items: int = 48, near: float = 0.25, far: float = 0.04, generator: torch.Generator | None = None
 ) -> Float[Tensor, "items items"]:
     """:func:`planted_graph` of two pairs of blocks: weight ``near`` to the twin block, ``far`` to the other pair."""
+    require_between("near", near, 0, 1e30)
+    require_between("far", far, 0, 1e30)
     within = torch.tensor([[1.0, near], [near, 1.0]], dtype=torch.float64)
     apart = torch.full((2, 2), far, dtype=torch.float64)
     between = torch.cat([torch.cat([within, apart], dim=1), torch.cat([apart, within], dim=1)])
     return planted_graph(items, 4, between, generator=generator)
 
 
-def growth_rates(pi: Tensor, tau: float) -> tuple[Float[Tensor, " modes"], Float[Tensor, "n modes"]]:
+@checked
+def growth_rates(pi: Float[Tensor, "n n"], tau: float) -> tuple[Float[Tensor, " modes"], Float[Tensor, "n modes"]]:
     """How fast each eigenvector of π grows when a small embedding follows the gradient of :func:`graph_infonce`.
 
     Along v_k (not the constant one), with π v_k = p_k v_k, the amplitude v_kᵀZ grows as exp(rate·t), rate =
@@ -173,8 +194,9 @@ def growth_rates(pi: Tensor, tau: float) -> tuple[Float[Tensor, " modes"], Float
     return 2 / tau * (values + 1 / (n - 1)), vectors
 
 
+@checked
 def infonce_flow(
-    pi: Tensor,
+    pi: Float[Tensor, "items items"],
     z: Float[Tensor, "items dim"],
     tau: float,
     lr: float,
@@ -207,15 +229,21 @@ def infonce_flow(
         z = torch.nn.functional.normalize(z, dim=1) if sphere else z
         if every and step % every == 0:
             kept.append(z)
+    if not z.isfinite().all():
+        raise ValueError(f"lr={lr:g} is too large for tau={tau:g}: the flow left the range of floats; use lr < tau / 4")
     return torch.stack(kept if every else [z])
 
 
+@checked
 def subspace_overlap(a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]) -> float:
     """‖Q_aᵀ Q_b‖² / min(dims), Q orthonormal column bases: 1 where one span holds the other, 0 if orthogonal."""
+    if 0 in a.shape or 0 in b.shape:
+        raise ValueError(f"a and b must have at least one column each, not {list(a.shape)} and {list(b.shape)}")
     qa, qb = torch.linalg.qr(a.double()).Q, torch.linalg.qr(b.double()).Q
     return float((qa.T @ qb).square().sum() / min(a.shape[1], b.shape[1]))
 
 
+@checked
 def minibatch_gap(
     z: Float[Tensor, "items dim"],
     tau: float,
@@ -234,7 +262,6 @@ def minibatch_gap(
 
     Cost: time O(n²·dim + draws·B).
     """
-    require_finite("z", z)
     require_positive("tau", tau)
     if negatives < 1 or draws < 1:
         raise ValueError(f"negatives and draws must be at least 1, not {negatives} and {draws}")
@@ -250,13 +277,14 @@ def minibatch_gap(
     return float((drawn - log_mean[anchor]).mean()), float(expansion)
 
 
-def check_graph(pi: Tensor) -> None:
+@checked
+def check_graph(pi: Tensor, name: str = "pi") -> None:
     """Refuse anything but a square matrix, at least 2 × 2, of finite weights ≥ 0."""
     if pi.dim() != 2 or pi.shape[0] != pi.shape[1] or len(pi) < 2:
-        raise ValueError(f"pi must be square, at least 2 × 2, not {list(pi.shape)}")
-    require_finite("pi", pi)
+        raise ValueError(f"{name} must be square, at least 2 × 2, not {list(pi.shape)}")
+    require_finite(name, pi)
     if (pi < 0).any():
-        raise ValueError(f"pi must hold probabilities or weights ≥ 0, not {pi.min().item()}")
+        raise ValueError(f"{name} must hold probabilities or weights ≥ 0, not {pi.min().item()}")
 
 
 def _log_kernel(z: Tensor, tau: float, among: Tensor | None = None) -> Tensor:
@@ -269,9 +297,6 @@ def _log_kernel(z: Tensor, tau: float, among: Tensor | None = None) -> Tensor:
 def _checked_log_kernel(pi: Tensor, z: Tensor, tau: float, among: Tensor | None = None) -> Tensor:
     check_graph(pi)
     require_positive("tau", tau)
-    require_finite("z", z.detach())
-    if len(z) != len(pi):
-        raise ValueError(f"z must have a row for each of the {len(pi)} objects of pi, not {len(z)}")
     if pi.diagonal().any():
         raise ValueError("pi must have a zero diagonal: an object is not its own pair")
     if among is not None and (pi.bool() & ~among).any():

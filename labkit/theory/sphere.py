@@ -9,9 +9,11 @@ from jaxtyping import Float
 from scipy.special import gammaln, logsumexp
 from torch import Tensor
 
-from labkit._checks import require_matrix, require_positive, require_same_shape
+from labkit._arguments import checked
+from labkit._checks import require_positive
 
 
+@checked
 def uniformity_floor(dim: int, t: float = 2, items: int | None = None) -> float:
     """The lowest uniformity that vectors in ``dim`` dimensions can have: log(e^(−2t) ₀F₁(; dim/2; t²)).
 
@@ -48,7 +50,8 @@ def uniformity_floor(dim: int, t: float = 2, items: int | None = None) -> float:
     return max(simplex, math.log(rest / (items - 1))) if rest > 0 else simplex
 
 
-def cosine_density(cosine: Tensor, dim: int) -> Tensor:
+@checked
+def cosine_density(cosine: Float[Tensor, "*any"], dim: int) -> Float[Tensor, "*any"]:
     """Density of the cosine of two independent uniform points on the sphere: ∝ (1 − s²)^((dim − 3) / 2) on [−1, 1].
 
     Args:
@@ -60,10 +63,13 @@ def cosine_density(cosine: Tensor, dim: int) -> Tensor:
     """
     if dim < 2:
         raise ValueError(f"dim must be at least 2, not {dim}")
+    if (cosine.abs() > 1).any():
+        raise ValueError(f"cosine must lie in [-1, 1], not {cosine[cosine.abs() > 1][0].item()}")
     norm = gammaln(dim / 2) - gammaln((dim - 1) / 2) - math.log(math.pi) / 2
     return math.exp(norm) * (1 - cosine.square()).pow((dim - 3) / 2)
 
 
+@checked
 def concentrated_points(
     items: int, dim: int, concentration: float = 0.0, generator: torch.Generator | None = None
 ) -> Float[Tensor, "items dim"]:
@@ -71,12 +77,17 @@ def concentrated_points(
 
     0 is the uniform distribution; at √dim the mean direction is as strong as all the rest. float64.
     """
+    if items < 1 or dim < 1:
+        raise ValueError(f"items and dim must be at least 1, not {items} and {dim}")
     z = torch.randn(items, dim, generator=generator, dtype=torch.float64)
     z[:, 0] += concentration
     return torch.nn.functional.normalize(z, dim=1)
 
 
-def wahba(source: Tensor, target: Tensor, proper: bool = False) -> Float[Tensor, "dim dim"]:
+@checked
+def wahba(
+    source: Float[Tensor, "items dim"], target: Float[Tensor, "items dim"], proper: bool = False
+) -> Float[Tensor, "dim dim"]:
     """The orthogonal R with Σ‖target_i − R source_i‖² smallest: R = U Vᵀ, where targetᵀ source = U S Vᵀ.
 
     Wahba 1965; Kabsch 1976; how CARE measures that an augmentation acts as a rotation (Gupta et al. 2024, section 5).
@@ -102,7 +113,10 @@ def wahba(source: Tensor, target: Tensor, proper: bool = False) -> Float[Tensor,
     return u @ vt
 
 
-def wahba_error(source: Tensor, target: Tensor, proper: bool = False) -> Float[Tensor, ""]:
+@checked
+def wahba_error(
+    source: Float[Tensor, "items dim"], target: Float[Tensor, "items dim"], proper: bool = False
+) -> Float[Tensor, ""]:
     """Mean ‖target_i − R source_i‖² at the best rotation: 0 when a rotation is all that happened.
 
     On unit vectors between 0 and 2; read it beside the same without a rotation, mean ‖target_i − source_i‖².
@@ -113,6 +127,7 @@ def wahba_error(source: Tensor, target: Tensor, proper: bool = False) -> Float[T
     return (target - source @ rotation.T).square().sum(dim=1).mean()
 
 
+@checked
 def rotation_angles(rotation: Float[Tensor, "dim dim"]) -> Float[Tensor, " dim"]:
     """Angles of the eigenvalues e^(iθ) of an orthogonal matrix, in radians from −π to π, ascending.
 
@@ -121,7 +136,8 @@ def rotation_angles(rotation: Float[Tensor, "dim dim"]) -> Float[Tensor, " dim"]
     return torch.linalg.eigvals(rotation).angle().sort().values
 
 
-def relative_equivariance(before: Tensor, after: Tensor) -> Float[Tensor, ""]:
+@checked
+def relative_equivariance(before: Float[Tensor, "items dim"], after: Float[Tensor, "items dim"]) -> Float[Tensor, ""]:
     """γ_f: how far an augmentation changes the distances between items (Gupta et al. 2024, section 5.1).
 
     Mean over pairs of (d'² − d²)² over mean of (d'² + d²)², with d, d' the distances of a pair before and after. 0 for
@@ -152,7 +168,13 @@ class Composition(NamedTuple):
     error: float
 
 
-def composition(origin: Tensor, first: Tensor, second: Tensor, both: Tensor) -> Composition:
+@checked
+def composition(
+    origin: Float[Tensor, "items dim"],
+    first: Float[Tensor, "items dim"],
+    second: Float[Tensor, "items dim"],
+    both: Float[Tensor, "items dim"],
+) -> Composition:
     """Do recovered rotations multiply as the augmentations do: R_{a∘b} = R_a R_b?
 
     Args:
@@ -167,6 +189,6 @@ def composition(origin: Tensor, first: Tensor, second: Tensor, both: Tensor) -> 
 
 
 def _check_pair(source: Tensor, target: Tensor, items: int = 1) -> None:
-    require_matrix("source", source, rows=items)
-    require_matrix("target", target, rows=items)
-    require_same_shape("source", source, "target", target)
+    for name, rows in (("source", source), ("target", target)):
+        if len(rows) < items or not rows.shape[1]:
+            raise ValueError(f"{name} must hold at least {items} items of one dimension, not {list(rows.shape)}")

@@ -9,12 +9,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from labkit._checks import require_finite, require_matrix
+from labkit._arguments import checked
 from labkit.theory.modes import barlow_twins, discrete_rate, logistic_modes
 
 
+@checked
 def eigenvalues(
-    gamma: Tensor, initial: Tensor, t: Float[Tensor, " times"], lr: float | None = None
+    gamma: Float[Tensor, " modes"],
+    initial: Float[Tensor, " modes"],
+    t: Float[Tensor, " times"],
+    lr: float | None = None,
 ) -> Float[Tensor, "times modes"]:
     """Eigenvalues of the embedding's cross-correlation over time: λ_j(t) = γ_j s_j(t)² (section 4, aligned start).
 
@@ -34,8 +38,7 @@ def eigenvalues(
     Example:
         >>> eigenvalues(torch.tensor([1.0, 0.5]), torch.tensor([1e-3, 1e-3]), torch.linspace(0, 4, 100))
     """
-    _check(gamma, initial)
-    require_finite("t", t)
+    _check_start(initial)
     if (t < 0).any():
         raise ValueError(f"t must hold times ≥ 0, not {t.min().item()}")
     rate, plateau = barlow_twins(gamma)
@@ -43,12 +46,14 @@ def eigenvalues(
     return gamma * logistic_modes(rate, plateau, initial.square(), t)
 
 
+@checked
 def loss(eigenvalues: Float[Tensor, "*times modes"]) -> Float[Tensor, "*times"]:
     """‖W Γ Wᵀ − I‖²_F = Σ_j (1 − λ_j)²: the staircase, one step down of height 1 for each mode that is learned."""
     return (1 - eigenvalues).square().sum(dim=-1)
 
 
-def critical_times(gamma: Tensor, initial: Tensor) -> Float[Tensor, " modes"]:
+@checked
+def critical_times(gamma: Float[Tensor, " modes"], initial: Float[Tensor, " modes"]) -> Float[Tensor, " modes"]:
     """When each mode is learned: τ_j = −log(γ_j s_j(0)²) / (8 γ_j), in effective time; infinite where γ ≤ 0 or s = 0.
 
     At τ_j a mode that started small is half learned: λ_j(τ_j) = 1 / (2 − γ_j s_j(0)²). As the start shrinks, τ_j/τ_k
@@ -57,13 +62,14 @@ def critical_times(gamma: Tensor, initial: Tensor) -> Float[Tensor, " modes"]:
     Raises:
         ValueError: lengths differ, a negative singular value, NaN or infinite values.
     """
-    _check(gamma, initial)
+    _check_start(initial)
     times = -(gamma * initial.square()).log() / (8 * gamma)
     return torch.where((gamma > 0) & (initial > 0), times, torch.inf)
 
 
+@checked
 def effective_init(
-    weight: Tensor, modes: Tensor, d: int | None = None
+    weight: Float[Tensor, "out dim"], modes: Float[Tensor, "dim modes"], d: int | None = None
 ) -> tuple[Float[Tensor, " d"], Float[Tensor, "out d"]]:
     """The aligned start that a small random one behaves like: s_j(0) = |R_jj| with W(0) V = Q R.
 
@@ -83,21 +89,17 @@ def effective_init(
     Raises:
         ValueError: shapes that do not fit, more modes than W has rows, NaN or infinite values.
     """
-    require_matrix("weight", weight)
-    require_matrix("modes", modes)
     d = min(len(weight), modes.shape[1]) if d is None else d
-    if modes.shape[0] != weight.shape[1] or not 1 <= d <= min(len(weight), modes.shape[1]):
-        raise ValueError(
-            f"weight {list(weight.shape)} and modes {list(modes.shape)} must share the input's dimensions, and "
-            f"d={d} must lie between 1 and {min(len(weight), modes.shape[1])}"
-        )
+    if not 1 <= d <= min(len(weight), modes.shape[1]):
+        raise ValueError(f"d must lie between 1 and {min(len(weight), modes.shape[1])}, not {d}")
     q, r = torch.linalg.qr(weight @ modes[:, :d])
     diagonal = r.diagonal()
     return diagonal.abs(), q * torch.where(diagonal < 0, -1.0, 1.0).to(q)
 
 
+@checked
 def final_encoder(
-    gamma: Tensor, modes: Tensor, rotation: Float[Tensor, "out d"] | None = None
+    gamma: Float[Tensor, " d"], modes: Float[Tensor, "dim d"], rotation: Float[Tensor, "out d"] | None = None
 ) -> Float[Tensor, "out dim"]:
     """Where training ends: W = U diag(γ^(−1/2)) Vᵀ, of all encoders with loss 0 the one of least ‖W‖²_F = Σ 1/γ_j.
 
@@ -108,21 +110,12 @@ def final_encoder(
     Raises:
         ValueError: an eigenvalue ≤ 0 (a mode that training never learns), shapes that do not fit.
     """
-    require_matrix("modes", modes)
-    if len(gamma) != modes.shape[1]:
-        raise ValueError(
-            f"gamma must have an entry for each of the {modes.shape[1]} columns of modes, not {len(gamma)}"
-        )
     if not (gamma > 0).all():
         raise ValueError(f"gamma must be positive in every mode that is learned, not {gamma.min().item()}; use fewer")
     weight = gamma.rsqrt()[:, None] * modes.T
     return weight if rotation is None else rotation @ weight
 
 
-def _check(gamma: Tensor, initial: Tensor) -> None:
-    if gamma.shape != initial.shape:
-        raise ValueError(f"gamma and initial must be as long as each other, not {len(gamma)} and {len(initial)}")
-    require_finite("gamma", gamma)
-    require_finite("initial", initial)
+def _check_start(initial: Tensor) -> None:
     if (initial < 0).any():
         raise ValueError(f"initial must hold singular values ≥ 0, not {initial.min().item()}")

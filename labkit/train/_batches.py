@@ -5,10 +5,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._graph_batch import GraphBatch
 from labkit._processes import from_first, processes, rank
 
 
+@checked(numbers=False)
 class Minibatches:
     """Shuffled minibatches of the first dimension of ``items``, a new order in each epoch.
 

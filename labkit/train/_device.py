@@ -7,7 +7,10 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import nn
 
+from labkit._arguments import checked
 
+
+@checked
 def choose_device(device: str | torch.device = "auto") -> torch.device:
     """``"auto"``: CUDA where there is one, else the CPU. Anything else is torch's own name for a device.
 
@@ -27,6 +30,7 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
     return chosen
 
 
+@checked
 def has_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 products are done by the hardware (on a CPU without it they are several times slower)."""
     if device.type == "cuda":
@@ -47,6 +51,7 @@ def autocast(precision: str, device: torch.device, method: nn.Module):
     return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
+@checked(numbers=False)
 def to_device(items, device: torch.device):
     """``items`` (tensor, PyG ``Data``, list, anything with ``.to``) on ``device``; the original stays where it was."""
     if isinstance(items, torch.Tensor):
@@ -56,6 +61,7 @@ def to_device(items, device: torch.device):
     return copy.copy(items).to(device) if hasattr(items, "to") else items  # PyG's Data.to changes Data itself
 
 
+@checked
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Everything random inside comes from ``seed``; the generators outside are left as they were.

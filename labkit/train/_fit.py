@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from labkit._arguments import checked
 from labkit._checks import require_positive, unknown
 from labkit._processes import processes, rank, summed
 from labkit.methods import Method
@@ -23,6 +24,7 @@ from labkit.train._run import Run, finite
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
+@checked
 def fit(
     method: nn.Module,
     batches: Iterable,

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from labkit._arguments import checked
+from labkit.data import check_graph
 from labkit.views import Adjacency, random_walk
 
 if TYPE_CHECKING:  # PyG takes seconds to import, and who trains on images does not need it
     from torch_geometric.data import Data
 
 
+@checked(numbers=False)
 class Subgraphs:
     """Subgraphs around random walks, for training node-level methods on graphs of any size.
 
@@ -36,6 +39,7 @@ class Subgraphs:
     """
 
     def __init__(self, data: "Data", size: int, batches: int | None = None, walk: int = 4):
+        check_graph(data)
         if not 2 <= size <= data.num_nodes:
             raise ValueError(f"size must lie between 2 and the number of nodes, {data.num_nodes}; not {size}")
         for name, value in (("walk", walk), ("batches", 1 if batches is None else batches)):

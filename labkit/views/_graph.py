@@ -4,9 +4,11 @@ import torch
 from jaxtyping import Integer
 from torch import Tensor
 
-from labkit._checks import require_between
+from labkit._arguments import checked
+from labkit._checks import require_between, require_counts, require_device
 
 
+@checked(numbers=False)
 def drop_edges(
     edge_index: Integer[Tensor, "2 edges"], p: float, generator: torch.Generator | None = None
 ) -> Integer[Tensor, "2 kept"]:
@@ -23,6 +25,7 @@ def drop_edges(
     return edge_index[:, _uniform(edge_index.shape[1], edge_index.device, generator) >= p]
 
 
+@checked(numbers=False)
 def mask_feature_columns(x, p: float, generator: torch.Generator | None = None):
     """Set each feature column to zero for all nodes with probability ``p`` (GRACE, section 3.2.2).
 
@@ -32,12 +35,16 @@ def mask_feature_columns(x, p: float, generator: torch.Generator | None = None):
         ValueError: ``p`` outside [0, 1].
     """
     require_between("p", p, 0, 1)
+    dense = isinstance(x, Tensor) and x.dim() == 2 and not x.is_meta
+    if not dense and not hasattr(x, "scale_columns"):
+        raise TypeError(f"x must be a [nodes, features] tensor or a SparseMatrix, not {type(x).__name__}")
     if p == 0:
         return x
     keep = (_uniform(x.shape[1], x.device, generator) >= p).to(torch.float32)
     return x * keep.to(x.dtype) if isinstance(x, Tensor) else x.scale_columns(keep)
 
 
+@checked(numbers=False)
 def hide_nodes(
     nodes: int, share: float, borrow: float = 0.0, device: torch.device | str = "cpu"
 ) -> tuple[
@@ -56,6 +63,8 @@ def hide_nodes(
     """
     require_between("share", share, 0, 1)
     require_between("borrow", borrow, 0, 1)
+    require_counts(nodes=nodes)
+    device = require_device(device)
     order = torch.randperm(nodes, device=device)
     hidden, visible = order.split([int(share * nodes), nodes - int(share * nodes)])
     tokens, lenders = hidden.split([len(hidden) - int(borrow * len(hidden)), int(borrow * len(hidden))])

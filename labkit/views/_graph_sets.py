@@ -10,17 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import require_between, unknown
 from labkit._graph_batch import GraphBatch, take
 
 FILLS = ("mean", "noise")
 
 
+@checked
 def identity(batch: GraphBatch, generator: torch.Generator | None = None) -> GraphBatch:
     """The graphs as they are: the view that augmentations are compared with."""
     return batch
 
 
+@checked
 def drop_nodes(batch: GraphBatch, ratio: float = 0.2, generator: torch.Generator | None = None) -> GraphBatch:
     """Drop ⌊ratio · nodes⌋ random nodes of each graph with their edges (GraphCL, "node dropping").
 
@@ -36,6 +39,7 @@ def drop_nodes(batch: GraphBatch, ratio: float = 0.2, generator: torch.Generator
     return batch.keep_nodes(place >= take(_share(batch.sizes, ratio), batch.batch))
 
 
+@checked
 def perturb_edges(
     batch: GraphBatch, ratio: float = 0.2, generator: torch.Generator | None = None, add: bool = True
 ) -> GraphBatch:
@@ -62,6 +66,7 @@ def perturb_edges(
     return GraphBatch(batch.x, edge_index, batch.ptr)
 
 
+@checked
 def mask_attributes(
     batch: GraphBatch, ratio: float = 0.2, generator: torch.Generator | None = None, fill: str = "mean"
 ) -> GraphBatch:
@@ -86,6 +91,7 @@ def mask_attributes(
     return GraphBatch(torch.where(hit[:, None], instead, batch.x), batch.edge_index, batch.ptr)
 
 
+@checked
 def subgraph(
     batch: GraphBatch, keep: float = 0.8, generator: torch.Generator | None = None, one_hop: bool = False
 ) -> GraphBatch:
@@ -113,6 +119,7 @@ def subgraph(
     return batch.keep_nodes((place <= take(_share(batch.sizes, keep), batch.batch)) & joined.isfinite())
 
 
+@checked
 class RandomChoice:
     """One of several views for each graph by itself, drawn anew at each call.
 

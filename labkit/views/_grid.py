@@ -7,10 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
+from labkit._arguments import checked
 from labkit._checks import require_between
 from labkit.views._image import resample, unit_images
 
 
+@checked(numbers=False)
 def window_grid(
     images: Tensor, shift: float = 1.0, crop: float = 1.0
 ) -> Float[Tensor, "windows items channels height width"]:

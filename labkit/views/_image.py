@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from labkit._arguments import checked
+
 Images = Float[Tensor, "items channels height width"]
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what PIL and torchvision call grey
@@ -163,6 +165,7 @@ def _kind(view: Callable) -> type | None:
     return next((kind for kind in (Geometric, Colour) if isinstance(view, kind)), None)
 
 
+@checked(numbers=False)
 class Compose(ImageView):
     """One view after the other; ``Compose([crop, flip, jitter])``.
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from torch.nn.functional import threshold
 
+from labkit._arguments import checked
 from labkit._checks import require_between
 from labkit.views._image import Colour, Compose, Geometric, ImageView, luma, separable, uniform
 
@@ -26,6 +27,7 @@ def _require_range(name: str, pair: Sequence[Number], least: float = 0) -> None:
         raise ValueError(f"{name} must be (low, high) with {least} < low ≤ high, not {tuple(pair)}")
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class RandomResizedCrop(Geometric):
     """A random window of the image, resized to ``size``: bilinear, averaging where it shrinks.
@@ -72,6 +74,7 @@ class RandomResizedCrop(Geometric):
         return torch.stack([start, start + side], -1).flatten(1)
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class RandomHorizontalFlip(Geometric):
     """Mirror left and right with probability ``p``."""
@@ -87,6 +90,7 @@ class RandomHorizontalFlip(Geometric):
         return torch.cat([torch.zeros_like(left), torch.ones_like(left), left, 1 - left], 1)
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class ColorJitter(Colour):
     """Change brightness, contrast, saturation and hue of an image with probability ``p``.
@@ -133,6 +137,7 @@ class ColorJitter(Colour):
         return matrix, ((1 - k) * b * (mean @ weights))[:, None].expand_as(mean)
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class RandomGrayscale(Colour):
     """Replace colours by their grey value (BT.601) with probability ``p``; nothing to do for one channel."""
@@ -151,6 +156,7 @@ class RandomGrayscale(Colour):
         return torch.where(chosen, grey, torch.eye(len(weights)).to(images)), torch.zeros_like(mean)
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class RandomInvert(Colour):
     """Turn x into 1 - x with probability ``p``: the negative of the image."""
@@ -168,6 +174,7 @@ class RandomInvert(Colour):
         return sign, chosen.expand_as(mean)
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class RandomSolarize(ImageView):
     """Turn x into 1 - x wherever x ≥ ``threshold``, for an image with probability ``p`` (BYOL, appendix B)."""
@@ -184,6 +191,7 @@ class RandomSolarize(ImageView):
         return torch.where(chosen & (images >= self.threshold), 1 - images, images)
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class GaussianBlur(ImageView):
     """Blur with a Gaussian whose standard deviation in pixels is uniform in ``sigma``, with probability ``p``.
@@ -216,6 +224,7 @@ def gaussian_kernel(size: int, sigma: Float[Tensor, "items"], source_dim: int) -
     return kernel.div_(kernel.sum(source_dim, keepdim=True))
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class GaussianNoise(ImageView):
     """Add independent normal noise of standard deviation ``std`` to every value, then clamp to [0, 1]."""
@@ -231,6 +240,7 @@ class GaussianNoise(ImageView):
         return noise.mul_(self.std).add_(images).clamp_(0, 1)
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class Normalize(ImageView):
     """Subtract ``mean`` and divide by ``std``, each one number or one per channel. The last view of a ``Compose``."""
@@ -243,6 +253,8 @@ class Normalize(ImageView):
     def __post_init__(self):
         if not all(0 < value < math.inf for value in _values(self.std)):
             raise ValueError(f"std must be positive, not {self.std}")
+        if not all(map(math.isfinite, _values(self.mean))):
+            raise ValueError(f"mean must be finite, not {self.mean}")
 
     def _transform(self, images: Tensor, generator: Generator | None) -> Tensor:
         for name in ("mean", "std"):
@@ -258,6 +270,7 @@ def _values(value: Number | Sequence[Number]) -> list[Number]:
     return list(value) if isinstance(value, Sequence) else [value]
 
 
+@checked(numbers=False)
 def simclr(
     size: int | Sequence[int],
     strength: Number = 0.5,
@@ -284,6 +297,8 @@ def simclr(
         >>> a, b = view(images), view(images)  # [n, 3, 32, 32] each, every image with a draw of its own
     """
     require_between("strength", strength, 0, 2.5)
+    for name, chance in (("flip", flip), ("gray", gray), ("blur", blur)):
+        require_between(name, chance, 0, 1)
     views = [RandomResizedCrop(size, scale=scale), RandomHorizontalFlip(flip)]
     views += [ColorJitter(*(0.8 * strength,) * 3, hue=0.2 * strength), RandomGrayscale(gray)]
     return Compose([*views, GaussianBlur(p=blur)] if blur else views)

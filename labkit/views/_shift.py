@@ -4,9 +4,11 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from labkit._arguments import checked
 from labkit.views._image import unit_images
 
 
+@checked(numbers=False)
 def shift(
     images: Tensor, pixels: int, generator: Generator | None = None
 ) -> Float[Tensor, "items channels height width"]:

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, Integer
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import require_between, require_positive
 from labkit.views._alias import AliasRows
 
@@ -15,6 +16,7 @@ TABLE = (
 )  # entries of alias tables at most: 64 MB, a second to make. By the graph alone: a seed must mean one thing
 
 
+@checked(numbers=False)
 class Adjacency:
     """A graph whose neighbours can be drawn: the targets of each node's edges, side by side (CSR).
 
@@ -130,6 +132,7 @@ class Adjacency:
         return f"Adjacency({self.num_nodes} nodes, {len(self._target)} edges)"
 
 
+@checked(numbers=False)
 def random_walk(
     adjacency: Adjacency,
     start: Int64[Tensor, " walks"],
@@ -174,6 +177,7 @@ def random_walk(
     return walks.T.contiguous()
 
 
+@checked(numbers=False)
 def restart_walk(
     adjacency: Adjacency,
     start: Int64[Tensor, " walks"],

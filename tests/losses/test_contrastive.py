@@ -111,9 +111,13 @@ def test_half_precision_and_bfloat16_products():
 @pytest.mark.parametrize("loss", [nt_xent, info_nce])
 def test_bad_input_is_named(loss):
     a = torch.randn(4, 3)
-    for temperature in (0, -1, math.nan, math.inf):
+    for temperature in (0, -1, math.inf):
         with pytest.raises(ValueError, match="temperature must be a positive"):
             loss(a, a, temperature)
+    with pytest.raises(ValueError, match="temperature must be a number, not nan"):
+        loss(a, a, math.nan)
+    with pytest.raises(TypeError, match="temperature must be a number, not"):  # its gradient would be lost
+        loss(a, a, torch.tensor(0.5, requires_grad=True))
     with pytest.raises(ValueError, match="at least 2 items"):
         loss(a[:1], a[:1])
     with pytest.raises(ValueError, match="same shape"):

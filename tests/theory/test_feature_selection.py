@@ -78,8 +78,10 @@ def test_what_cannot_be_used_is_refused():
         selection.infinite_scores(graph, 1.0)
     with pytest.raises(ValueError, match="no variant named 'papr'; did you mean 'paper'"):
         selection.infinite_scores(graph, variant="papr")
-    with pytest.raises(ValueError, match="square, symmetric"):
+    with pytest.raises(ValueError, match="the features of graph must be the 3 of graph"):
         selection.infinite_scores(graph[:3])
+    with pytest.raises(ValueError, match="symmetric and ≥ 0"):
+        selection.infinite_scores(graph.triu())
     with pytest.raises(ValueError, match="no edge"):
         selection.infinite_scores(torch.zeros(3, 3))
     with pytest.raises(ValueError, match="length must be at least 1"):

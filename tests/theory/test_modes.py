@@ -168,11 +168,11 @@ def test_bad_input_is_named():
         modes.vicreg(one, one, -1)
     with pytest.raises(ValueError, match="tau must be a positive"):
         modes.info_nce(one, one, 0)
-    with pytest.raises(ValueError, match="as long as each other"):
+    with pytest.raises(ValueError, match="the modes of start must be the 2 of rate, not 1"):
         modes.logistic_modes(one, one, one[:1], one)
     with pytest.raises(ValueError, match="one sign"):
         modes.logistic_modes(one, -one, one, one)
     with pytest.raises(ValueError, match="start must be ≥ 0"):
         modes.logistic_modes(one, one, -one, one)
-    with pytest.raises(ValueError, match="same shape"):
+    with pytest.raises(ValueError, match="the items of x2 must be the 3 of x, not 2"):
         modes.cross_covariance(torch.ones(3, 2), torch.ones(2, 2))

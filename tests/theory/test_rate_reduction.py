@@ -99,7 +99,7 @@ def test_what_cannot_be_used_is_refused():
     z = drawn(0)
     with pytest.raises(ValueError, match="eps2 must be a positive"):
         rates.coding_rate(z, 0)
-    with pytest.raises(ValueError, match="class for each of the 20 rows"):
+    with pytest.raises(ValueError, match="the n of y must be the 20 of z, not 3"):
         rates.rate_reduction(z, torch.zeros(3).long())
     with pytest.raises(ValueError, match="do not fit"):
         rates.orthogonal_rate_reduction(3, 2, 5)

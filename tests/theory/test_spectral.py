@@ -170,7 +170,7 @@ def test_bad_input_is_named():
         graph_infonce(pi + torch.eye(4), z, 1)
     with pytest.raises(ValueError, match="weights ≥ 0"):
         graph_infonce(-pi, z, 1)
-    with pytest.raises(ValueError, match="a row for each of the 4"):
+    with pytest.raises(ValueError, match="the items of z must be the 4 of pi, not 3"):
         graph_infonce(pi, z[:3], 1)
     with pytest.raises(ValueError, match="tau must be a positive"):
         graph_infonce(pi, z, 0)

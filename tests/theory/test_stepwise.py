@@ -130,7 +130,7 @@ def test_bad_input_is_named():
         effective_init(torch.ones(2, 5), torch.eye(5), d=3)
     with pytest.raises(ValueError, match="gamma must be positive in every mode"):
         final_encoder(torch.tensor([1.0, -1.0]), torch.eye(2))
-    with pytest.raises(ValueError, match="as long as each other, not 5 and 2"):
+    with pytest.raises(ValueError, match="the modes of initial must be the 5 of gamma, not 2"):
         critical_times(GAMMA, INITIAL[:2])
     with pytest.raises(ValueError, match="t must hold times"):
         eigenvalues(GAMMA, INITIAL, torch.tensor([-1.0]))

@@ -240,8 +240,8 @@ def main() -> int:
             promise="Right",
             title="Broken places that the quick suite notices",
             done=f"{options.count} places of labkit/losses, evaluate and theory, drawn with seed {options.seed} from "
-            "all operators, numbers, flags, axes, terms and reductions there, were broken one at a time; the tests of the "
-            "room and those that import it ran.",
+            "all operators, numbers, flags, axes, terms and reductions there, were broken one at a time; the tests of "
+            "the room and those that import it ran.",
             asked="48 of 50",
             kept=seen >= 0.96 * options.count,
             counts={"places": options.count, "noticed": seen, "argued equal": len(same), "missed": len(missed)},
