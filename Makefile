@@ -15,6 +15,7 @@ ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root,)
 help:
 	@echo "make lab        open JupyterLab on notebooks/0_start_here.ipynb"
 	@echo "make test       quick test suite (lint included)"
+	@echo "make test-oldest  the same tests with the oldest versions that pyproject.toml allows"
 	@echo "make notebooks  build and execute every notebook from notebooks/src"
 	@echo "make figures    every figure of the notebooks as PNG and SVG, in results/figures/notebooks"
 	@echo "make student    the notebooks without answers, in build/student; make solutions: with them unfolded"
@@ -25,6 +26,10 @@ lab: $(STAMP)
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+
+# By hand, before a release: in a virtual environment of its own. Browser and notebooks are JupyterLab's to try.
+test-oldest: .venv-oldest/.installed
+	.venv-oldest/bin/python -m pytest -n auto --dist loadgroup --ignore=tests/browser --ignore=tests/notebooks $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -49,5 +54,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
+.venv-oldest/.installed: pyproject.toml constraints-oldest.txt
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e '.[dev]'
+	@touch .venv-oldest/.installed
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-oldest build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -103,6 +103,24 @@ def test_environment_yml_constraints_and_readme_name_the_same_dependencies():
     assert [name for name in sorted(names(wanted)) if name not in readme] == []
 
 
+def test_the_oldest_versions_are_the_lower_bounds():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = set(project["dependencies"]) | set(project["optional-dependencies"]["dev"])
+    oldest = dict(line.split("==") for line in (ROOT / "constraints-oldest.txt").read_text().split())
+    bounds = dict(requirement.split(">=") for requirement in wanted)
+    assert oldest.keys() == bounds.keys()
+    for name, bound in bounds.items():
+        assert re.fullmatch(re.escape(bound) + r"(\.0)*", oldest[name]), f"{name}: {oldest[name]} for >={bound}"
+
+
+def test_warnings_of_labkit_are_errors():
+    """Of its own code, and what libraries lay at its door (by their stacklevel)."""
+    for module in ("labkit", "labkit.evaluate._linear"):
+        for kind in (DeprecationWarning, FutureWarning, RuntimeWarning, UserWarning):
+            with pytest.raises(kind, match="old"):
+                exec("import warnings; warnings.warn('old', kind)", {"__name__": module, "kind": kind})
+
+
 def test_nothing_forbidden_is_depended_on():
     project = (ROOT / "pyproject.toml").read_text()
     for package in ("torchvision", "timm", "lightning", "dgl", "torch-scatter", "torch-sparse", "pyg-lib"):

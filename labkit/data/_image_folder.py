@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from labkit._arguments import checked
 from labkit._checks import require_between
 from labkit.data._image_set import ImageSet
 
@@ -13,6 +14,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 MODES = {1: "L", 3: "RGB"}
 
 
+@checked(numbers=False)
 def read_images(folder: str | Path, size: int = 32, channels: int = 3, test: float = 0.2, seed: int = 0) -> ImageSet:
     """Read a folder of pictures: one subfolder a class, or pictures side by side, which then have no labels.
 

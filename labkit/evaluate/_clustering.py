@@ -4,9 +4,11 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import require_matrix
 
 
+@checked(numbers=False)
 def kmeans(z: Tensor, k: int, seed: int = 0, starts: int = 5, fit_on: Tensor | None = None) -> Int64[Tensor, " items"]:
     """The cluster of every row by scikit-learn's k-means: the best of ``starts`` random starts.
 
@@ -35,6 +37,7 @@ def kmeans(z: Tensor, k: int, seed: int = 0, starts: int = 5, fit_on: Tensor | N
     return torch.from_numpy(found).long()
 
 
+@checked(numbers=False)
 def clustering_accuracy(y: Tensor, found: Tensor) -> float:
     """Share of items whose cluster stands for their class, under the best one-to-one match (Hungarian method).
 
@@ -59,6 +62,7 @@ def clustering_accuracy(y: Tensor, found: Tensor) -> float:
     return together[matched].sum().item() / len(y)
 
 
+@checked(numbers=False)
 def rand_index(y: Tensor, found: Tensor) -> float:
     """Adjusted Rand index: 1 for the same clusters, 0 for what chance gives."""
     from sklearn.metrics import adjusted_rand_score

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from labkit import plot
 from labkit._arguments import checked
-from labkit._checks import require_finite
+from labkit.explore._inputs import kinds_of, named
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.augmentation import overlap_graph
+from labkit.theory.spectral import check_graph
 from labkit.views import window_grid
 
 _MOST_IMAGES, _SHOWN, _DIM, _CELLS = 300, 30, 10, 100
@@ -55,7 +56,7 @@ def graph_embedding(graph: Tensor, dim: int = 10) -> tuple[Tensor, Tensor]:
     Column i is √λ_i · D^-½ v_i, the minimiser of the spectral contrastive loss up to a rotation, with unit mean square
     at λ_i = 1.
     """
-    require_finite("graph", graph)
+    check_graph(graph, "graph")
     root = graph.sum(dim=1).rsqrt()
     values, vectors = torch.linalg.eigh(root[:, None] * graph * root)
     values, vectors = values.flip(0), vectors.flip(1)[:, 1 : dim + 1]
@@ -67,15 +68,14 @@ class _AugmentationGraph:
     """Sliders' values -> the three panels."""
 
     def __init__(self, images: Tensor, labels: Any, class_names: Any):
-        labels = torch.zeros(len(images)).long() if labels is None else torch.as_tensor(labels)
-        kinds = labels.unique(return_inverse=True)[1]
+        kinds, labels = kinds_of(labels, len(images))
         order = kinds.argsort(stable=True)
         self.images, self.kinds = images[order], kinds[order]
         self.classes = int(kinds.max()) + 1
         shades = plot.colours(self.classes)
         self.colour = [shades[kind] for kind in self.kinds.tolist()]
-        named = labels[order].tolist()
-        self.text = [str(label) if class_names is None else str(class_names[int(label)]) for label in named]
+        names = named(labels, class_names)
+        self.text = [names[place] for place in order.tolist()]
         pixels = self.images.flatten(1).float()
         self.baseline = self._neighbours(pixels)
         self.start: np.ndarray | None = None

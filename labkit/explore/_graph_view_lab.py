@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_finite
+from labkit.explore._inputs import kinds_of, named
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.models import PPR, diffusion_matrix, propagation_matrix
 from labkit.views import drop_edges, mask_feature_columns
@@ -39,6 +40,8 @@ def graph_view_lab(data: Any, class_names: Any = None, k: int = 10) -> Playgroun
         >>> lab = labkit.explore.graph_view_lab(labkit.data.stochastic_block_model([30, 30, 30]))
         >>> lab.set(edge_drop=0.4, alpha=0.1).values
     """
+    if not isinstance(getattr(data, "num_nodes", None), int):
+        raise TypeError(f"data must be a torch_geometric.data.Data, not {type(data).__name__}")
     if data.num_nodes > _MOST_NODES:
         raise ValueError(
             f"the view lab redraws at every step and takes up to {_MOST_NODES} nodes, not {data.num_nodes}"
@@ -63,14 +66,10 @@ class _GraphViews:
 
         self.edges, self.nodes = data.edge_index[:, data.edge_index[0] < data.edge_index[1]], data.num_nodes
         self.x, self.k = data.x.float(), min(k, max(1, data.num_nodes - 1))
-        y = getattr(data, "y", None)
-        kinds = torch.zeros(self.nodes, dtype=torch.long) if y is None else y.unique(return_inverse=True)[1]
+        kinds, _ = kinds_of(getattr(data, "y", None), self.nodes)
         shades = plot.colours(int(kinds.max()) + 1)
         self.colour = [shades[kind] for kind in kinds.tolist()]
-        names = [str(kind) for kind in kinds.tolist()]
-        if class_names is not None:
-            names = [str(class_names[kind]) for kind in kinds.tolist()]
-        self.text = [f"node {node}, {name}" for node, name in enumerate(names)]
+        self.text = [f"node {node}, {name}" for node, name in enumerate(named(kinds.tolist(), class_names))]
         graph = nx.Graph(self.edges.T.tolist())
         graph.add_nodes_from(range(self.nodes))
         place = nx.spring_layout(graph, seed=0)

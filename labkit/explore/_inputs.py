@@ -246,3 +246,27 @@ def find_labels(labels: Any, columns: Mapping[str, Any]) -> Any:
     if labels is None:
         return next((columns[name] for name in _LABEL_NAMES if name in columns), None)
     return labels
+
+
+def kinds_of(labels: Any, items: int) -> tuple[Tensor, list]:
+    """The class of each item, numbered from 0, and its label; one class where ``labels`` is None."""
+    if labels is None:
+        return torch.zeros(items, dtype=torch.long), [0] * items
+    try:
+        labels = torch.as_tensor(labels).cpu()
+    except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise ValueError(f"labels can't be read as one class for each item: {error}") from error
+    if labels.shape != (items,):
+        raise ValueError(f"labels must hold one class for each of the {items} items, not shape {list(labels.shape)}")
+    return labels.unique(return_inverse=True)[1], labels.tolist()
+
+
+def named(labels: Sequence, class_names: Any) -> list[str]:
+    """What each label is called."""
+    if class_names is None:
+        return [str(label) for label in labels]
+    if not isinstance(class_names, Sequence) or isinstance(class_names, str):
+        raise TypeError(f"class_names must be a list of names, not {type(class_names).__name__}")
+    if not all(0 <= int(label) < len(class_names) for label in labels):
+        raise ValueError(f"class_names has {len(class_names)} names, but labels go from {min(labels)} to {max(labels)}")
+    return [str(class_names[int(label)]) for label in labels]

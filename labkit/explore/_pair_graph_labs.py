@@ -9,7 +9,9 @@ from torch import Tensor
 
 from labkit import plot
 from labkit._arguments import checked
+from labkit._checks import require_counts
 from labkit.evaluate import effective_rank
+from labkit.explore._inputs import kinds_of
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.spectral import check_graph, growth_rates, infonce_flow, nested_graph, subspace_overlap
 
@@ -39,19 +41,19 @@ def temperature_lab(pi: Tensor | None = None, labels: Any = None, dim: int = 8, 
     check_graph(pi)
     if len(pi) > 64:
         raise ValueError(f"the lab trains anew at every step and takes up to 64 items, not {len(pi)}")
-    labels = torch.arange(len(pi)) * 4 // len(pi) if labels is None else torch.as_tensor(labels)
+    kinds, _ = kinds_of(torch.arange(len(pi)) * 4 // len(pi) if labels is None else labels, len(pi))
+    require_counts(dim=dim, steps=steps)
     sliders = {
         "tau": Slider("temperature τ", 0.5, 0.05, 5.0, 0.05),
         "draw": Slider("random start", 0, 0, 20, 1),
     }
-    return Playground(_Temperature(pi, labels, dim, steps), sliders, "Temperature and rank")
+    return Playground(_Temperature(pi, kinds, dim, steps), sliders, "Temperature and rank")
 
 
 class _Temperature:
-    def __init__(self, pi: Tensor, labels: Tensor, dim: int, steps: int):
+    def __init__(self, pi: Tensor, kinds: Tensor, dim: int, steps: int):
         self.pi, self.dim, self.steps = pi, dim, steps
         self.vectors = growth_rates(pi, 1.0)[1]
-        kinds = labels.unique(return_inverse=True)[1]
         shades = plot.colours(int(kinds.max()) + 1)
         self.colour, self.text = [shades[k] for k in kinds.tolist()], [f"item {i}" for i in range(len(pi))]
         self.grid = np.geomspace(0.05, 5.0, 25)
@@ -114,6 +116,9 @@ def mode_growth(
         what they would be at constant rates, (1 + rate · step size)^steps times the first. The run ends at 1.5 times
         the time that the first mode needs to reach 1.
     """
+    if not 0 < small < 1:
+        raise ValueError(f"small must lie between 0 and 1, not {small}: the start is to be smaller than the end")
+    require_counts(dim=dim, records=records)
     rates, vectors = growth_rates(pi, tau)
     generator = torch.Generator().manual_seed(seed)
     start = small * torch.randn(len(pi), dim, generator=generator, dtype=pi.dtype)

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from labkit import plot
 from labkit._arguments import checked
+from labkit._checks import require_between, require_counts
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory import sphere
 
@@ -24,6 +25,9 @@ def circle_embedding(angle: float, bend: float = 0.0, items: int = 60, seed: int
     With ``bend`` = 0 turning the input by a is a rotation by a, 2a and 3a, exactly. Larger values add a part that no
     rotation of the embedding can follow.
     """
+    require_between("angle", angle, -1e6, 1e6)
+    require_between("bend", bend, -1e6, 1e6)
+    require_counts(items=items)
     at = 2 * math.pi * torch.arange(items, dtype=torch.float64) / items + angle
     z = torch.cat([torch.stack([(k * at).cos(), (k * at).sin()], dim=1) / k for k in range(1, _PLANES + 1)], dim=1)
     generator = torch.Generator().manual_seed(seed)

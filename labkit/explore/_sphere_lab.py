@@ -1,5 +1,7 @@
 """The sphere playground: points, their alignment and uniformity, and the floor below which no points lie."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -28,7 +30,9 @@ def two_views(
 
 
 @checked(numbers=False)
-def uniformity_curve(z: Float[Tensor, "points dim"], times=_TIMES) -> Float[Tensor, "times four"]:
+def uniformity_curve(
+    z: Float[Tensor, "points dim"], times: Sequence[float] | np.ndarray = _TIMES
+) -> Float[Tensor, "times four"]:
     """Rows t, L_unif, the floor of a distribution, the floor of as many points."""
     n, dim = z.shape
     rows = [[t, uniformity(z, t), uniformity_floor(dim, t), uniformity_floor(dim, t, items=n)] for t in times]

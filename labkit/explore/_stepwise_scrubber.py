@@ -7,6 +7,7 @@ from torch import Tensor
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_matrix, require_same_shape
+from labkit.explore._inputs import kinds_of
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.pair_kernel import PairKernelEncoder
 from labkit.theory.stepwise import critical_times, eigenvalues, loss
@@ -35,8 +36,12 @@ def stepwise_scrubber(x: Tensor | None = None, x2: Tensor | None = None, labels:
     """
     if x is None:
         x, x2, labels = digit_pairs(300)
+    if x2 is None:
+        raise ValueError("x2 is missing: a pair has two views")
     require_matrix("x", x)
     require_same_shape("x", x, "x2", x2)
+    if min(x.shape) < MOST:
+        raise ValueError(f"x must hold at least {MOST} items of {MOST} features, not {list(x.shape)}")
     sliders = {
         "alpha": Slider("start: log₁₀ of s(0)", -4.0, -6.0, -0.5, 0.25),
         "d": Slider("dimensions d", 5, 1, MOST, 1),
@@ -52,7 +57,7 @@ class _Scrubber:
         self.modes = encoder.embed(x).numpy()
         reach = 1.05 * float(np.abs(self.modes[:, :2]).max())
         self.range = (-reach, reach)
-        kinds = torch.zeros(len(x), dtype=torch.long) if labels is None else labels.unique(return_inverse=True)[1]
+        kinds, _ = kinds_of(labels, len(x))
         shades = plot.colours(int(kinds.max()) + 1)
         self.colour = [shades[kind] for kind in kinds.tolist()]
         self.text = None if labels is None else [f"class {label}" for label in labels.tolist()]

@@ -6,9 +6,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit._arguments import checked
 from labkit.methods._two_view import TwoView
 
 
+@checked(numbers=False)
 class Supervised(TwoView):
     """One view of each image, a linear classifier on the encoder's output, cross-entropy.
 

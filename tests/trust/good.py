@@ -65,7 +65,13 @@ MAY_BE_INFINITE = {
 # Answers in which NaN is, by their docstrings.
 MAY_BE_NAN = {"evaluate.collapse", "theory.bounds.sampled_losses", "explore.collision_curve", *PASSED_ON}
 # What an argument is called in messages, where that is another word.
-CALLED = {"data.available": "data set", "data.load": "data set", "data.read_graph": "file"}
+CALLED = {
+    "data.available": "data set",
+    "data.load": "data set",
+    "data.read_graph": "file",
+    "explore.four_losses": "gamma",
+    "explore.uniformity_curve": "t",
+}
 # What changes an argument, for that is what it is for.
 CHANGES = {"train.fit"}
 
@@ -325,8 +331,8 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "explore.digit_pairs.n": lambda w: 6,
     "explore.digit_pairs.pixels": lambda w: 1,
     "explore.uniformity_curve.times": lambda w: [1.0, 2.0],
-    "explore.stepwise_scrubber.x": lambda w: w.normal(w.items, w.dim),
-    "explore.stepwise_scrubber.x2": lambda w: w.normal(w.items, w.dim),
+    "explore.stepwise_scrubber.x": lambda w: w.normal(w.items, 10),
+    "explore.stepwise_scrubber.x2": lambda w: w.normal(w.items, 10),
     "explore.temperature_lab.dim": lambda w: 2,
     "plot.scatter.xy": lambda w: w.normal(w.items, 2),
     "plot.scatter.size": lambda w: 5.0,

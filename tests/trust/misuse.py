@@ -35,7 +35,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tests.trust.good import CALLED, CHANGES, LEFT_OUT, MAY_BE_INFINITE, MAY_BE_NAN, World, good
+from .good import CALLED, CHANGES, LEFT_OUT, MAY_BE_INFINITE, MAY_BE_NAN, World, good
 
 SECONDS = 10  # for a call, on a busy machine
 ROOMS = ("losses", "evaluate", "theory", "views", "models", "methods", "data", "train", "explore", "plot", "teach")
@@ -308,7 +308,7 @@ def as_a_user() -> Iterator[None]:
 
 
 def main() -> int:
-    from tests.trust.report import Figure, record
+    from .report import Figure, record
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--examples", type=int, default=400, help="inputs for each function")

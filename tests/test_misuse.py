@@ -1,0 +1,84 @@
+"""Public functions, misused: a few of the inputs that ``python -m tests.trust.misuse`` tries many of."""
+
+import pytest
+import torch
+from trust.misuse import ROOMS, Misuse, Tally, as_a_user, attempt, public, spoilings, try_out
+
+from labkit._arguments import checked
+
+SLOW = {"explore": 1, "plot": 3, "data": 8, "train": 8}  # a playground is drawn in each call
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_each_public_function_answers_rightly_or_says_what_is_wrong(room):
+    tally = Tally()
+    with as_a_user():
+        found = [try_out(owner, function, SLOW.get(room, 12), tally) for owner, function in public(room)]
+    assert [misuse for misuse in found if misuse] == []
+    assert tally.functions == len(found) > 0
+
+
+def naive(z, k: int):
+    """No check: what the harness has to notice."""
+    return z.sum() / k
+
+
+def in_place(z, k: int):
+    z += k
+    return z.sum()
+
+
+@pytest.mark.parametrize("function", [naive, in_place])
+def test_a_function_without_checks_is_found_out(function):
+    tally = Tally()
+    with as_a_user():
+        assert try_out("losses.naive", function, 60, tally)
+    assert tally.inputs >= 1
+
+
+def test_what_is_spoiled_is_what_the_harness_says():
+    words = [word for word, _ in spoilings(torch.randn(4, 3))]
+    assert len(words) == len(set(words)) > 30
+    with as_a_user(), pytest.raises(Misuse, match="as it should be"):
+        attempt("losses.naive", lambda z: z * float("nan"), lambda options: options[0])
+
+
+def test_annotations_become_checks():
+    from jaxtyping import Float, Int64
+    from torch import Tensor
+
+    @checked
+    def f(x: Float[Tensor, "n d"], y: Int64[Tensor, " n"], t: float = 1.0, k: int | None = None, *, name: str = "a"):
+        return len(x)
+
+    x, y = torch.randn(3, 2), torch.arange(3)
+    assert f(x, y, 2, k=None, name="b") == f(x=x, y=y) == 3
+    for error, words, arguments in (
+        (TypeError, "x must be a floating-point tensor [n, d], not None", (None, y)),
+        (ValueError, "x must be a floating-point tensor [n, d], not [3] of float32", (x[:, 0], y)),
+        (ValueError, "y must be an int64 tensor [n], not [3] of int32", (x, y.int())),
+        (ValueError, "the n of y must be the 3 of x, not 2", (x, y[:2])),
+        (ValueError, "use x.float()", (x.half(), y)),
+        (ValueError, "on the meta device", (x.to("meta"), y)),
+        (ValueError, "x holds NaN or infinite values in 3 of 3 rows", (x * torch.nan, y)),
+        (ValueError, "sums of their powers overflow float32", (x * 1e19, y)),
+        (TypeError, "t must be a number, not 'x' (str)", (x, y, "x")),
+        (ValueError, "t must be a number, not nan", (x, y, float("nan"))),
+        (TypeError, "k must be a whole number of 64 bits or None, not 1.5", (x, y, 1.0, 1.5)),
+    ):
+        with pytest.raises(error) as caught:
+            f(*arguments)
+        assert words in str(caught.value)
+    with pytest.raises(TypeError, match="name must be a string, not 3"):
+        f(x, y, name=3)
+
+
+def test_a_class_is_checked_where_it_is_made():
+    @checked
+    class Box:
+        def __init__(self, *sides: float):
+            self.sides = sides
+
+    assert Box(1, 2.5).sides == (1, 2.5)
+    with pytest.raises(TypeError, match="sides must be a number"):
+        Box(1, "2")
