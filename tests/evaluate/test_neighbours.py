@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from torch.nn import functional as F
 
 from labkit.evaluate import Split, knn_probe, neighbours
@@ -56,6 +56,17 @@ def test_neighbours_move_with_their_items(seed, k, metric):
     shuffled, shuffled_value = neighbours(z[order], k, metric)
     assert torch.equal(order[shuffled], index[order])
     assert torch.allclose(shuffled_value, value[order])
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 8), metric=st.sampled_from(["cosine", "euclidean"]))
+def test_neighbours_are_scikit_learn_s(seed, k, metric):
+    generator = torch.Generator().manual_seed(seed)
+    z, queries = (torch.randn(rows, 5, generator=generator, dtype=torch.float64) for rows in (40, 7))
+    distance, index = NearestNeighbors(n_neighbors=k, metric=metric).fit(z.numpy()).kneighbors(queries.numpy())
+    ours, value = neighbours(z, k, metric, queries)
+    assert ours.tolist() == index.tolist()
+    torch.testing.assert_close(1 - value if metric == "cosine" else value, torch.from_numpy(distance))
 
 
 @pytest.mark.parametrize("temperature", [None, 0.1, 0.001])

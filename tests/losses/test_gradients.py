@@ -1,0 +1,95 @@
+"""The gradient of every loss against finite differences, in float64; and that no argument is changed on the way."""
+
+import inspect
+
+import pytest
+import torch
+
+from labkit import losses
+
+ITEMS, DIM = 6, 4
+NO_GRADIENT = {"sinkhorn": "gives shares, through which no gradient flows"}
+DETACHED = {  # by design, as each docstring says
+    "byol": {"z"},
+    "dino": {"teacher", "center"},
+    "info_nce_queue": {"keys", "queue"},
+    "nce": {"positives", "negatives"},
+}
+OWN = {
+    "nce": {"items": 20, "partition": 30.0},
+    "w_mse": {"eps": 1e-3},
+    "kernel_nt_xent": {"kernels": ((2.0, 1.0), (1.5, 0.7))},
+    "equivariance": {"chunks": 2},
+    "decoupled": {"sigma": 0.5},  # its weights carry no gradient: see below
+    "alignment": {"alpha": 1.5},
+    "scaled_cosine_error": {"gamma": 2.5},
+}
+
+
+def arguments(name: str) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    if name == "w_mse":
+        return {"view 0": drawn(ITEMS + 4, DIM), "view 1": drawn(ITEMS + 4, DIM)}
+    found = {}
+    for parameter in inspect.signature(getattr(losses, name)).parameters.values():
+        if parameter.default is inspect.Parameter.empty and parameter.name != "items":
+            found[parameter.name] = drawn(DIM) if parameter.name == "center" else drawn(ITEMS, DIM)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(set(losses.__all__) - set(NO_GRADIENT) - {"swav", "decoupled"}))
+def test_gradients_are_those_of_finite_differences(name):
+    given = arguments(name)
+    free = [key for key in given if key not in DETACHED.get(name, ())]
+    for key in free:
+        given[key].requires_grad_()
+    before = {key: value.detach().clone() for key, value in given.items()}
+
+    def loss(*values: torch.Tensor) -> torch.Tensor:
+        given_now = given | dict(zip(free, values, strict=True))
+        if name == "w_mse":
+            return losses.w_mse(*given_now.values(), **OWN["w_mse"])
+        return getattr(losses, name)(**given_now, **OWN.get(name, {}))
+
+    assert torch.autograd.gradcheck(loss, [given[key] for key in free])
+    assert all(torch.equal(before[key], value) for key, value in given.items())
+    for key in set(given) - set(free):  # no gradient flows where the docstring says so
+        other = given[key].clone().requires_grad_()
+        value = getattr(losses, name)(**(given | {key: other}), **OWN.get(name, {}))
+        assert torch.autograd.grad(value, other, allow_unused=True)[0] is None
+
+
+@pytest.mark.parametrize("sigma", [None, 0.5])
+def test_decoupled_has_the_gradient_of_its_weights_held_fixed(sigma):
+    a, b = (value.requires_grad_() for value in arguments("decoupled").values())
+    cosine = torch.nn.functional.cosine_similarity(a, b).detach()
+    weight = torch.ones(ITEMS) if sigma is None else 2 - ITEMS * (cosine / sigma).softmax(0)
+
+    def with_fixed_weights(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        positive = torch.nn.functional.cosine_similarity(a, b)
+        return losses.decoupled(a, b) + ((1 - weight) * positive).mean() / 0.1
+
+    value = losses.decoupled(a, b, sigma=sigma)
+    expected = torch.autograd.grad(with_fixed_weights(a, b), (a, b))
+    for ours, theirs in zip(torch.autograd.grad(value, (a, b)), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert torch.autograd.gradcheck(with_fixed_weights, (a, b))
+
+
+def test_swav_has_the_gradient_of_its_shares_held_fixed():
+    a, b = (value.requires_grad_() for value in arguments("swav").values())
+    shares = [losses.sinkhorn(scores) for scores in (a, b)]
+
+    def with_fixed_shares(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        pairs = ((shares[1], a), (shares[0], b))
+        return -sum((share * (scores / 0.1).log_softmax(1)).sum(1).mean() for share, scores in pairs) / 2
+
+    value, expected = losses.swav(a, b), with_fixed_shares(a, b)
+    torch.testing.assert_close(value, expected)
+    for ours, theirs in zip(torch.autograd.grad(value, (a, b)), torch.autograd.grad(expected, (a, b)), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert torch.autograd.gradcheck(with_fixed_shares, (a, b))
