@@ -154,11 +154,11 @@ def _number(hint: type) -> _Rule:
     def real(v: Any) -> bool:
         if type(v) is float:
             return v == v
-        return is_one(v) and (abs(v) < 2**63 if isinstance(v, Integral) else v == v)
+        return is_one(v) and bool(abs(v) < 2**63 if isinstance(v, Integral) else v == v)
 
     if hint is float:
         return _Rule("a number", real, is_one)
-    return _Rule("a whole number of 64 bits", lambda v: is_one(v) and abs(v) < 2**63, is_one)
+    return _Rule("a whole number of 64 bits", lambda v: is_one(v) and bool(abs(v) < 2**63), is_one)
 
 
 def _tensor(hint: Any, numbers: bool) -> _Rule:

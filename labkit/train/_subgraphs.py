@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from labkit._arguments import checked
-from labkit.data import check_graph
 from labkit.views import Adjacency, random_walk
 
 if TYPE_CHECKING:  # PyG takes seconds to import, and who trains on images does not need it
@@ -39,7 +38,8 @@ class Subgraphs:
     """
 
     def __init__(self, data: "Data", size: int, batches: int | None = None, walk: int = 4):
-        check_graph(data)
+        if not isinstance(getattr(data, "num_nodes", None), int):
+            raise TypeError(f"data must be a torch_geometric.data.Data, not {type(data).__name__}")
         if not 2 <= size <= data.num_nodes:
             raise ValueError(f"size must lie between 2 and the number of nodes, {data.num_nodes}; not {size}")
         for name, value in (("walk", walk), ("batches", 1 if batches is None else batches)):

@@ -81,7 +81,7 @@ def test_same_seed_same_bits():
         ({"sizes": []}, "sizes must name at least one block"),
         ({"sizes": [3, 0]}, "sizes must name at least one block of at least one node"),
         ({"sizes": [3], "p_in": 1.5}, "p_in and p_out must lie between 0 and 1"),
-        ({"sizes": [3], "p_in": float("nan")}, "p_in and p_out must lie between 0 and 1"),
+        ({"sizes": [3], "p_in": float("nan")}, "p_in must be a number"),
         ({"sizes": [3, 3], "p_out": -0.1}, "p_in and p_out must lie between 0 and 1"),
         ({"sizes": [3, 3], "probabilities": [[1, 0], [1, 0]]}, "probabilities must be symmetric"),
         ({"sizes": [3, 3], "probabilities": [[1, 0, 0]]}, "probabilities must be symmetric \\[2, 2\\]"),

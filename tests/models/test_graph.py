@@ -106,7 +106,7 @@ def test_gcn_is_equivariant_to_the_order_of_nodes():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(ValueError, match="edge_index reaches node 5, but nodes end at 3"):
+    with pytest.raises(ValueError, match="edge_index reaches node 5, but nodes are 0 to 3"):
         propagation_matrix(torch.tensor([[0], [5]]), 4)
     with pytest.raises(ValueError, match="layers must be at least 1"):
         GCN(3, 4, 5, layers=0)

@@ -17,6 +17,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -193,7 +194,7 @@ class Scratch:
         process.start()
         process.join(self.limit)
         if process.is_alive():
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # with what it started
             process.join()
             return "hung"
         return "failed" if process.exitcode else "passed"
@@ -202,6 +203,7 @@ class Scratch:
 def _pytest(scratch: Path, files: list[str], log: Path) -> None:
     import pytest
 
+    os.setsid()
     os.chdir(scratch)
     sys.path[:] = [str(scratch), *(entry for entry in sys.path if Path(entry or ".").resolve() != ROOT)]
     for name in [name for name in sys.modules if name.split(".")[0] in ("labkit", "tests", "trust")]:

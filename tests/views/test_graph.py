@@ -35,9 +35,9 @@ def test_mask_feature_columns_zeroes_whole_columns():
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, float("nan")])
 def test_bad_probability_is_named(p):
-    with pytest.raises(ValueError, match="p must lie between 0 and 1"):
+    with pytest.raises(ValueError, match=r"p must (lie between 0 and 1|be a number)"):
         drop_edges(torch.zeros(2, 3, dtype=torch.long), p)
-    with pytest.raises(ValueError, match="p must lie between 0 and 1"):
+    with pytest.raises(ValueError, match=r"p must (lie between 0 and 1|be a number)"):
         mask_feature_columns(torch.zeros(2, 3), p)
 
 

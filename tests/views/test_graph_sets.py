@@ -211,7 +211,7 @@ def test_graphs_without_nodes_or_edges_pass():
     [
         (lambda b: drop_nodes(b, 1.5), "ratio must lie between 0 and 1"),
         (lambda b: perturb_edges(b, -0.1), "ratio must lie"),
-        (lambda b: mask_attributes(b, float("nan")), "ratio must lie"),
+        (lambda b: mask_attributes(b, float("nan")), "ratio must be a number"),
         (lambda b: mask_attributes(b, fill="zero"), "no fill named 'zero'"),
         (lambda b: subgraph(b, keep=2), "keep must lie"),
     ],
