@@ -81,7 +81,7 @@ class CrossValidation:
 
     def check(self, y: Tensor, source: Any = None, seed: int = 0) -> None:
         """Refuse, before anything is trained, labels and folds that :meth:`score` would refuse after it."""
-        if not isinstance(y, Tensor) or y.dim() != 1 or y.is_floating_point():
+        if not isinstance(y, Tensor) or y.dim() != 1 or y.is_floating_point() or y.dtype == torch.bool:
             found = f"{y.dtype} {list(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
             raise ValueError(f"y must be a tensor of one integer class an item, not {found}")
         kinds, counts = y.unique(return_counts=True)
@@ -93,14 +93,14 @@ class CrossValidation:
         fewest = int(counts.min())
         if fewest < self.folds:
             raise ValueError(
-                f"class {int(kinds[counts.argmin()])} has {counted(fewest, 'item')}; {self.folds}-fold "
+                f"class {int(kinds[counts.argmin()])} of y has {counted(fewest, 'item')}; {self.folds}-fold "
                 f"cross-validation needs one for each fold: use folds={max(fewest, 2)} at most, or leave the class out"
             )
         in_training = fewest - -(-fewest // self.folds)
         if len(self.strengths) > 1 and self.select == "cross-validation" and in_training < self.inner_folds:
             raise ValueError(
-                f"class {int(kinds[counts.argmin()])} has {in_training} items in a train part, too few to choose C by "
-                f"{self.inner_folds}-fold cross-validation; use fewer inner_folds or one fixed C, e.g. strengths=1.0"
+                f"class {int(kinds[counts.argmin()])} of y has {in_training} items in a train part, too few to choose C "
+                f"by {self.inner_folds}-fold cross-validation; use fewer inner_folds or one fixed C, e.g. strengths=1.0"
             )
 
     def score(self, z: Tensor, y: Tensor, source: Any = None, seed: int = 0) -> Score:

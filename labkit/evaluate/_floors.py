@@ -47,6 +47,8 @@ def floors(
         >>> floors(data.x, data.y, data, untrained=run.snapshots[0], edge_index=data.edge_index)["propagated"]
     """
     protocol = protocol or Protocol.public()
+    if x.dim() < 2 or 0 in x.shape:
+        raise ValueError(f"x must have shape [items, ...] with at least one item of one number, not {list(x.shape)}")
     x = x.flatten(1).float()
     # a classifier's own prediction is compared with a linear probe of what is untrained
     fitted = protocol.of_features if isinstance(protocol, Protocol) else protocol

@@ -43,7 +43,7 @@ def check_labels(y: Tensor, split: Split) -> None:
         raise TypeError(f"y must be a torch tensor, not {type(y).__name__}; use torch.as_tensor(y)")
     if not isinstance(split, Split):
         raise TypeError(f"split must be a Split, not {type(split).__name__}; see Split.public and Split.random")
-    if y.is_floating_point() or y.is_complex():
+    if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
         raise ValueError(f"y must hold integer classes, not {y.dtype}; use y.long()")
     if y.dim() != 1:
         raise ValueError(f"y must have shape [items], not {list(y.shape)}")

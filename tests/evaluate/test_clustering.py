@@ -44,7 +44,7 @@ def test_what_cannot_be_clustered_is_refused():
     z[1] = torch.nan
     with pytest.raises(ValueError, match="z holds NaN"):
         kmeans(z, 2)
-    with pytest.raises(ValueError, match="a class and a cluster, from 0, for each item"):
+    with pytest.raises(ValueError, match="the items of found must be the 3 of y, not 4"):
         clustering_accuracy(torch.arange(3), torch.arange(4))
     with pytest.raises(ValueError, match="from -1 on"):
         clustering_accuracy(torch.tensor([-1, 0]), torch.tensor([0, 0]))

@@ -112,9 +112,9 @@ def test_bad_options_are_named(options, message):
 
 def test_sets_that_are_too_small_are_refused_before_training(z):
     y = torch.tensor([0] * 80 + [1] * 6 + [2] * 4)
-    with pytest.raises(ValueError, match="class 2 has 4 items; 10-fold cross-validation needs one for each fold"):
+    with pytest.raises(ValueError, match="class 2 of y has 4 items; 10-fold cross-validation needs one for each fold"):
         CrossValidation().check(y)
-    with pytest.raises(ValueError, match="class 2 has 3 items in a train part"):
+    with pytest.raises(ValueError, match="class 2 of y has 3 items in a train part"):
         CrossValidation(folds=4).check(y)
     CrossValidation(folds=4, strengths=1.0).check(y)
     with pytest.raises(ValueError, match="one class only"):

@@ -8,7 +8,7 @@ negative, NaN, infinite, huge or no numbers. Then
 
 - an error is a ValueError or TypeError (or narrower) that labkit raised itself, and its message names an argument;
 - an answer is finite, the same bits when asked again, and no argument was changed by it;
-- neither takes more than ten seconds.
+- neither takes more than ten seconds of processor time.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from torch import Tensor
 
 from .good import CALLED, CHANGES, LEFT_OUT, MAY_BE_INFINITE, MAY_BE_NAN, World, good
 
-SECONDS = 10  # for a call, on a busy machine
+SECONDS = 10  # of processor time, for a call
 ROOMS = ("losses", "evaluate", "theory", "views", "models", "methods", "data", "train", "explore", "plot", "teach")
 
 
@@ -118,13 +118,13 @@ def _time_limit(told: str) -> Iterator[None]:
     def end(*_):
         raise Misuse(f"{told}: no end after {SECONDS} s")
 
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    before = signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _judge_error(error: Exception, owner: str, function: Callable, told: str) -> None:
