@@ -99,8 +99,8 @@ class CrossValidation:
         in_training = fewest - -(-fewest // self.folds)
         if len(self.strengths) > 1 and self.select == "cross-validation" and in_training < self.inner_folds:
             raise ValueError(
-                f"class {int(kinds[counts.argmin()])} of y has {in_training} items in a train part, too few to choose C "
-                f"by {self.inner_folds}-fold cross-validation; use fewer inner_folds or one fixed C, e.g. strengths=1.0"
+                f"class {int(kinds[counts.argmin()])} of y has {in_training} items in a train part, too few to choose "
+                f"C by {self.inner_folds}-fold cross-validation; use fewer inner_folds or one C, e.g. strengths=1.0"
             )
 
     def score(self, z: Tensor, y: Tensor, source: Any = None, seed: int = 0) -> Score:
