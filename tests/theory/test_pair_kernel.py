@@ -116,7 +116,7 @@ def test_bad_input_is_named():
     x, x2 = pairs()
     with pytest.raises(ValueError, match="between 1 and 5, the modes"):
         PairKernelEncoder.fit(x, x2, dim=6)
-    with pytest.raises(ValueError, match="the items of x2 must be the 5 of x, not 4"):
+    with pytest.raises(ValueError, match="the items of x2 must be the 20 of x, not 19"):
         PairKernelEncoder.fit(x, x2[:-1])
     with pytest.raises(ValueError, match="NaN"):
         PairKernelEncoder.fit(x * math.nan, x2)
