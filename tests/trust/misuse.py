@@ -37,6 +37,7 @@ from torch import Tensor
 
 from .good import CALLED, CHANGES, LEFT_OUT, MAY_BE_INFINITE, MAY_BE_NAN, World, good
 
+SHARE = {"explore": 1 / 12, "plot": 1 / 4, "data": 2 / 3, "train": 2 / 3}  # of inputs: a playground draws in each call
 SECONDS = 10  # of processor time, for a call
 ROOMS = ("losses", "evaluate", "theory", "views", "models", "methods", "data", "train", "explore", "plot", "teach")
 
@@ -319,7 +320,7 @@ def main() -> int:
     for room in ROOMS:
         for owner, function in public(room):
             if options.only in owner:
-                misuse = try_out(owner, function, options.examples, tally)
+                misuse = try_out(owner, function, max(1, round(options.examples * SHARE.get(room, 1))), tally)
                 found += [misuse] if misuse else []
                 print(f"{time.perf_counter() - started:6.0f} s {tally.inputs:7} {owner} {misuse or ''}", flush=True)
     if options.only:
@@ -329,8 +330,8 @@ def main() -> int:
             name="misuse",
             promise="Misused",
             title="Public functions and classes, misused",
-            done=f"hypothesis drew up to {options.examples} inputs for each public function and each constructor of "
-            "a public class, from arguments that fit together with up to two of them spoiled; an answer had to be "
+            done=f"hypothesis drew up to {options.examples} inputs (a twelfth where each draws a playground) for each "
+            "public function and each constructor of a public class, from arguments that fit together with up to two of them spoiled; an answer had to be "
             "finite, repeatable and leave its arguments alone, an error had to be a ValueError or TypeError of "
             "labkit's own that names an argument, and neither could take ten seconds.",
             asked="0 misuses",
