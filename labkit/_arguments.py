@@ -65,6 +65,7 @@ def checked(thing: Callable | None = None, *, numbers: bool = True) -> Callable:
                             raise ValueError(f"{name} must hold {kind}, as {other} does; use {name}.to({other}.dtype)")
         return thing(*args, **kwargs)
 
+    with_checked_arguments.with_checked_arguments = True
     return with_checked_arguments
 
 

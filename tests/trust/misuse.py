@@ -280,8 +280,16 @@ def try_out(owner: str, function: Callable, examples: int, tally: Tally) -> str 
     from hypothesis import strategies as st
 
     @seed(0)
-    @settings(max_examples=examples, deadline=None, database=None, derandomize=False, print_blob=False,
-              suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink])  # fmt: skip
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=False,
+        print_blob=False,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink],
+    )
     @given(st.data())
     def calls(data):
         tally.inputs += 1
@@ -330,10 +338,10 @@ def main() -> int:
             name="misuse",
             promise="Misused",
             title="Public functions and classes, misused",
-            done=f"hypothesis drew up to {options.examples} inputs (a twelfth where each draws a playground) for each "
-            "public function and each constructor of a public class, from arguments that fit together with up to two of them spoiled; an answer had to be "
-            "finite, repeatable and leave its arguments alone, an error had to be a ValueError or TypeError of "
-            "labkit's own that names an argument, and neither could take ten seconds.",
+            done=f"hypothesis drew up to {options.examples} inputs (a twelfth where a playground is drawn) for each "
+            "public function and each constructor of a public class, from arguments that fit together with up to two "
+            "of them spoiled; an answer had to be finite, repeatable and leave its arguments alone, an error had to be "
+            "a ValueError or TypeError of labkit's own that names an argument, and neither could take ten seconds.",
             asked="0 misuses",
             kept=not found,
             counts={"inputs": tally.inputs, "functions and classes": tally.functions, "misuses": len(found)},
