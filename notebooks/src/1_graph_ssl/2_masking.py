@@ -146,8 +146,8 @@ Playground(panels, {"rate": Slider("share hidden", 0.5, 0.1, 0.9, 0.1), "draw": 
 # ## 4 · Bandana: how much does an edge let through?
 #
 # Masked autoencoders of *edges* usually drop some and ask which. Bandana lets every edge through, a random part of it:
-# at each node, the bandwidths of its outgoing edges are a softmax of Gaussian noise, so they add up to one. The decoder
-# must tell the bandwidth of a citation from the codes at its ends, layer by layer.
+# at each node, the bandwidths of the edges that it hears are a softmax of Gaussian noise, so they add up to one. The
+# decoder must tell the bandwidth of a citation from the codes at its ends, layer by layer.
 
 # %%
 from labkit.papers.graph.bandana import Bandana
@@ -157,7 +157,7 @@ with plot.style():
     for temperature, colour in zip((0.4, 0.9, 4.0), plot.COLOURS, strict=False):
         torch.manual_seed(0)
         share = Bandana(8, temperature=temperature).draw(data.edge_index, data.num_nodes)[0]
-        degree = data.edge_index[0].bincount()[data.edge_index[0]]
+        degree = data.edge_index[1].bincount()[data.edge_index[1]]
         axis.hist(share[degree == 4], bins=40, range=(0, 1), histtype="step", lw=2, color=colour, label=f"τ = {temperature}")
     axis.axvline(0.25, color="black", ls="--", lw=1)
     axis.set(xlabel="bandwidth of an edge, papers with four citations", ylabel="edges", title="Small τ: nearly one edge each")
@@ -219,7 +219,7 @@ check("scaled cosine error at 60 degrees", error, truth - 1e-3, truth + 1e-3, hi
 # %%
 mean_bandwidth = 1 / 3  # your answer here
 share = Bandana(8, temperature=0.5).draw(data.edge_index, data.num_nodes)[0]
-found = share[data.edge_index[0].bincount()[data.edge_index[0]] == 3].mean().item()
+found = share[data.edge_index[1].bincount()[data.edge_index[1]] == 3].mean().item()
 check("mean bandwidth of three edges", mean_bandwidth, found - 1e-3, found + 1e-3)
 
 # %% [markdown]
@@ -232,9 +232,24 @@ labkit.claims.show("graphmae")
 labkit.claims.show("bandana")
 
 # %% [markdown]
-# **What this does not show.** One seed, one graph, short training; links are ranked in
-# `labkit.papers.graph.bandana.predict_links`, not here. GraphMAE's words stay 0 and 1 here: divided by their row's sum,
-# as a loader of the released code has it, training was far slower.
+# Held-out links, ranked by the dot product of two nodes' codes after the paper's 1 000 epochs, and by that of two nodes'
+# words (`raw`) and of A²X, where nothing is trained. The paper has an AUC of 95.7 on Cora and 96.9 on CiteSeer.
+
+# %%
+import json
+from pathlib import Path
+
+for name in ("cora", "citeseer"):
+    path = Path(labkit.__file__).parents[1] / "results" / "figures" / f"bandana-links-{name}.json"
+    measured = json.loads(path.read_text())["links"] if path.is_file() else {}
+    for what, pairs in measured.items():
+        auc, precision = 100 * np.array(pairs).mean(axis=0)
+        print(f"{name:10}{what:10}AUC {auc:.1f}   AP {precision:.1f}   trained: {len(pairs) * (what == 'Bandana')}")
+
+# %% [markdown]
+# **What this does not show.** One seed, one graph, short training; links are measured by
+# `python -m labkit.papers.graph.bandana cora`, not here. Words stay 0 and 1 here; GraphMAE's recipe divides them by their
+# row's sum, as the released code does.
 #
 # | | paper or released code | here |
 # |---|---|---|
