@@ -6,6 +6,7 @@ https://arxiv.org/abs/2402.03814 · code: https://github.com/Newiz430/Bandana
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import astuple, replace
 from functools import partial
@@ -172,7 +173,9 @@ def links(
     graph, path = load(data), Path(path) if path else None
     facts = {"data": data, "epochs": epochs, **circumstances(choose_device("auto"))}
     done = json.loads(path.read_text()) if path and path.is_file() else {}
-    found = done["links"] if (done.get("epochs"), done.get("commit")) == (epochs, facts["commit"]) else {}
+    if (done.get("epochs"), done.get("commit")) != (epochs, facts["commit"]):
+        done = {}
+    found, started = done.get("links", {}), time.perf_counter() - done.get("seconds", 0)
     train, _, test = link_split(graph)
     x, propagate = F.normalize(graph.x, dim=1), propagation_matrix(train.edge_index, graph.num_nodes)
     for name, z in (("raw", x), ("A²X", F.normalize(propagate @ (propagate @ x), dim=1))):
@@ -180,6 +183,7 @@ def links(
     trained = found.setdefault("Bandana", [])
     for seed in seeds[len(trained) :]:
         trained.append(list(astuple(predict_links(graph, seed, epochs=epochs, **LINK_SETTINGS[data]))))
+        facts |= {"seeds": list(seeds[: len(trained)]), "seconds": time.perf_counter() - started}
         if path:
             write_whole(path, (json.dumps(facts | {"links": found}, indent=1, ensure_ascii=False) + "\n").encode())
     return found
