@@ -102,8 +102,8 @@ def _step(graph: Tensor, r: float, variant: str) -> Tensor:
         raise ValueError("graph has no edge: all features are constant or copies of each other")
     graph = graph.detach().double()
     if variant == "paper":
-        if not 0 < r < 1:
-            raise ValueError(f"r must lie between 0 and 1, not {r}: at 1 the sum over paths is infinite")
+        if not 1e-6 <= r < 1:
+            raise ValueError(f"r must lie between 0 and 1, not {r}: at 1 the sum over paths is infinite, at 0 empty")
         return graph * (r / torch.linalg.eigvalsh(graph).abs().max())
     if variant == "released":
         shrink = _SHRINK * len(graph)

@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_finite, require_positive
+from labkit._checks import require_between, require_finite, require_positive
 
 
 class Modes(NamedTuple):
@@ -150,8 +150,7 @@ def vicreg(gamma: Float[Tensor, " modes"], sigma: Float[Tensor, " modes"], beta:
     dropped, though their γ be positive.
     """
     _check(gamma, sigma)
-    if beta < 0:
-        raise ValueError(f"beta must be ≥ 0, not {beta}")
+    require_between("beta", beta, 0, 1e30)
     gain = 1 - beta * (1 - gamma / sigma)
     return Modes(8 * sigma * gain, gain / sigma)
 

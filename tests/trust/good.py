@@ -189,6 +189,13 @@ def _modes(world: World) -> Tensor:
     return torch.linalg.qr(world.normal(world.dim, world.dim)).Q
 
 
+def _pair(world: World) -> tuple[Tensor, Tensor]:
+    """Two views that share their ten modes."""
+    generator = torch.Generator().manual_seed(world.seed)
+    x, moved = (torch.randn(20, 10, generator=generator, dtype=world.dtype) for _ in range(2))
+    return x, x + 0.1 * moved
+
+
 MODES = 4
 GOOD: dict[str, Callable[[World], Any]] = {
     "z": lambda w: w.normal(w.items, w.dim),
@@ -333,8 +340,8 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "explore.digit_pairs.n": lambda w: 6,
     "explore.digit_pairs.pixels": lambda w: 1,
     "explore.uniformity_curve.times": lambda w: [1.0, 2.0],
-    "explore.stepwise_scrubber.x": lambda w: w.normal(w.items, 10),
-    "explore.stepwise_scrubber.x2": lambda w: w.normal(w.items, 10),
+    "explore.stepwise_scrubber.x": lambda w: _pair(w)[0],
+    "explore.stepwise_scrubber.x2": lambda w: _pair(w)[1],
     "explore.temperature_lab.dim": lambda w: 2,
     "plot.scatter.xy": lambda w: w.normal(w.items, 2),
     "plot.scatter.size": lambda w: 5.0,
