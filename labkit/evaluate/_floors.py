@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit._arguments import checked
+from labkit._checks import require_matrix
 from labkit._graph_batch import GraphBatch
 from labkit.evaluate._cross_validation import CrossValidation
 from labkit.evaluate._protocol import Protocol
@@ -47,9 +48,10 @@ def floors(
         >>> floors(data.x, data.y, data, untrained=run.snapshots[0], edge_index=data.edge_index)["propagated"]
     """
     protocol = protocol or Protocol.public()
-    if x.dim() < 2 or 0 in x.shape:
-        raise ValueError(f"x must have shape [items, ...] with at least one item of one number, not {list(x.shape)}")
+    if x.dim() < 2:
+        raise ValueError(f"x must have shape [items, ...], not {list(x.shape)}")
     x = x.flatten(1).float()
+    require_matrix("x", x)
     # a classifier's own prediction is compared with a linear probe of what is untrained
     fitted = protocol.of_features if isinstance(protocol, Protocol) else protocol
     scores = {"raw": fitted.score(x, y, source, seed)}

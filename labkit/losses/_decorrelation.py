@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit._arguments import checked
-from labkit._checks import require_between, require_finite, require_pair
+from labkit._checks import require_between, require_in_range, require_pair
 from labkit.losses._precision import without_autocast
 
 
@@ -109,6 +109,7 @@ def w_mse(
     return 2 - 2 * cosines.mean()
 
 
+@checked(numbers=False)
 @without_autocast
 def whiten(x: Float[Tensor, "... items dim"], eps: float = 0.0) -> Float[Tensor, "... items dim"]:
     """Items of mean zero whose covariance (over n − 1) is the identity: W-MSE's whitening (Ermolov et al. 2021, eq. 6).
@@ -128,11 +129,11 @@ def whiten(x: Float[Tensor, "... items dim"], eps: float = 0.0) -> Float[Tensor,
     n, dim = x.shape[-2:]
     if n <= dim:
         raise ValueError(
-            f"a whitened sub-batch of {n} items has no full-rank covariance in {dim} dimensions; "
-            f"use size > {dim} or a narrower projector"
+            f"x must hold more items than dimensions: a whitened sub-batch of {n} items has no full-rank covariance in "
+            f"{dim} dimensions; use size > {dim} or a narrower projector"
         )
     if x.device.type == "cpu":  # elsewhere it would stop the host until the device is done
-        require_finite("x", x.detach())
+        require_in_range("x", x)
     centred = x - x.mean(dim=-2, keepdim=True)
     covariance = centred.mT @ centred / (n - 1)
     shrunk = (1 - eps) * covariance + eps * torch.eye(dim, dtype=x.dtype, device=x.device)
