@@ -12,6 +12,7 @@ from labkit.explore._pair_graph_labs import infonce_flow_lab, mode_growth, tempe
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.explore._redundancy_lab import redundancy_lab
 from labkit.explore._rotation_wheel import circle_embedding, rotation_wheel
+from labkit.explore._shortcut_lab import shortcut_lab
 from labkit.explore._sphere_lab import sphere_lab, two_views, uniformity_curve
 from labkit.explore._stepwise_scrubber import digit_pairs, stepwise_scrubber
 from labkit.explore._top_d_dial import closed_form_scores, top_d_dial
@@ -45,6 +46,7 @@ __all__ = [
     "redundancy_lab",
     "risk_over_shares",
     "rotation_wheel",
+    "shortcut_lab",
     "sphere_lab",
     "stepwise_scrubber",
     "temperature_lab",

@@ -51,7 +51,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Panel:
-    """Axes with layers; ``says`` is one line of numbers under its title. Without axis names, axes are not drawn."""
+    """Axes with layers; ``says`` is one line of numbers under its title. Without axis names, axes are not drawn.
+
+    ``x_ticks``: names for 0, 1, ... on the x axis, in place of numbers.
+    """
 
     title: str
     layers: Sequence[Layer]
@@ -60,6 +63,7 @@ class Panel:
     x_range: tuple[float, float] | None = None
     y_range: tuple[float, float] | None = None
     says: str = ""
+    x_ticks: Sequence[str] = ()
 
     @property
     def is_map(self) -> bool:
@@ -210,6 +214,9 @@ def _figure(panels: Sequence[Panel]) -> Any:
         names = {"title_text": panel.x_name}, {"title_text": panel.y_name}
         for update, name in zip((sheet.update_xaxes, sheet.update_yaxes), names, strict=True):
             update(visible=not panel.is_map, row=1, col=column, **name)
+        if panel.x_ticks:
+            names = {"tickvals": list(range(len(panel.x_ticks))), "ticktext": list(panel.x_ticks)}
+            sheet.update_xaxes(**names, row=1, col=column)
         if panel.is_map:
             sheet.update_yaxes(scaleanchor=f"x{column if column > 1 else ''}", row=1, col=column)
     sheet.update_layout(
@@ -298,6 +305,8 @@ def _draw(ax: Any, panel: Panel) -> None:
     for limits, set_limits in ((panel.x_range, ax.set_xlim), (panel.y_range, ax.set_ylim)):
         if limits is not None:
             set_limits(*limits)
+    if panel.x_ticks:
+        ax.set_xticks(range(len(panel.x_ticks)), panel.x_ticks)
     if panel.is_map:
         ax.set_axis_off()
         ax.set_aspect("equal", adjustable="box" if panel.x_range else "datalim")

@@ -57,8 +57,13 @@ class Pretext(Method):
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(seed)
             asked = [self.question(part) for part in images.split(256)]
-        said = [self.head(encoded(self.encoder, pieces)).argmax(1) for pieces, _ in asked]
+        said = [self.said(pieces) for pieces, _ in asked]
         return torch.cat(said), torch.cat([answers for _, answers in asked])
+
+    @inference
+    def said(self, pieces: Tensor) -> Int64[Tensor, "asked"]:
+        """Its answers to a question that was drawn already."""
+        return self.head(encoded(self.encoder, pieces)).argmax(1)
 
     @inference
     def embed(self, images: Tensor) -> Float[Tensor, "items dim"]:

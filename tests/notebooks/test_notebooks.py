@@ -26,6 +26,7 @@ NEEDS = {
     "5_pretexts": "cora",
     "1_simclr": "nuisance-mnist",
     "6_from_features_to_classes": "fashion-mnist",
+    "4_pretext_or_invariance": "fashion-mnist",
 }
 
 

@@ -51,7 +51,7 @@ class DamagedPuzzle(Jigsaw):
 
 
 class DamagedJigsaw(Pretext):
-    """Tell the permutation, paint the missing tile, colour the others, from one code of each tile (section 3.4).
+    """Tell the permutation, paint the missing tile, colour the others, from one code of each tile.
 
     The paper paints at full size with deconvolutions and classifies colours; here both are linear, 4 × 4 a tile, with
     the share of variance left unexplained as loss: 1 for a constant. Loss: the sum of the three, by their weights.

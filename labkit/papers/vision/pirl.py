@@ -35,7 +35,7 @@ PERMUTATIONS = 24
 def bank_nce(
     queries: Float[Tensor, "n dim"], own: Float[Tensor, "n dim"], others: Float[Tensor, "m dim"], temperature: float
 ) -> Float[Tensor, ""]:
-    """−log h(own) − Σ_j log(1 − h(j)), h the softmax of similarity / τ over own and others (equations 4 and 5).
+    """−log h(own) − Σ_j log(1 − h(j)), h the softmax of similarity / τ over own and others (the NCE of section 3).
 
     Rows are scaled to length one; the bank takes no gradient. Mean over queries.
     """
