@@ -63,6 +63,7 @@ from labkit.papers.vision.simclr import SimCLR, nuisance_view
 
 view = nuisance_view(size=8, crop=0.6, invert=0, noise=0.02)
 some = images.images[:12]
+torch.manual_seed(0)  # the views are drawn at random, the same ones every time
 plot.image_grid(torch.cat([some.float() / 255, view(some), view(some)]), columns=12)
 plt.show()
 
