@@ -168,8 +168,9 @@ class GAT(nn.Module):
         activation: str = "prelu",
     ):
         super().__init__()
-        if layers < 1 or hidden % heads:
-            raise ValueError(f"layers must be at least 1, not {layers}, and {heads} heads must divide hidden={hidden}")
+        require_counts(dim_in=dim_in, hidden=hidden, layers=layers, heads=heads)
+        if hidden % heads:
+            raise ValueError(f"{heads} heads must divide hidden={hidden}")
         if activation not in ACTIVATIONS:
             raise ValueError(unknown("activation", activation, ACTIVATIONS))
         self.dim, self.dropout = hidden, dropout

@@ -44,6 +44,8 @@ LEFT_OUT = {
 # Numbers that are handed on as they are.
 PASSED_ON = {
     "data.GraphBatch",
+    "methods.in_blocks",
+    "models.diffuse",
     "models.sparse_if_faster",
     "views.mask_feature_columns",
     "train.Minibatches",
