@@ -261,7 +261,7 @@ def test_a_set_of_graphs_is_material_like_any_other():
     assert set(one.floors) == {"raw", "size", "random GIN", "untrained"}
     assert one.over == "2 pretrainings, each the mean of 4 folds"
     lonely = data.GraphSet(graphs.graphs[::2] + graphs.graphs[1:6:2])
-    with pytest.raises(ValueError, match="class 1 has 3 items; 4-fold"):
+    with pytest.raises(ValueError, match="class 1 of y has 3 items; 4-fold"):
         recipes.run(recipe, dataset=lonely, progress=False)
 
 

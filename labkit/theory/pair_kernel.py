@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_finite, require_matrix, require_positive, unknown
+from labkit._checks import require_finite, require_in_range, require_matrix, require_positive, unknown
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
 
@@ -148,7 +148,7 @@ class PairKernelEncoder:
         return float((1 / self.gamma).sum())
 
 
-@checked
+@checked(numbers=False)
 def kernel_pca(
     x: Float[Tensor, "items features"], queries: Float[Tensor, "queries features"], dim: int, kernel: Kernel = linear
 ) -> Float[Tensor, "queries dim"]:
@@ -157,14 +157,15 @@ def kernel_pca(
     Raises:
         ValueError: more dimensions than ``x`` spans, NaN or infinite values.
     """
-    require_matrix("x", x)
-    x = x.double()
+    x, queries = x.double(), queries.double()
+    for name, rows in (("x", x), ("queries", queries)):
+        require_in_range(name, rows, power=4)
     gram = kernel(x, x)
     value, vector = _positive_part(_centred(gram))
     if not 1 <= dim <= len(value):
         raise ValueError(f"dim must lie between 1 and {len(value)}, the rank of the kernel; not {dim}")
     directions = vector[:, -dim:].flip(1) / value[-dim:].flip(0) * len(x) ** 0.5
-    return (kernel(queries.double(), x) - gram.mean(dim=0)) @ directions
+    return (kernel(queries, x) - gram.mean(dim=0)) @ directions
 
 
 def _check_gram(gram: Tensor) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_between, require_finite, require_positive
+from labkit._checks import require_between, require_finite, require_in_range, require_positive
 
 
 @checked
@@ -234,11 +234,13 @@ def infonce_flow(
     return torch.stack(kept if every else [z])
 
 
-@checked
+@checked(numbers=False)
 def subspace_overlap(a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]) -> float:
     """‖Q_aᵀ Q_b‖² / min(dims), Q orthonormal column bases: 1 where one span holds the other, 0 if orthogonal."""
     if 0 in a.shape or 0 in b.shape:
         raise ValueError(f"a and b must have at least one column each, not {list(a.shape)} and {list(b.shape)}")
+    for name, columns in (("a", a), ("b", b)):
+        require_in_range(name, columns, power=4)
     qa, qb = torch.linalg.qr(a.double()).Q, torch.linalg.qr(b.double()).Q
     return float((qa.T @ qb).square().sum() / min(a.shape[1], b.shape[1]))
 
