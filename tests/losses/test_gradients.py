@@ -8,7 +8,10 @@ import torch
 from labkit import losses
 
 ITEMS, DIM = 6, 4
-NO_GRADIENT = {"sinkhorn": "gives shares, through which no gradient flows"}
+NO_GRADIENT = {
+    "sinkhorn": "gives shares, through which no gradient flows",
+    "without_autocast": "is no loss",
+}
 DETACHED = {  # by design, as each docstring says
     "byol": {"z"},
     "dino": {"teacher", "center"},
