@@ -26,6 +26,8 @@ def margin_loss(margins: Float[Tensor, "*items k"], kind: str = "logistic") -> F
     Raises:
         ValueError: another kind.
     """
+    if margins.dim() < 1 or not margins.shape[-1]:
+        raise ValueError(f"margins must hold at least one margin an item, not {list(margins.shape)}")
     return _margin_loss(margins, kind)
 
 

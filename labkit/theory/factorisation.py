@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_positive
+from labkit._checks import require_between, require_positive
 from labkit.theory.spectral import check_graph, laplacian
 
 
@@ -85,8 +85,7 @@ def laplacian_eigenmaps(
         the minimum, a minimiser, and the variances s_k².
     """
     _check_dim(pi, dim + 1)
-    if weight < 0:
-        raise ValueError(f"weight must be ≥ 0, not {weight}")
+    require_between("weight", weight, 0, 1e30)
     away = torch.eye(len(pi), dtype=pi.dtype) - 1 / len(pi)
     operator = away @ laplacian(pi) @ away
     top = operator.diagonal().sum() + 1  # above every eigenvalue: the constant vector goes to the end

@@ -10,7 +10,7 @@ from scipy.special import gammaln, logsumexp
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_positive
+from labkit._checks import require_between
 
 
 @checked
@@ -36,7 +36,7 @@ def uniformity_floor(dim: int, t: float = 2, items: int | None = None) -> float:
         >>> uniformity_floor(128)    # -3.9375
         >>> uniformity_floor(128, items=129)    # -4.03125, the simplex
     """
-    require_positive("t", t)
+    require_between("t", t, 1e-30, 1e7)
     if dim < 1 or (items is not None and items < 2):
         raise ValueError(f"dim must be at least 1 and items at least 2, not dim={dim}, items={items}")
     # the series in logarithms: its terms are positive and largest before k = t, so nothing overflows or cancels

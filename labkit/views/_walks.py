@@ -58,7 +58,7 @@ class Adjacency:
             if edge_weight.shape != order.shape or not (edge_weight.isfinite() & (edge_weight >= 0)).all():
                 raise ValueError(
                     f"edge_weight must hold one finite number of at least 0 for each of the {len(order)} edges, "
-                    f"not {list(edge_weight.shape)} from {edge_weight.min():g} to {edge_weight.max():g}"
+                    f"not {list(edge_weight.shape)} of {edge_weight.dtype}"
                 )
             self._weight = edge_weight[order].double()
         self._prepare()

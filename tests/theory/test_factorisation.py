@@ -100,7 +100,7 @@ def test_bad_input_is_named():
         factorisation.normalised_adjacency(lonely)
     with pytest.raises(ValueError, match="between 1 and the 9 objects"):
         factorisation.spectral_contrastive_minimum(graph(9), 10)
-    with pytest.raises(ValueError, match="weight must be ≥ 0"):
+    with pytest.raises(ValueError, match="weight must lie between 0"):
         factorisation.laplacian_eigenmaps(graph(9), 2, -1)
     with pytest.raises(ValueError, match="variances ≥ 0"):
         factorisation.infonce_plateaus(torch.ones(2), -torch.ones(2), 0.1)
