@@ -41,7 +41,9 @@ def stepwise_scrubber(x: Tensor | None = None, x2: Tensor | None = None, labels:
     require_matrix("x", x)
     require_same_shape("x", x, "x2", x2)
     if min(x.shape) < MOST:
-        raise ValueError(f"x must have {MOST} items and features at least, for the modes that two views share; not {list(x.shape)}")
+        raise ValueError(
+            f"x must have at least {MOST} items and features, for the modes that two views share; not {list(x.shape)}"
+        )
     sliders = {
         "alpha": Slider("start: log₁₀ of s(0)", -4.0, -6.0, -0.5, 0.25),
         "d": Slider("dimensions d", 5, 1, MOST, 1),
