@@ -72,7 +72,7 @@ def test_four_losses_says_who_drops_and_who_reorders():
     torch.testing.assert_close(found["Barlow Twins"].variance, 1 / rho)
     assert order_agreement(found["Barlow Twins"], found["Barlow Twins"]) == 1
     assert order_agreement(found["Barlow Twins"], found["VICReg"]) == -1
-    with pytest.raises(ValueError, match="beta must be"):
+    with pytest.raises(ValueError, match="beta must lie"):
         four_losses(sigma, rho, beta=-1.0)
 
 
