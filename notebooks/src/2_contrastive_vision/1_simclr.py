@@ -28,6 +28,7 @@ from labkit import evaluate, plot
 from labkit.teach import check, predict
 
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
+torch.manual_seed(0)  # of what is drawn outside of `fit`
 EPOCHS = 1 if SMOKE else 10  # the recipe `simclr/nuisance-mnist` trains for 18
 TEMPERATURE = 0.2
 IMAGES = 600 if SMOKE else 4000

@@ -31,6 +31,7 @@ from labkit import evaluate, plot
 from labkit.teach import check, predict
 
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
+torch.manual_seed(0)  # of what is drawn outside of `fit`
 EPOCHS = 2 if SMOKE else 10
 ITEMS = 192 if SMOKE else 768
 
@@ -76,14 +77,14 @@ class Distilled(TwoView):
     """Each view predicts what the network, or its slow copy, says of the other."""
 
     def __init__(self, encoder, projector, predictor, stop_gradient=True):
-        super().__init__(encoder, projector, view, loss=None)
+        super().__init__(encoder, projector, view, loss=cosine)
         self.predictor, self.stop_gradient = predictor, stop_gradient
 
     def forward(self, images):
         _, z = self.encoded(torch.cat([self.view(images), self.view(images)]))  # kept for the run's history
         target = z.detach() if self.stop_gradient else z
         p, t = self.predictor(z).chunk(2), target.chunk(2)
-        return -(cosine(p[0], t[1]) + cosine(p[1], t[0])) / 2
+        return -(self.loss(p[0], t[1]) + self.loss(p[1], t[0])) / 2
 
 
 def cosine(a, b):

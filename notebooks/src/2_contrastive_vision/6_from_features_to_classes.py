@@ -32,6 +32,7 @@ from labkit.papers.vision import sas, scan, selfaugment, tldr
 from labkit.teach import check, predict
 
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
+torch.manual_seed(0)  # of what is drawn outside of `fit`
 lab = Lab("smoke" if SMOKE else "laptop", seeds=[0], progress=False)
 
 # %% [markdown]
@@ -79,6 +80,7 @@ with plot.style():
         axis.plot(ks, [scan.purity(features[train], y, k) for k in ks], "o-", label=name)
     axis.set(xscale="log", xlabel="neighbours k", ylabel="of the same class", ylim=(0, 1.02), title="Purity")
     axis.set_xticks(ks, ks)
+    axis.minorticks_off()
     axis.legend()
 plt.show()
 guess.reveal(scan.purity(z[train], y, 10))
@@ -312,6 +314,7 @@ with plot.style():
             axis.plot(dims, values[name], marker + "-", label=name)
         axis.set(xscale="log", xlabel="dimensions", ylabel="share", title=title)
         axis.set_xticks(dims, dims)
+        axis.minorticks_off()
         axis.legend()
 plt.show()
 where.reveal(dims[max(range(len(dims)), key=lambda i: recall["TLDR"][i] - recall["PCA"][i])])
@@ -333,9 +336,11 @@ classes, rotation = ([100 * getattr(one, what) for one in judged] for what in ("
 with plot.style():
     figure, axis = plt.subplots(figsize=(7.5, 4.2))
     axis.plot(rotation, classes, "o")
-    for name, right, up in zip(names, rotation, classes):
-        axis.annotate(name, (right, up), (5, 3), textcoords="offset points", fontsize=9)
-    axis.set(xlabel="rotation probe (%), no labels", ylabel="class probe (%)", title="Twelve policies, Fashion-MNIST")
+    for turn, (right, up, name) in enumerate(sorted(zip(rotation, classes, names))):  # names above and below in turn
+        axis.annotate(name, (right, up), (5, (4, -10)[turn % 2]), textcoords="offset points", fontsize=9)
+    axis.set(
+        xlabel="rotation probe (%), no labels", ylabel="class probe (%)", title=f"{len(names)} policies, Fashion-MNIST"
+    )
     axis.margins(x=0.15)
 plt.show()
 order = selfaugment.spearman(rotation, classes)

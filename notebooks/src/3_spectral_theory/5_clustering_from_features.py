@@ -30,6 +30,7 @@ from labkit import plot
 from labkit.teach import check, predict
 
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
+torch.manual_seed(0)  # of what is drawn outside of `fit`
 
 # %% [markdown]
 # ## 1 · What a set of vectors costs
