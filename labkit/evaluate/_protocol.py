@@ -6,13 +6,14 @@ from typing import Any
 from torch import Tensor
 
 from labkit._checks import unknown
+from labkit.evaluate._adam import AdamProbe
 from labkit.evaluate._argmax import ArgMax
 from labkit.evaluate._linear import LinearProbe
 from labkit.evaluate._neighbours import KNNProbe
 from labkit.evaluate._score import Score
 from labkit.evaluate._split import Split
 
-_PROBES = {"linear": LinearProbe, "knn": KNNProbe, "argmax": ArgMax}
+_PROBES = {"linear": LinearProbe, "adam": AdamProbe, "knn": KNNProbe, "argmax": ArgMax}
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Protocol:
         >>> print(protocol.score(z, data.y))
     """
 
-    probe: LinearProbe | KNNProbe | ArgMax = field(default_factory=LinearProbe)
+    probe: LinearProbe | AdamProbe | KNNProbe | ArgMax = field(default_factory=LinearProbe)
     shares: tuple[float, float | None, float] | None = None
     repeats: int = 1
 
@@ -37,6 +38,7 @@ class Protocol:
     def public(cls, probe: str = "linear", **options: Any) -> "Protocol":
         """The split that comes with the data, and the options of :func:`linear_probe` ("knn": :func:`knn_probe`).
 
+        "adam": a linear layer after a fixed number of steps, as some papers have it, with the options of ``AdamProbe``.
         "argmax", for methods trained with labels: their own prediction, no options.
         """
         return cls(_make(probe, options))
@@ -99,7 +101,7 @@ class Protocol:
         return f"random {percent} %, {self.probe}"
 
 
-def _make(probe: str, options: dict[str, Any]) -> LinearProbe | KNNProbe | ArgMax:
+def _make(probe: str, options: dict[str, Any]) -> LinearProbe | AdamProbe | KNNProbe | ArgMax:
     if probe not in _PROBES:
         raise ValueError(unknown("probe", probe, _PROBES))
     known = _PROBES[probe].__dataclass_fields__

@@ -117,8 +117,10 @@ class MaskedRows:
         x: [rows, columns], dense or a SparseMatrix.
         source: [rows], which row of x stands at each place.
         hidden: places where the token stands instead.
-        token: [1, columns].
+        token: [tokens, columns]: one, or several that the hidden places take in turn.
     """
+
+    draws = 64  # of a token's dropout: as many tokens as hidden places would cost a dense product of that height
 
     def __init__(self, x: "Tensor | SparseMatrix", source: Tensor, hidden: Tensor, token: Tensor):
         self.x, self.source, self.hidden, self.token = x, source, hidden, token
@@ -128,13 +130,19 @@ class MaskedRows:
         return len(self.source), self.x.shape[1]
 
     def dropout(self, p: float) -> "MaskedRows":
-        """Entries set to zero with probability ``p``; rows that stand in several places share their draw."""
+        """Entries set to zero with probability ``p``.
+
+        A row of x that stands in several places has one draw there, the token ``draws`` of them: were it one for all,
+        neighbours would share their noise, and no mean over a neighbourhood would take it away.
+        """
         x = F.dropout(self.x, p) if isinstance(self.x, Tensor) else self.x.dropout(p)
-        return MaskedRows(x, self.source, self.hidden, F.dropout(self.token, p))
+        drawn = F.dropout(self.token.repeat(self.draws, 1)[: len(self.hidden)], p)
+        return MaskedRows(x, self.source, self.hidden, drawn)
 
     def __matmul__(self, weight: Float[Tensor, "columns dim"]) -> Float[Tensor, "rows dim"]:
         rows = (self.x @ weight)[self.source]
-        return rows.index_put((self.hidden,), (self.token @ weight).expand(len(self.hidden), -1))
+        turn = torch.arange(len(self.hidden), device=rows.device) % max(1, len(self.token))
+        return rows.index_put((self.hidden,), (self.token @ weight)[turn])
 
 
 def sparse_if_faster(x: Tensor) -> "Tensor | SparseMatrix":

@@ -86,6 +86,18 @@ def test_masked_rows_equal_the_written_out_matrix(dense):
     torch.testing.assert_close(masked @ weight, written @ weight)
 
 
+def test_the_token_is_dropped_out_anew_for_different_places():
+    torch.manual_seed(0)
+    x, token = torch.zeros(100, 500), torch.ones(1, 500)
+    masked = MaskedRows(x, torch.arange(100), torch.arange(40), token).dropout(0.25)
+    rows = masked @ torch.eye(500)
+    assert rows[:40].unique().tolist() == pytest.approx([0.0, 1 / 0.75])
+    assert (rows[40:] == 0).all()
+    assert rows[:40].mean().item() == pytest.approx(1, abs=0.02)
+    agree = (rows[0] > 0).eq(rows[1] > 0).double().mean().item()
+    assert agree == pytest.approx(0.75**2 + 0.25**2, abs=0.06)
+
+
 def test_sparse_dropout_keeps_the_mean_and_both_directions_agree():
     torch.manual_seed(0)
     x = SparseMatrix.from_dense((torch.rand(40, 50) < 0.4).double())

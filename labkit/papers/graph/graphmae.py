@@ -28,8 +28,9 @@ class GraphMAE(Method):
     """Hide the features of half the nodes, encode, hide them again, decode: how near come they back? (section 3)
 
     Nothing of the features' width is held dense: the decoder propagates before its linear map, and the cosine between
-    x and y = Wm + b needs only Wᵀx (sparse x) and the Gram matrix of [W b]. Mask token and borrowed features share
-    their dropout over nodes, where the released code draws it anew for each: otherwise the same function.
+    x and y = Wm + b needs only Wᵀx (sparse x) and the Gram matrix of [W b]. Of dropout the mask token has 64 draws
+    a step, which the hidden nodes take in turn, and borrowed features share their lender's, where the released code
+    draws anew for each node: otherwise the same function.
 
     Args:
         dim_in: features a node.
@@ -141,10 +142,12 @@ def _build(data, **changes) -> GraphMAE:
     return GraphMAE(data.num_features, **changes)
 
 
-# The released code's probe is a linear layer after 300 Adam steps on plain embeddings, of which the README reports the
-# last step's accuracy (anchors: its best-validation step is 0.6 lower). Ours: logistic regression, C by validation.
-# "plain" leaves the embeddings' lengths as they are, as the paper's probe does.
-PROTOCOLS = {"public": Protocol.public(), "plain": Protocol.public(normalize=False)}
+# "paper": the probe of the released code, of which the README reports the last step's accuracy (run again on Cora, seed
+# 0: 84.2 % there, 83.6 % at its best-validation step).
+def _protocols(weight_decay: float) -> dict[str, Protocol]:
+    return {"public": Protocol.public(), "paper": Protocol.public("adam", weight_decay=weight_decay)}
+
+
 # The released code divides each row of features by its sum ("-released" below). Here they stay 0 and 1: on Cora, seed
 # 0, 300 epochs, probed by those 300 steps, validation accuracy is then 79.4 % against 77.8 %.
 SOURCE = "configs.yml of the released code"
@@ -156,8 +159,8 @@ RECIPES = [
         data="cora",
         build=_build,
         training={"epochs": 1500, "lr": 1e-3, "weight_decay": 2e-4, "schedule": "cosine"},
-        protocols=PROTOCOLS,
-        paper=dict.fromkeys(PROTOCOLS, PaperNumber(84.2, 0.4, WHERE)),
+        protocols=_protocols(weight_decay=1e-4),
+        paper={"paper": PaperNumber(84.2, 0.4, WHERE)},
         source=SOURCE,
         variant="features 0 and 1",
     ),
@@ -166,8 +169,8 @@ RECIPES = [
         data="citeseer",
         build=partial(_build, heads=2, replace_rate=0.1, gamma=1.0),
         training={"epochs": 300, "lr": 1e-3, "weight_decay": 2e-5, "schedule": "cosine"},
-        protocols=PROTOCOLS,
-        paper=dict.fromkeys(PROTOCOLS, PaperNumber(73.4, 0.4, WHERE)),
+        protocols=_protocols(weight_decay=0.01),
+        paper={"paper": PaperNumber(73.4, 0.4, WHERE)},
         source=SOURCE,
         variant="features 0 and 1",
     ),

@@ -53,6 +53,14 @@ def test_the_loss_equals_the_dense_one(data, kernels, sample, dense_below, monke
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
 
 
+def test_the_discriminator_starts_as_in_the_released_code():
+    torch.manual_seed(0)
+    start = MVGRL(6, dim=64).discriminator
+    bound = (6 / (64 * 64 + 64)) ** 0.5  # Xavier's for [1, 64, 64], which torch reads as 64 · 64 inputs and 64 outputs
+    assert 0.9 * bound < start.weight.abs().max().item() <= bound
+    assert start.bias.item() == 0
+
+
 def test_the_embedding_is_the_sum_of_the_views(data):
     method = MVGRL(6, dim=5)
     parts = [
