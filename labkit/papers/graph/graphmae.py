@@ -148,8 +148,9 @@ def _protocols(weight_decay: float) -> dict[str, Protocol]:
     return {"public": Protocol.public(), "paper": Protocol.public("adam", weight_decay=weight_decay)}
 
 
-# The released code divides each row of features by its sum ("-released" below). Here they stay 0 and 1: on Cora, seed
-# 0, 300 epochs, probed by those 300 steps, validation accuracy is then 79.4 % against 77.8 %.
+# Each row of features is divided by its sum, as the released code's loaders do. While the mask token's dropout had one
+# draw for all hidden nodes this cost two points (validation accuracy after 300 epochs on Cora, seed 0, by the paper's
+# probe: 77.8 %; with 64 draws 79.8 %): beside rows so short the token is long, and so was the noise they shared.
 SOURCE = "configs.yml of the released code"
 WHERE = "README of the released code, 20 seeds, public split"
 
@@ -162,7 +163,7 @@ RECIPES = [
         protocols=_protocols(weight_decay=1e-4),
         paper={"paper": PaperNumber(84.2, 0.4, WHERE)},
         source=SOURCE,
-        variant="features 0 and 1",
+        load_options={"transform": NormalizeFeatures()},
     ),
     Recipe(
         name="graphmae/citeseer",
@@ -172,17 +173,8 @@ RECIPES = [
         protocols=_protocols(weight_decay=0.01),
         paper={"paper": PaperNumber(73.4, 0.4, WHERE)},
         source=SOURCE,
-        variant="features 0 and 1",
-    ),
-]
-RECIPES += [
-    replace(
-        recipe,
-        name=f"{recipe.name}-released",
         load_options={"transform": NormalizeFeatures()},
-        variant="released",
-    )
-    for recipe in RECIPES
+    ),
 ]
 
 
