@@ -69,22 +69,25 @@ class AdamProbe:
         return Score.of(accuracy, counted(len(split), "split"), f"{split.name}, {self}")
 
     def _accuracy(self, z: Tensor, y: Tensor, train: Tensor, judge: Tensor | None, test: Tensor) -> Tensor:
-        """Of each start, at the step that counts."""
+        """Of each start, at the step that counts. Starts stand side by side as columns of one matrix."""
         classes, generator = int(y.max()) + 1, torch.Generator().manual_seed(0)
         bound = (6 / (z.shape[1] + classes)) ** 0.5
         weight = torch.rand(self.starts, z.shape[1], classes, generator=generator).mul(2 * bound).sub(bound)
-        weight = weight.to(z.device).requires_grad_()
-        bias = torch.zeros(self.starts, 1, classes, device=z.device, requires_grad=True)
+        weight = weight.transpose(0, 1).flatten(1).to(z.device).requires_grad_()
+        bias = torch.zeros(weight.shape[1], device=z.device, requires_grad=True)
         adam = torch.optim.Adam([weight, bias], lr=self.lr, weight_decay=self.weight_decay)
 
-        def right(rows: Tensor) -> Tensor:
-            return ((z[rows] @ weight + bias).argmax(dim=2) == y[rows]).double().mean(dim=1)
+        def logits(x: Tensor) -> Tensor:
+            return torch.addmm(bias, x, weight).unflatten(1, (self.starts, classes))
 
-        known = F.one_hot(y[train], classes).to(z.dtype)
+        def right(rows: Tensor) -> Tensor:
+            return (logits(z[rows]).argmax(dim=2) == y[rows, None]).double().mean(dim=0)
+
+        x, known = z[train], F.one_hot(y[train], classes)[:, None].to(z.dtype)
         best = found = torch.zeros(self.starts, dtype=torch.float64, device=z.device)
         for _ in range(self.steps):
             # summed over starts, so that each has its own gradient
-            loss = -((z[train] @ weight + bias).log_softmax(dim=2) * known).sum() / len(train)
+            loss = -(logits(x).log_softmax(dim=2) * known).sum() / len(train)
             weight.grad, bias.grad = torch.autograd.grad(loss, (weight, bias))
             adam.step()
             if judge is not None:

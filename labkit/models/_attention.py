@@ -60,7 +60,7 @@ class Neighbourhoods:
 
     def _product(self, start: Tensor, column: Tensor, values: Tensor, h: Tensor) -> Tensor:
         parts = zip(values.unbind(1), h.unbind(1), strict=True)
-        return torch.stack([self._csr(start, column, head) @ part.contiguous() for head, part in parts], dim=1)
+        return torch.stack([self._csr(start, column, head) @ part for head, part in parts], dim=1)
 
     def _dots(self, a: Tensor, b: Tensor) -> Float[Tensor, "edges heads"]:
         """a · b of each edge's target and source, head by head."""
