@@ -2,14 +2,15 @@
 
 Each size runs in a process of its own, so that its peak is its own; the graph is drawn there too, and counts. Training
 sees subgraphs of 2 000 nodes; embedding goes layer by layer over all nodes and holds two layers' outputs at a time.
-The figure and its numbers go to results/figures/big-graphs.{json,png}: ``python -m benchmarks.big_graph``.
+The figure and its numbers go to results/figures/big-graphs.{json,png}: ``python -m benchmarks.big_graph [METHOD ...]``.
 """
 
 import json
 import math
 import os
 import statistics
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 
 from benchmarks._bench import ROOT, Row, fresh
 from labkit import plot
@@ -93,9 +94,9 @@ def draw(found: dict[str, list[dict[str, float]]]):
     return figure
 
 
-def record() -> None:
-    """Measure every method at every size, keep the numbers, draw them."""
-    found = {method: [] for method in METHODS}
+def record(methods: Sequence[str]) -> None:
+    """Measure these methods at every size, keep the numbers, draw them."""
+    found = {method: [] for method in methods}
     folder = ROOT / "results" / "figures"
     for nodes in NODES:
         for method, points in found.items():
@@ -109,4 +110,4 @@ def record() -> None:
 
 
 if __name__ == "__main__":
-    record()
+    record(sys.argv[1:] or list(METHODS))

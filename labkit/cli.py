@@ -42,7 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--protocol", help="one of the recipe's protocols (default: the first)")
     run.add_argument("--epochs", type=_positive)
     run.add_argument("--jobs", type=_positive, default=1, help="seeds trained at a time, each in a process of its own")
-    run.add_argument("--backend", help="a joblib backend (dask, ray) that spreads the seeds over its cluster")
+    run.add_argument("--backend", metavar="dask | ray",
+                     help="spread the seeds over the cluster that its own environment variable names, "
+                     "DASK_SCHEDULER_ADDRESS or RAY_ADDRESS; or another backend of joblib")  # fmt: skip
     run.add_argument("--device", default="auto")
     run.add_argument("--data", type=Path, metavar="PATH",
                      help="a graph of your own: .npz, .safetensors, .graphml, or edges (.edges, .csv, .tsv, .txt) "
@@ -128,6 +130,7 @@ def _run_here(options) -> None:
     elif options.features or options.label:
         raise ValueError("--features and --label say how to read a graph of your own; they need --data PATH")
     training = {"epochs": options.epochs} if options.epochs else {}
+    _connect(options.backend)
     keep = options.json and options.json.with_name(options.json.name + ".part") if processes() == 1 else None
     result = recipes.run(
         recipe,
@@ -147,6 +150,22 @@ def _run_here(options) -> None:
         result.save(options.json)
         if keep:
             keep.unlink(missing_ok=True)
+
+
+def _connect(backend: str | None) -> None:
+    """joblib knows Dask and Ray by name once this process is in touch with the cluster."""
+    try:
+        if backend == "dask":
+            from distributed import Client
+
+            Client()
+        elif backend == "ray":
+            from ray.util.joblib import register_ray
+
+            register_ray()
+    except ImportError as error:
+        packages = {"dask": "dask distributed", "ray": "ray"}[backend]
+        raise ValueError(f"--backend {backend} needs its library: pip install {packages} ({error})") from error
 
 
 def _claims_list(_) -> None:

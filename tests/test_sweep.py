@@ -1,11 +1,12 @@
 """Seeds in turn, in processes, and after an interruption: the same scores."""
 
 import json
+import sys
 
 import pytest
 from test_recipes import small_recipe, two_groups
 
-from labkit import recipes
+from labkit import cli, recipes
 from labkit.recipes import _sweep
 
 
@@ -36,6 +37,16 @@ def kept(tmp_path):
 
 def test_worker_processes_give_the_scores_of_one():
     assert run(jobs=2).scores == pytest.approx(run().scores, abs=0.05)
+
+
+def test_threads_of_one_process_do_not_share_their_random_numbers():
+    assert run(jobs=3, backend="threading").scores == run().scores
+
+
+def test_a_cluster_whose_library_is_missing_is_named(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert cli.main(["run", "simclr/nuisance-mnist", "--backend", "dask"]) == 2
+    assert "--backend dask needs its library: pip install dask distributed" in capsys.readouterr().err
 
 
 def test_an_interrupted_sweep_trains_only_what_is_missing(kept, monkeypatch):

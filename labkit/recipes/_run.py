@@ -45,7 +45,8 @@ def run(
         device, progress: as in ``fit``.
         on_seed: called with what a seed gave, as it ends.
         jobs: worker processes that share the seeds.
-        backend: a joblib backend registered by name ("dask", "ray"), to spread the seeds over its cluster.
+        backend: a joblib backend by name, to spread the seeds over its cluster: "dask" while a ``distributed.Client``
+            is connected, "ray" after ``ray.util.joblib.register_ray()``.
         keep: a file that gets every seed as it ends, so that the same call goes on where it was interrupted.
         results: a folder of saved results. A ceiling of these seeds that is there is not trained again.
         training: changes to the recipe's ``fit`` arguments, e.g. ``epochs=20``; to its ceiling's too.

@@ -19,6 +19,8 @@ from labkit.recipes._material import Material
 from labkit.recipes._recipe import Recipe
 from labkit.train import Run, fit, seeded, to_device, write_whole
 
+_in_turn = threading.Lock()  # workers that are threads of one process share its random numbers: one trains at a time
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -76,7 +78,7 @@ def sweep(
 
     Args:
         jobs: worker processes (joblib); each gets its share of the cores.
-        backend: a joblib backend that was registered, e.g. "dask" or "ray", to train on its cluster.
+        backend: a joblib backend, e.g. "dask" while a ``distributed.Client`` is connected, to train on its cluster.
         keep: a JSON file that gets every seed as it ends. Seeds in it are not trained again. A write that fails (full
             disk) warns, and the sweep goes on.
         on_seed: called as each seed ends, those of ``keep`` first.
@@ -136,7 +138,8 @@ def _end_with(parent: int) -> None:
 def _one(recipe: Recipe, material: Material, seed: int, protocol, training: dict[str, Any], parent=None) -> Trained:
     if parent:
         _end_with(parent)
-    run = train(recipe, material, seed, **training)
+    with _in_turn:
+        run = train(recipe, material, seed, **training)
     device = next(run.method.parameters()).device
     score = material.score(protocol, run.method.embed(to_device(material.items, device)))
     untrained = material.score(protocol, run.snapshots[0])
