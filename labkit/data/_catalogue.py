@@ -13,8 +13,8 @@ class File:
 
     Attributes:
         path: where it lies below ``$LABKIT_DATA`` or ``data/``.
-        bytes: its size.
-        sha256: its checksum.
+        bytes: its size; 0 where its publisher states neither size nor checksum.
+        sha256: its checksum; empty where none is published: what is read from it is checked instead.
         url: where it is downloaded from; None where no address gives these bytes.
         also: {"sha256", "bytes", "what"} of other bytes with the same content that are accepted too; where there are
             such, ``url`` gives them.
@@ -23,8 +23,8 @@ class File:
     """
 
     path: str
-    bytes: int
-    sha256: str
+    bytes: int = 0
+    sha256: str = ""
     url: str | None = None
     also: dict[str, Any] | None = None
     note: str = ""
@@ -36,7 +36,9 @@ class File:
 
     @property
     def accepted(self) -> dict[str, int]:
-        """sha256 -> bytes of everything that may stand under this path."""
+        """sha256 -> bytes of everything that may stand under this path; empty where no checksum is published."""
+        if not self.sha256:
+            return {}
         return {self.sha256: self.bytes} | ({self.also["sha256"]: self.also["bytes"]} if self.also else {})
 
 
@@ -84,9 +86,11 @@ class Entry:
         rows += (
             [("sizes", ", ".join(f"{value} {key}" for key, value in self.expected.items()))] if self.expected else []
         )
-        rows += [("files", f"{len(self.files)}, {size(self.bytes)}" if self.files else "none: needs no download")]
+        amount = size(self.bytes) if self.bytes else "size not stated"
+        rows += [("files", f"{len(self.files)}, {amount}" if self.files else "none: needs no download")]
         for file in self.files:
-            rows.append(("", f"{file.path}  {size(file.bytes)}  sha256 {file.sha256[:12]}…"))
+            known = f"{size(file.bytes)}  sha256 {file.sha256[:12]}…" if file.sha256 else "no checksum is published"
+            rows.append(("", f"{file.path}  {known}"))
             rows.append(("", f"    {file.url or 'no address gives these bytes'}"))
             rows += [("", f"    read by {file.needed_by} only")] if file.needed_by else []
             rows += [("", f"    {file.note}")] if file.note else []
@@ -101,7 +105,7 @@ class Catalogue(dict[str, Entry]):
         width = max(map(len, self), default=4)
         rows = [f"{'name':{width}}  {'kind':19}  {'download':>9}  what"]
         for name, entry in self.items():
-            amount = size(entry.bytes) if entry.files else "none"
+            amount = "none" if entry.offline else size(entry.bytes) if entry.bytes else "by hand"
             rows.append(f"{name:{width}}  {entry.kind:19}  {amount:>9}  {entry.summary}")
         return "\n".join(rows)
 

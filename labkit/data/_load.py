@@ -12,6 +12,7 @@ from labkit.data._store import has_files
 
 _READERS = {  # reader -> module; modules load when a set of theirs does
     "planetoid": "_planetoid",
+    "ogbn_arxiv": "_ogb",
     "npz_graph": "_graph_sets",
     "hypergraph": "_graph_sets",
     "hetero": "_graph_sets",

@@ -31,6 +31,8 @@ def _graph_sizes(data) -> dict[str, Any]:
         found["edges"] = data.num_edges
     if "hyperedge_index" in data:
         found["hyperedges"] = data.num_hyperedges
+    if "citations" in data:
+        found["citations"] = data.citations
     if isinstance(data.y, Tensor):
         found["classes"] = len(data.y.unique())
     for part in ("train", "val", "test"):

@@ -42,7 +42,7 @@ def find(file: File) -> Path | None:
 def has_files(entry: Entry) -> bool:
     """Whether every file that ``load`` reads without options is there with a size that is accepted."""
     found = [(file, find(file)) for file in entry.files if not file.needed_by]
-    return all(path and path.stat().st_size in file.accepted.values() for file, path in found)
+    return all(path and (not file.sha256 or path.stat().st_size in file.accepted.values()) for file, path in found)
 
 
 def read_bytes(entry: Entry, file: File) -> bytes:
@@ -56,7 +56,7 @@ def read_bytes(entry: Entry, file: File) -> bytes:
     """
     path = find(file) or fetch(entry, file)
     data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() in file.accepted:
+    if not file.sha256 or hashlib.sha256(data).hexdigest() in file.accepted:
         return data
     raise ValueError(f"{path} is not the file {entry.name!r} is made of: {_fault(file, data)}; {_put_aside(path)}")
 
@@ -152,8 +152,9 @@ def _nowhere(entry: Entry, file: File, why: str) -> str:
     offline = [other for other in offline if other.kind == entry.kind] or offline
     looked = ", ".join(str(root) for root in roots())
     hint = "" if os.environ.get("LABKIT_DATA") else " ($LABKIT_DATA is not set)"
+    amount = f" ({size(file.bytes)})" if file.bytes else ""
     return (
-        f"{entry.name!r} needs {file.path} ({size(file.bytes)}), which is in none of {looked}{hint}, and {why}; "
+        f"{entry.name!r} needs {file.path}{amount}, which is in none of {looked}{hint}, and {why}; "
         f"set $LABKIT_DATA to a folder that holds {file.path}, or load a set that needs no download: "
         + ", ".join(repr(other.name) for other in offline)
     )
