@@ -3,6 +3,7 @@
     python notebooks/src/build.py                    every notebook, at laptop scale
     python notebooks/src/build.py 1_graph_ssl/1_grace --scale smoke --output /tmp/out
     python notebooks/src/build.py --figures results/figures/notebooks       and every picture as a file, PNG and SVG
+    python notebooks/src/build.py --times            builds nothing: what the last build of each took, and their sum
 
 What is kept of the outputs is what a reader needs without a kernel: text and PNG pictures. Widget state, widget views,
 progress bars and execution times are left out, so that a rebuilt notebook differs only where its results do.
@@ -137,6 +138,13 @@ def measured(text: str, seconds: float) -> str:
     return text.replace(BANNER, f"{BANNER} *Last build: {minutes} on {os.cpu_count()} CPU cores, top to bottom.*")
 
 
+def last_seconds(notebook: Path) -> float | None:
+    """What the banner of a built notebook says that it took; None where there is no banner."""
+    text = notebook.read_text() if notebook.is_file() else ""
+    found = re.search(rf"{re.escape(BANNER)} \*Last build: ([\d.]+) (s|min) on", text)
+    return float(found[1]) * {"s": 1, "min": 60}[found[2]] if found else None
+
+
 def _kept(output):
     if output.output_type == "stream":
         return output if output.name == "stdout" else None
@@ -161,7 +169,15 @@ def main() -> int:
     parser.add_argument("--scale", default="laptop", choices=["smoke", "laptop"])
     parser.add_argument("--output", type=Path, default=NOTEBOOKS, help="another folder for the notebooks")
     parser.add_argument("--figures", type=Path, help="a folder for every picture as PNG and SVG")
+    parser.add_argument("--times", action="store_true", help="what the last builds took, and their sum")
     options = parser.parse_args()
+    if options.times:
+        notebooks = [target(source, options.output) for source in choose(options.notebook)]
+        found = {notebook: last_seconds(notebook) for notebook in notebooks}
+        for notebook, seconds in found.items():
+            print(f"{'not measured' if seconds is None else f'{seconds:.0f} s':>12}  {notebook}")
+        print(f"{sum(filter(None, found.values())) / 60:8.1f} min  in all")
+        return 0
     for source in choose(options.notebook):
         seconds = build(source, options.scale, options.output, figures=options.figures)
         print(f"{seconds:6.0f} s  {target(source, options.output)}", flush=True)

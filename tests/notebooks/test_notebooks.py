@@ -139,6 +139,14 @@ def test_runs_top_to_bottom_at_smoke_scale_and_wrong_answers_are_told_why(source
         assert refused or re.search(r"✗ .*\n  hint: \S", told), (cell["source"], cell["outputs"])
 
 
+@pytest.mark.parametrize(("seconds", "said"), [(73.2, 73), (354.0, 354), (588.4, 588)])
+def test_what_the_banner_says_a_build_took_can_be_read_back(seconds, said, tmp_path):
+    notebook = tmp_path / "1_one.ipynb"
+    assert build.last_seconds(notebook) is None
+    notebook.write_text(build.measured(build.BANNER, seconds))
+    assert build.last_seconds(notebook) == pytest.approx(said, abs=3)  # minutes are written to a tenth
+
+
 def test_every_picture_becomes_a_file_in_both_forms(tmp_path):
     source = next(source for source in SOURCES if source.stem == "0_start_here")
     figures = tmp_path / "figures"
