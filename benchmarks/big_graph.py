@@ -10,7 +10,7 @@ import math
 import os
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from benchmarks._bench import ROOT, Row, fresh
 from labkit import plot
@@ -94,20 +94,21 @@ def draw(found: dict[str, list[dict[str, float]]]):
     return figure
 
 
-def record(methods: Sequence[str]) -> None:
-    """Measure these methods at every size, keep the numbers, draw them."""
-    found = {method: [] for method in methods}
+def keep(found: dict[str, list[dict[str, float]]]) -> None:
+    """The numbers with their slopes, and the figure."""
     folder = ROOT / "results" / "figures"
-    for nodes in NODES:
-        for method, points in found.items():
-            points.append(measure(method, nodes))
-            print(method, points[-1], flush=True)
-    facts = {"slopes from 100 000 nodes": {}} | circumstances("cpu") | {"cores": os.cpu_count()}
-    for method, points in found.items():
-        facts["slopes from 100 000 nodes"][method] = {what: slope(points, what) for what in ("peak", "embed", "step")}
-    write_whole(folder / "big-graphs.json", json.dumps({"measured": found} | facts, indent=1).encode())
+    slopes = {
+        method: {what: slope(points, what) for what in ("peak", "embed", "step")} for method, points in found.items()
+    }
+    facts = {"measured": found, "slopes from 100 000 nodes": slopes, "cores": os.cpu_count()} | circumstances("cpu")
+    write_whole(folder / "big-graphs.json", (json.dumps(facts, indent=1) + "\n").encode())
     draw(found).savefig(folder / "big-graphs.png", dpi=120)
 
 
 if __name__ == "__main__":
-    record(sys.argv[1:] or list(METHODS))
+    found = {method: [] for method in sys.argv[1:] or METHODS}
+    for nodes in NODES:
+        for method, points in found.items():
+            points.append(measure(method, nodes))
+            print(method, points[-1], flush=True)
+    keep(found)
