@@ -182,18 +182,21 @@ print(f"two random embeddings share {torch.stack(shared).mean():.3f}")
 check("shared by chance", chance, 0.0499, 0.0501, hint="an item is not its own neighbour")
 
 # %% [markdown]
-# **Exercise 2** (medium, 5 min). Multiply one column of the embedding by 1 000. Which of the two measures notices: CKA, or
-# the neighbours by cosine? Predict, then look. How large is the CKA of the embedding and its rescaled copy?
+# **Exercise 2** (medium, 5 min). Multiply the whole embedding by 1 000. What is the CKA of the result and the original?
+# And what if only one column is multiplied? Predict both, answer the first, and look at the second.
 #
 # <details><summary>Hint</summary>CKA does not change under rotation and a common scale. Is this one?</details>
-# <details><summary>Solution</summary>Both notice: all that is left is that column. An embedding should be compared in the
-# scale in which it is used, e.g. after <code>torch.nn.functional.normalize</code>.</details>
+# <details><summary>Solution</summary><code>whole = 1.0</code>: a common scale does not matter. With one column only that
+# column is left: compare embeddings in the scale in which they are used, e.g. after
+# <code>torch.nn.functional.normalize</code>.</details>
 
 # %%
-factor = 1000.0  # your answer here
-rescaled = z.clone()
-rescaled[:, 0] *= factor
-check("CKA of z and its rescaled copy", evaluate.cka(z, rescaled), 0.0, 0.9, hint="rescale one column only, and by much")
+whole = 1.0  # your answer here
+check("your answer less the CKA of z and 1000 z", whole - evaluate.cka(z, 1000 * z), -1e-4, 1e-4,
+      hint="CKA divides by the size of both")  # fmt: skip
+column = z.clone()
+column[:, 0] *= 1000
+print(f"CKA of z and z with one column multiplied: {evaluate.cka(z, column):.2f}")
 
 # %%
 score()

@@ -5,7 +5,7 @@
     python notebooks/src/exercises.py tested             build/tested/..., executed at smoke scale, every answer wrong
                                                          once before it is right
 
-An answer is an assignment whose line ends in ``your answer here``; a solution is a ``<details>`` block whose summary is
+An answer is an assignment or a return whose line ends in ``your answer here``; a solution is a ``<details>`` block whose summary is
 "Solution". Both stand in the sources, so that every answer is run by the build and by the tests.
 """
 
@@ -19,7 +19,7 @@ import nbformat
 from build import SOURCES, build, choose, read, target
 
 OUTPUT = SOURCES.parents[1] / "build"
-ANSWER = re.compile(r"^(?P<name>\w+) = (?P<value>.+?)(?P<mark>  # .*\byour answer here)$", re.MULTILINE)
+ANSWER = re.compile(r"^(?P<before>\w+ = |\s*return )(?P<value>.+?)(?P<mark>  # .*\byour answer here)$", re.MULTILINE)
 SOLUTION = re.compile(r"\n?<details><summary>Solution</summary>.*?</details>", re.DOTALL)
 # what a test puts in place of an answer: of the same kind, and wrong for every exercise there is
 WRONG = "(lambda v: ~v if hasattr(v, 'dtype') else tuple(2 * x + 1 for x in v) if isinstance(v, tuple) else 2 * v + 1)"
@@ -57,7 +57,7 @@ def with_wrong_answers(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode
 
 
 def _answered(source: str, other: Callable[[str], str]) -> str:
-    return ANSWER.sub(lambda found: f"{found['name']} = {other(found['value'])}{found['mark']}", source)
+    return ANSWER.sub(lambda found: f"{found['before']}{other(found['value'])}{found['mark']}", source)
 
 
 def main() -> int:
