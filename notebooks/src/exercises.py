@@ -22,7 +22,7 @@ OUTPUT = SOURCES.parents[1] / "build"
 ANSWER = re.compile(r"^(?P<before>\w+ = |\s*return )(?P<value>.+?)(?P<mark>  # .*\byour answer here)$", re.MULTILINE)
 SOLUTION = re.compile(r"\n?<details><summary>Solution</summary>.*?</details>", re.DOTALL)
 # what a test puts in place of an answer: of the same kind, and wrong for every exercise there is
-WRONG = "(lambda v: ~v if hasattr(v, 'dtype') else tuple(2 * x + 1 for x in v) if isinstance(v, tuple) else 2 * v + 1)"
+WRONG = "(lambda v: ~v if 'bool' in str(getattr(v, 'dtype', '')) else tuple(2 * x + 1 for x in v) if isinstance(v, tuple) else 2 * v + 1)"
 
 
 def student(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
