@@ -131,7 +131,8 @@ def _time_limit(told: str) -> Iterator[None]:
 def _judge_error(error: Exception, owner: str, function: Callable, told: str) -> None:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     names = [p.name for p in parameters(function)] + [CALLED.get(owner, owner)]
-    where = f"{frame.filename.rpartition('labkit/')[2]}:{frame.lineno}"
+    file = re.split(r".*/(?:site-packages|labkit)/", frame.filename)[-1]
+    where = f"{file}:{frame.lineno}"
     found = f"{told}: {type(error).__name__} at {where}: {str(error)[:200]}"
     if not isinstance(error, ValueError | TypeError | KeyError | FileNotFoundError):
         raise Misuse(found) from error
