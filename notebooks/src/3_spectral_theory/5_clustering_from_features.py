@@ -326,6 +326,7 @@ a = (features @ features.T).fill_diagonal_(-1).max().item()  # your answer here
 check(
     "clusters", int(greedy_multicut(features, a).labels.max()) + 1, 150, 150, hint="the largest inner product of a pair"
 )
+check("a, below 1", a, -1, 1 - 1e-9, hint="the points are unit vectors: 1 is never exceeded")
 
 # %% [markdown]
 # ## 6 · The claims, as this suite found them
