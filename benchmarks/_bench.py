@@ -17,13 +17,18 @@ from labkit.recipes import circumstances
 from labkit.train import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
+PAUSE = 0.2  # seconds; OpenBLAS and OpenMP threads have gone to sleep by then
 
 
 def alternate(ours: Callable, theirs: Callable, repeats: int = 5) -> tuple[list[float], list[float]]:
-    """Seconds of each call, after one of each to warm up; taken in turn, so that both see the same machine."""
+    """Seconds of each call, after one of each to warm up; taken in turn, so that both see the same machine.
+
+    A pause before each: the threads that one library leaves spinning for work would slow the other down.
+    """
     seconds: dict[Callable, list[float]] = {ours: [], theirs: []}
     for attempt in range(repeats + 1):
         for function, times in seconds.items():
+            time.sleep(PAUSE)
             started = time.perf_counter()
             function()
             if attempt:

@@ -122,18 +122,17 @@ class LinearProbe:
         grid = torch.tensor(self.strengths, dtype=z.dtype, device=z.device).expand(len(split), -1)
         if self.select == "cross-validation" and grid.shape[1] > 1:
             grid = grid.gather(1, self._best_of_folds(z, y, kinds, split.train)[:, None])
-        judge = split.validation if self.select == "validation" else split.test
+        choose = grid.shape[1] > 1
+        judge = split.validation if choose and self.select == "validation" else split.test
         strengths, predictions = [], []
-        for of, fitted in self._fits(z, y, kinds, split.train, grid):
-            for p, s in enumerate(of):
-                k = 0
-                if grid.shape[1] > 1:
-                    right = kinds[fitted.predict(z[judge[s]], p)] == y[judge[s], None]
-                    k = int(right.sum(dim=0).argmax())  # the first, and so the smallest, of equally good ones
-                strengths.append(grid[s, k].item())
-                logits = torch.addmm(fitted.bias[p, k], z, fitted.weight[p, k].T)
-                predictions.append(kinds[logits.argmax(dim=1)])
-        predictions = torch.stack(predictions)
+        for of, fitted in self._fits(z, y, kinds, split.train, grid, judge):
+            best = torch.zeros_like(of)
+            if choose:
+                right = kinds[fitted.predict(z[judge[of]])] == y[judge[of], None]
+                best = right.sum(dim=1).argmax(dim=1)  # the first, and so the smallest, of equally good ones
+            strengths += grid[of, best].tolist()
+            predictions.append(kinds[fitted.only(best).predict(z[None])[0].T])
+        predictions = torch.cat(predictions)
         right = predictions.gather(1, split.test) == y[split.test]
         return Score.of(
             right.double().mean(dim=1).tolist(),
@@ -150,23 +149,22 @@ class LinearProbe:
         held_out, rows = held_out.flatten(0, 1), train.repeat_interleave(self.folds, dim=0)
         grid = torch.tensor(self.strengths, dtype=z.dtype, device=z.device).expand(len(rows), -1)
         right = torch.zeros_like(grid, dtype=torch.long)
-        for of, fitted in self._fits(z, y, kinds, rows, grid, ~held_out):
-            for p, s in enumerate(of):
-                out = rows[s][held_out[s]]
-                right[s] = (kinds[fitted.predict(z[out], p)] == y[out, None]).sum(dim=0)
+        for of, fitted in self._fits(z, y, kinds, rows, grid, rows, ~held_out):
+            hit = kinds[fitted.predict(z[rows[of]])] == y[rows[of], None]
+            right[of] = (hit & held_out[of, :, None]).sum(dim=1)
         return right.unflatten(0, (len(train), self.folds)).sum(dim=1).argmax(dim=1)
 
     def _fits(
-        self, z: Tensor, y: Tensor, kinds: Tensor, rows: Tensor, grid: Tensor, taking_part: Tensor | None = None
-    ) -> Iterator[tuple[list[int], Logistic]]:
-        """Solve problems (rows of ``rows``) as many at a time as memory allows: (which, their fit)."""
-        together = max(1, _LOGITS // (rows.shape[1] * grid.shape[1] * len(kinds)))
-        for of in torch.arange(len(rows)).split(together):
+        self, z: Tensor, y: Tensor, kinds: Tensor, rows: Tensor, grid: Tensor, judge: Tensor, part: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Logistic]]:
+        """Solve problems (rows of ``rows``) as many at a time as memory allows, judging included: (which, their fit)."""
+        logits = len(kinds) * max(grid.shape[1] * max(rows.shape[1], judge.shape[1]), len(z))
+        together = max(1, _LOGITS // logits)
+        for of in torch.arange(len(rows), device=z.device).split(together):
             target = (y[rows[of]][:, :, None] == kinds).to(z.dtype)
-            part = None if taking_part is None else taking_part[of]
-            fitted = fit_logistic(z[rows[of]], target, grid[of], self.link, part)
+            fitted = fit_logistic(z[rows[of]], target, grid[of], self.link, None if part is None else part[of])
             _warn_unless_converged(fitted)
-            yield of.tolist(), fitted
+            yield of, fitted
 
     def __str__(self) -> str:
         prepared = "L2-normalised" if self.normalize else "not normalised"

@@ -2,7 +2,7 @@
 
 The strengths of one split share its data, so strengths × classes are the rows of one matrix product. The centred data
 is rotated once into its principal axes. There the Hessian is close to diagonal, C κ σ_j² + 1 for axis j and a class
-whose mean p (1 − p) is κ, and L-BFGS that starts from this diagonal needs few steps at every strength.
+whose mean p (1 − p) is κ, and BFGS that starts from this diagonal needs few steps at every strength.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from labkit.evaluate._lbfgs import minimise
+from labkit.evaluate._bfgs import minimise
 
 LINKS = {"softmax": "logistic regression", "one_vs_rest": "one-vs-rest logistic regression"}
 
@@ -32,10 +32,16 @@ class Logistic:
     converged: Bool[Tensor, "problems strengths"]
     steps: int
 
-    def predict(self, x: Float[Tensor, "rows dim"], problem: int) -> Int64[Tensor, "rows strengths"]:
-        """The class of each row by each strength of a problem."""
-        logits = torch.addmm(self.bias[problem].flatten(), x, self.weight[problem].flatten(0, 1).T)
-        return logits.unflatten(1, self.bias.shape[1:]).argmax(dim=2)
+    def predict(self, x: Float[Tensor, "problems rows dim"]) -> Int64[Tensor, "problems rows strengths"]:
+        """The class of each row of a problem by each of its strengths."""
+        logits = torch.baddbmm(self.bias.flatten(1)[:, None], x, self.weight.flatten(1, 2).mT)
+        return logits.unflatten(2, self.bias.shape[1:]).argmax(dim=3)
+
+    def only(self, strength: Int64[Tensor, " problems"]) -> "Logistic":
+        """One strength of each problem, as if these were the strengths of one problem."""
+        problem = torch.arange(len(strength), device=strength.device)
+        one = (tensor[problem, strength][None] for tensor in (self.weight, self.bias, self.converged))
+        return Logistic(*one, self.steps)
 
 
 def fit_logistic(
@@ -136,8 +142,8 @@ class _Logistic:
         target = target.mT[:, None].contiguous()
         return cls(data.mT.contiguous(), mean_data, target, 1 - target, square, penalty, link)
 
-    def gradient(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """At w [p, strengths, classes · axes]: the gradient and nearly the diagonal of the Hessian."""
+    def gradient(self, w: Tensor, curvature: bool) -> tuple[Tensor, Tensor | None]:
+        """At w [p, strengths, classes · axes]: the gradient and, when asked for, nearly the diagonal of the Hessian."""
         w = w.unflatten(2, (self.target.shape[2], self.data.shape[1]))
         logits = torch.bmm(w.flatten(1, 2), self.data).unflatten(1, w.shape[1:3])
         # p − target without the difference, which float32 would round to 0 for rows that are well separated
@@ -148,6 +154,8 @@ class _Logistic:
             sign = self.other - self.target
             residual = (logits * sign).sigmoid_().mul_(sign)
         gradient = torch.bmm(residual.flatten(1, 2), self.mean_data).view_as(w).addcmul_(self.penalty, w)
+        if not curvature:
+            return gradient.flatten(2), None
         spread = torch.addcmul(residual.abs(), residual, residual, value=-1)  # p (1 − p)
         spread = spread.mul_(self.mean_data[:, None, None, :, -1]).sum(dim=3, keepdim=True)
         return gradient.flatten(2), torch.addcmul(self.penalty, spread.clamp_(min=1e-12), self.square).flatten(2)
