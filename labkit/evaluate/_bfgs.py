@@ -26,7 +26,7 @@ class Problems(Protocol):
     """A grid of problems, [rows, columns], each in a number of variables."""
 
     def gradient(self, w: Tensor, curvature: bool) -> tuple[Tensor, Tensor | None]:
-        """At w [rows, columns, variables]: the gradient and, when asked for, nearly the diagonal of the Hessian, > 0."""
+        """At w [rows, columns, variables]: the gradient and, if asked for, about the diagonal of the Hessian, > 0."""
         ...
 
     def keep(self, rows: Tensor, columns: Tensor) -> "Problems":

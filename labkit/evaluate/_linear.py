@@ -157,7 +157,7 @@ class LinearProbe:
     def _fits(
         self, z: Tensor, y: Tensor, kinds: Tensor, rows: Tensor, grid: Tensor, judge: Tensor, part: Tensor | None = None
     ) -> Iterator[tuple[Tensor, Logistic]]:
-        """Solve problems (rows of ``rows``) as many at a time as memory allows, judging included: (which, their fit)."""
+        """Solve problems (rows of ``rows``) as many at a time as memory allows: (which, their fit)."""
         logits = len(kinds) * max(grid.shape[1] * max(rows.shape[1], judge.shape[1]), len(z))
         together = max(1, _LOGITS // logits)
         for of in torch.arange(len(rows), device=z.device).split(together):
