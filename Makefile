@@ -8,9 +8,10 @@ export LABKIT_DATA ?= $(if $(wildcard $(SHARED_DATA)),$(SHARED_DATA),)
 # JupyterLab asks nobody for news, updates or extensions; its token stays.
 AT_HOME := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
   --LabApp.extension_manager=readonly
+OPENERS := notebooks/0_start_here.ipynb $(wildcard notebooks/*/1_*.ipynb)
 ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root,)
 
-.PHONY: lab test lint notebooks figures student solutions bench clean help
+.PHONY: lab test lint notebooks figures student solutions slides bench clean help
 
 help:
 	@echo "make lab        open JupyterLab on notebooks/0_start_here.ipynb"
@@ -19,6 +20,7 @@ help:
 	@echo "make notebooks  build and execute every notebook from notebooks/src"
 	@echo "make figures    every figure of the notebooks as PNG and SVG, in results/figures/notebooks"
 	@echo "make student    the notebooks without answers, in build/student; make solutions: with them unfolded"
+	@echo "make slides     the openers of the themes as slides, in build/slides"
 	@echo "make bench      ratios against named peers"
 
 lab: $(STAMP)
@@ -42,6 +44,9 @@ figures: $(STAMP)
 
 student solutions: $(STAMP)
 	$(BIN)/python notebooks/src/exercises.py $@ $(NOTEBOOK)
+
+slides: $(STAMP)
+	$(BIN)/jupyter nbconvert --to slides --output-dir build/slides $(OPENERS)
 
 bench: $(STAMP)
 	$(BIN)/labkit bench

@@ -39,7 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="train and score a recipe, with its floors", description=_run.__doc__)
     run.add_argument("recipe", nargs="?", help="e.g. grace/cora; without it, the recipes are listed")
     run.add_argument("--seeds", type=_positive, default=5, help="how many trainings (default 5)")
-    run.add_argument("--protocol", help="one of the recipe's protocols (default: the first)")
+    run.add_argument("--protocol", action="append", metavar="NAME",
+                     help="one of the recipe's protocols (default: the first); several score one training")  # fmt: skip
     run.add_argument("--epochs", type=_positive)
     run.add_argument("--jobs", type=_positive, default=1, help="seeds trained at a time, each in a process of its own")
     run.add_argument("--backend", metavar="dask | ray",
@@ -52,7 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--features", choices=["constant", "degree"], help="for a graph whose file has no features")
     run.add_argument("--label", metavar="NAME", help="the node attribute of a .graphml that holds the classes")
     run.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the result there; until then FILE.part keeps finished seeds"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the result there, of several protocols to NAME.PROTOCOL.json; "
+        "until then FILE.part keeps finished seeds",
     )
     run.set_defaults(command=_run)
 
@@ -132,24 +137,33 @@ def _run_here(options) -> None:
     training = {"epochs": options.epochs} if options.epochs else {}
     _connect(options.backend)
     keep = options.json and options.json.with_name(options.json.name + ".part") if processes() == 1 else None
-    result = recipes.run(
+    results = recipes.run_protocols(
         recipe,
         options.seeds,
-        protocol=options.protocol,
+        options.protocol or [None],
         dataset=dataset,
         device=options.device,
-        on_seed=lambda one: print(f"seed {one.seed}: {100 * one.score.mean:.2f} %  ({one.seconds:.0f} s)", flush=True),
+        on_seed=_print_seed,
         jobs=options.jobs,
         backend=options.backend,
         keep=keep,
         results=_results("recipes"),
         **training,
     )
-    print(result)
+    print(*results, sep="\n")
     if options.json and rank() == 0:
-        result.save(options.json)
+        files = [options.json]
+        if len(results) > 1:
+            files = [options.json.with_suffix(f".{protocol}.json") for protocol in options.protocol]
+        for file, result in zip(files, results, strict=True):
+            result.save(file)
         if keep:
             keep.unlink(missing_ok=True)
+
+
+def _print_seed(one) -> None:
+    scores = ", ".join(f"{100 * score.mean:.2f} %" for score in one.scores.values())
+    print(f"seed {one.seed}: {scores}  ({one.seconds:.0f} s)", flush=True)
 
 
 def _connect(backend: str | None) -> None:

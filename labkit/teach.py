@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any
 
-__all__ = ["Prediction", "check", "predict", "score"]
+__all__ = ["Comparison", "Prediction", "beside_paper", "check", "predict", "score"]
 
 _predictions: dict[str, "Prediction"] = {}  # by question; what score() counts, for the life of the kernel
 _checks: dict[str, bool] = {}
@@ -102,6 +102,49 @@ def score() -> None:
     revealed = sum(verdict != "not revealed" for verdict in verdicts)
     print(f"{revealed} of {len(verdicts)} predictions revealed: {counts}")
     print(f"{sum(_checks.values())} of {len(_checks)} checks passed")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows of (what, paper, ours, why they differ); Jupyter shows them as a table. See :func:`beside_paper`."""
+
+    rows: tuple[tuple[str, str, str, str], ...]
+
+    def _repr_markdown_(self) -> str:
+        lines = [("", "paper", "ours", "why they differ"), ("---",) * 4, *self.rows]
+        return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{what}: paper {paper}, ours {ours}. {why}" for what, paper, ours, why in self.rows)
+
+    __repr__ = __str__
+
+
+def beside_paper(*rows: tuple[str, Any, Any, str]) -> Comparison:
+    """What a paper reports beside what came out here, and why they differ.
+
+    Args:
+        rows: (what, paper, ours, why) each. ``paper`` and ``ours`` are text, a number, or a ``Score``, which is shown
+            in percent with its spread.
+
+    Raises:
+        ValueError: no rows, or one that lacks its reason.
+
+    Example:
+        >>> beside_paper(("GRACE on Cora", "83.3 ± 0.4 %", trained, "the paper's splits have twice the labels"))
+    """
+    if not rows:
+        raise ValueError("rows is empty: give at least one (what, paper, ours, why)")
+    for row in rows:
+        if not isinstance(row, tuple | list) or len(row) != 4 or not str(row[3]).strip():
+            raise ValueError(f"each of rows must be (what, paper, ours, why), and why must say something; not {row!r}")
+    return Comparison(tuple((str(what), _said(paper), _said(ours), str(why)) for what, paper, ours, why in rows))
+
+
+def _said(value: Any) -> str:
+    if hasattr(value, "mean") and hasattr(value, "std") and hasattr(value, "over"):
+        return f"{100 * value.mean:.1f}" + (f" ± {100 * value.std:.1f} %" if value.std else " %")
+    return value if isinstance(value, str) else f"{float(value):.3g}"
 
 
 def _slider(guess: float, low: float, high: float) -> Any:

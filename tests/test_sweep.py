@@ -2,11 +2,13 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 from test_recipes import small_recipe, two_groups
 
 from labkit import cli, recipes
+from labkit.evaluate import Protocol
 from labkit.recipes import _sweep
 
 
@@ -75,6 +77,25 @@ def test_seeds_of_another_training_are_not_mixed_in(kept):
     kept.write_text('{"settings": {}')
     with pytest.raises(ValueError, match="is not what an interrupted sweep leaves"):
         run(keep=kept)
+
+
+def test_protocols_share_one_training(monkeypatch):
+    trained, train = [], _sweep.train
+
+    def counted(recipe, material, seed, **options):
+        trained.append(seed)
+        return train(recipe, material, seed, **options)
+
+    monkeypatch.setattr(_sweep, "train", counted)
+    recipe = small_recipe()
+    several = recipe.protocols | {"fewer": Protocol.random(0.2, 0.2, 0.6, repeats=3)}
+    recipe = replace(recipe, protocols=several)
+    together = recipes.run_protocols(recipe, 2, list(several), dataset=two_groups(), progress=False)
+    assert trained == [0, 1]
+    alone = [recipes.run(recipe, 2, protocol=name, dataset=two_groups(), progress=False) for name in several]
+    for one, other in zip(together, alone, strict=True):
+        assert (one.scores, one.floors, one.protocol) == (other.scores, other.floors, other.protocol)
+        assert one.command.endswith("--protocol random --protocol fewer")
 
 
 def test_bad_input():

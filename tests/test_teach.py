@@ -7,7 +7,8 @@ import pytest
 from IPython import display
 
 from labkit import teach
-from labkit.teach import check, predict, score
+from labkit.evaluate import Score
+from labkit.teach import beside_paper, check, predict, score
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +80,19 @@ def test_the_score_counts_what_was_revealed_and_what_passed(capsys):
     assert capsys.readouterr().out == (
         "2 of 3 predictions revealed: 1 spot on, 1 close, 0 a surprise\n1 of 2 checks passed\n"
     )
+
+
+def test_the_papers_number_stands_beside_ours_with_the_reason():
+    ours = Score.of([0.81, 0.83], "2 trainings", "public")
+    table = beside_paper(("accuracy", "83.3 ± 0.4 %", ours, "other | splits"), ("modes", 5, 5.0, "none"))
+    assert table._repr_markdown_().splitlines() == [
+        "|  | paper | ours | why they differ |",
+        "| --- | --- | --- | --- |",
+        r"| accuracy | 83.3 ± 0.4 % | 82.0 ± 1.4 % | other \| splits |",
+        "| modes | 5 | 5 | none |",
+    ]
+    assert str(table).startswith("accuracy: paper 83.3 ± 0.4 %, ours 82.0 ± 1.4 %. other")
+    with pytest.raises(ValueError, match="rows is empty"):
+        beside_paper()
+    with pytest.raises(ValueError, match="why must say something; not"):
+        beside_paper(("accuracy", 1, 2, " "))

@@ -12,7 +12,7 @@ from typing import Any
 
 from labkit import evaluate
 from labkit.data import load, read_graph
-from labkit.evaluate import Protocol
+from labkit.evaluate import Protocol, Score
 from labkit.recipes._circumstances import circumstances
 from labkit.recipes._material import Material
 from labkit.recipes._recipe import Recipe, Result, choose_protocol
@@ -21,10 +21,28 @@ from labkit.train import choose_device
 
 
 def run(
+    recipe: Recipe, seeds: int | Sequence[int] = 5, *, protocol: str | None = None, dataset=None, **options
+) -> Result:
+    """Train and score a recipe once for each seed, with its floors and, where it has one, its ceiling.
+
+    Args:
+        recipe: what to run.
+        seeds: how many (0, 1, ...) or which.
+        protocol: one of ``recipe.protocols``; None: the first.
+        dataset: in place of ``load(recipe.data)``.
+        options: as :func:`run_protocols` has them.
+
+    Raises:
+        ValueError: an unknown protocol, no seeds, or what ``fit``, the protocol and the sweep refuse.
+    """
+    return run_protocols(recipe, seeds, [protocol], dataset=dataset, **options)[0]
+
+
+def run_protocols(
     recipe: Recipe,
     seeds: int | Sequence[int] = 5,
+    protocols: Sequence[str | None] = (None,),
     *,
-    protocol: str | None = None,
     dataset=None,
     device: str = "auto",
     progress: bool = True,
@@ -34,14 +52,12 @@ def run(
     keep: Path | None = None,
     results: Path | None = None,
     **training,
-) -> Result:
-    """Train and score a recipe once for each seed, with its floors and, where it has one, its ceiling.
+) -> list[Result]:
+    """Train a recipe once for each seed and score the same trainings under several protocols: a result each.
 
     Args:
-        recipe: what to run.
-        seeds: how many (0, 1, ...) or which.
-        protocol: one of ``recipe.protocols``; None: the first.
-        dataset: in place of ``load(recipe.data)``.
+        recipe, seeds, dataset: as in :func:`run`.
+        protocols: of ``recipe.protocols``; None stands for the first.
         device, progress: as in ``fit``.
         on_seed: called with what a seed gave, as it ends.
         jobs: worker processes that share the seeds.
@@ -50,53 +66,60 @@ def run(
         keep: a file that gets every seed as it ends, so that the same call goes on where it was interrupted.
         results: a folder of saved results. A ceiling of these seeds that is there is not trained again.
         training: changes to the recipe's ``fit`` arguments, e.g. ``epochs=20``; to its ceiling's too.
-
-    Raises:
-        ValueError: an unknown protocol, no seeds, or what ``fit``, the protocol and the sweep refuse.
     """
-    chosen_name, chosen = choose_protocol(recipe, protocol)
+    chosen = dict(choose_protocol(recipe, name) for name in protocols)
     seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not seeds:
         raise ValueError("seeds is empty: name at least one seed, e.g. seeds=5 for 0 to 4")
     device = choose_device(device)
     started = time.perf_counter()
     material = Material(load(recipe.data, **recipe.load_options) if dataset is None else dataset)
-    chosen.check(material.labels, material.dataset)
-
-    floors = material.floors(chosen)
+    for protocol in chosen.values():
+        protocol.check(material.labels, material.dataset)
+    floors = {name: material.floors(protocol) for name, protocol in chosen.items()}
 
     options = {"device": device, "progress": progress, "jobs": jobs, "backend": backend} | training
     found = sweep(recipe, material, seeds, chosen, keep=keep, on_seed=on_seed, **options)
-    pooled = evaluate.Score.pool(one.score for one in found)
+    pooled = {name: Score.pool(one.scores[name] for one in found) for name in chosen}
+    of_another = dataset is not None or training  # than what was measured before
+    ceilings = _ceilings(recipe, material, seeds, chosen, pooled, None if of_another else results, options)
 
-    ceiling = None
-    if recipe.ceiling:
-        of_another = dataset is not None or training  # than what was measured before
-        known = results and not of_another and _measured(recipe.ceiling.name, pooled, seeds, results)
-        ceiling = known or evaluate.Score.pool(
-            one.score for one in sweep(recipe.ceiling, material, seeds, chosen, **options)
+    seconds = time.perf_counter() - started + sum(one.seconds for one in found if one.restored)
+    given = []
+    for name, score in pooled.items():
+        facts = {floor: _facts(value) for floor, value in floors[name].items()}
+        facts["untrained"] = _facts(Score.pool(one.untrained[name] for one in found))
+        paper, ceiling = recipe.paper.get(name), ceilings.get(name)
+        result = Result(
+            recipe=recipe.name,
+            variant=recipe.variant,
+            protocol=score.protocol,
+            seeds=seeds,
+            scores=list(score.values),
+            mean=score.mean,
+            std=score.std,
+            over=score.over,
+            floors=facts,
+            paper=asdict(paper) if paper else None,
+            seconds=seconds,
+            command=f"labkit run {recipe.name} --seeds {len(seeds)}"
+            + "".join(f" --protocol {each}" for each in chosen)
+            + f" --jobs {jobs}" * (jobs > 1),
+            ceiling=ceiling and {"recipe": recipe.ceiling.name} | _facts(ceiling),
+            **circumstances(device),
         )
+        given.append(result)
+    return given
 
-    facts = {name: _facts(floor) for name, floor in floors.items()}
-    facts["untrained"] = _facts(evaluate.Score.pool(one.untrained for one in found))
-    paper = recipe.paper.get(chosen_name)
-    return Result(
-        recipe=recipe.name,
-        variant=recipe.variant,
-        protocol=pooled.protocol,
-        seeds=seeds,
-        scores=list(pooled.values),
-        mean=pooled.mean,
-        std=pooled.std,
-        over=pooled.over,
-        floors=facts,
-        paper=asdict(paper) if paper else None,
-        seconds=time.perf_counter() - started + sum(one.seconds for one in found if one.restored),
-        command=f"labkit run {recipe.name} --seeds {len(seeds)} --protocol {chosen_name}"
-        + f" --jobs {jobs}" * (jobs > 1),
-        ceiling=ceiling and {"recipe": recipe.ceiling.name} | _facts(ceiling),
-        **circumstances(device),
-    )
+
+def _ceilings(recipe, material, seeds, chosen, pooled, results: Path | None, options) -> dict[str, Score]:
+    """The ceiling's score by protocol: as it was measured before, or trained now."""
+    if not recipe.ceiling:
+        return {}
+    known = {name: results and _measured(recipe.ceiling.name, pooled[name], seeds, results) for name in chosen}
+    missing = {name: protocol for name, protocol in chosen.items() if not known[name]}
+    trained = sweep(recipe.ceiling, material, seeds, missing, **options) if missing else []
+    return known | {name: Score.pool(one.scores[name] for one in trained) for name in missing}
 
 
 def for_own_graph(
@@ -158,14 +181,14 @@ def _with_features(name: str | None, called: str | Path, graph):
     return {"constant": Constant(), "degree": LocalDegreeProfile()}[name](graph)
 
 
-def _measured(name: str, like: evaluate.Score, seeds: list[int], results: Path) -> evaluate.Score | None:
+def _measured(name: str, like: Score, seeds: list[int], results: Path) -> Score | None:
     """The recipe's scores of these seeds under the protocol of ``like``, if one of the saved results holds them all."""
     for path in sorted(results.glob("*.json")):
         record = json.loads(path.read_text())
         if (record["recipe"], record["protocol"]) == (name, like.protocol):
             scores = dict(zip(record["seeds"], record["scores"], strict=True))
             if scores.keys() >= set(seeds):
-                return evaluate.Score.of([scores[seed] for seed in seeds], like.over, like.protocol)
+                return Score.of([scores[seed] for seed in seeds], like.over, like.protocol)
     return None
 
 
@@ -174,5 +197,5 @@ def spread(values: Sequence[float]) -> float:
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
-def _facts(score: evaluate.Score) -> dict[str, Any]:
+def _facts(score: Score) -> dict[str, Any]:
     return {"mean": score.mean, "std": score.std, "over": score.over}

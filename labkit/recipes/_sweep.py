@@ -6,12 +6,14 @@ import threading
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from labkit.evaluate import CrossValidation, Protocol, Score
 from labkit.recipes._circumstances import circumstances
@@ -28,29 +30,32 @@ class Trained:
 
     Attributes:
         seed: the seed.
-        score: of the trained method's embedding.
-        untrained: of the same method before its first step.
+        scores: of the trained method's embedding, by protocol.
+        untrained: the same before its first step.
         seconds: of training.
         restored: it was trained before an interruption, not now.
     """
 
     seed: int
-    score: Score
-    untrained: Score
+    scores: dict[str, Score]
+    untrained: dict[str, Score]
     seconds: float
     restored: bool = False
 
     @classmethod
     def read(cls, record: dict[str, Any]) -> "Trained":
-        scores = {name: Score.of(**record[name]) for name in ("score", "untrained")}
-        return cls(record["seed"], seconds=record["seconds"], restored=True, **scores)
+        kinds = ({name: Score.of(**one) for name, one in record[kind].items()} for kind in ("scores", "untrained"))
+        return cls(record["seed"], *kinds, seconds=record["seconds"], restored=True)
 
     @property
     def record(self) -> dict[str, Any]:
         """As JSON can hold it."""
-        scores = {name: getattr(self, name) for name in ("score", "untrained")}
-        kept = {name: {key: getattr(s, key) for key in ("values", "over", "protocol")} for name, s in scores.items()}
-        return {"seed": self.seed, "seconds": self.seconds} | kept
+        kept = ("values", "over", "protocol")
+        kinds = {
+            kind: {name: {key: getattr(score, key) for key in kept} for name, score in getattr(self, kind).items()}
+            for kind in ("scores", "untrained")
+        }
+        return {"seed": self.seed, "seconds": self.seconds} | kinds
 
 
 def train(recipe: Recipe, material: Material, seed: int, **changes) -> Run:
@@ -66,7 +71,7 @@ def sweep(
     recipe: Recipe,
     material: Material,
     seeds: Sequence[int],
-    protocol: Protocol | CrossValidation,
+    protocols: Mapping[str, Protocol | CrossValidation],
     *,
     jobs: int = 1,
     backend: str | None = None,
@@ -74,9 +79,10 @@ def sweep(
     on_seed: Callable[[Trained], None] | None = None,
     **training,
 ) -> list[Trained]:
-    """Train and score the recipe once for each seed; in the order of ``seeds``.
+    """Train the recipe once for each seed and score each training under every protocol; in the order of ``seeds``.
 
     Args:
+        protocols: by name.
         jobs: worker processes (joblib); each gets its share of the cores.
         backend: a joblib backend, e.g. "dask" while a ``distributed.Client`` is connected, to train on its cluster.
         keep: a JSON file that gets every seed as it ends. Seeds in it are not trained again. A write that fails (full
@@ -88,14 +94,14 @@ def sweep(
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
-    settings = _settings(recipe, material, protocol, training)
+    settings = _settings(recipe, material, protocols, training)
     done = {trained.seed: trained for trained in _read(keep, settings)}
     done = {seed: done[seed] for seed in seeds if seed in done}
     for trained in done.values():
         if on_seed:
             on_seed(trained)
     missing = [seed for seed in seeds if seed not in done]
-    for trained in _each(recipe, material, missing, protocol, jobs, backend, training):
+    for trained in _each(recipe, material, missing, protocols, jobs, backend, training):
         done[trained.seed] = trained
         if keep:
             _keep(keep, settings, done.values())
@@ -104,17 +110,17 @@ def sweep(
     return [done[seed] for seed in seeds]
 
 
-def _each(recipe, material, seeds, protocol, jobs, backend, training) -> Iterator[Trained]:
+def _each(recipe, material, seeds, protocols, jobs, backend, training) -> Iterator[Trained]:
     """Each seed as it ends."""
     if jobs == 1 and backend is None:
         for seed in seeds:
-            yield _one(recipe, material, seed, protocol, training)
+            yield _one(recipe, material, seed, protocols, training)
         return
     from joblib import Parallel, delayed, parallel_config
 
     quiet = training | {"progress": False}  # bars of several processes would write over each other
     parent = None if backend else os.getpid()
-    tasks = (delayed(_one)(recipe, material, seed, protocol, quiet, parent) for seed in seeds)
+    tasks = (delayed(_one)(recipe, material, seed, protocols, quiet, parent) for seed in seeds)
     try:
         context = parallel_config(backend=backend, n_jobs=jobs) if backend else nullcontext()
     except (ValueError, ImportError) as error:
@@ -135,19 +141,22 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _one(recipe: Recipe, material: Material, seed: int, protocol, training: dict[str, Any], parent=None) -> Trained:
+def _one(recipe: Recipe, material: Material, seed: int, protocols, training: dict[str, Any], parent=None) -> Trained:
     if parent:
         _end_with(parent)
     with _in_turn:
         run = train(recipe, material, seed, **training)
     device = next(run.method.parameters()).device
-    score = material.score(protocol, run.method.embed(to_device(material.items, device)))
-    untrained = material.score(protocol, run.snapshots[0])
-    # predictions of every item stay where they were made: a sweep needs the scores alone
-    return Trained(seed, replace(score, details={}), replace(untrained, details={}), run.seconds)
+
+    def scores(z: Tensor) -> dict[str, Score]:
+        # predictions of every item stay where they were made: a sweep needs the scores alone
+        return {name: replace(material.score(one, z), details={}) for name, one in protocols.items()}
+
+    trained = scores(run.method.embed(to_device(material.items, device)))
+    return Trained(seed, trained, scores(run.snapshots[0]), run.seconds)
 
 
-def _settings(recipe: Recipe, material: Material, protocol: Any, training: dict[str, Any]) -> dict[str, Any]:
+def _settings(recipe: Recipe, material: Material, protocols: Mapping[str, Any], training: dict[str, Any]) -> dict:
     """What must be equal for seeds of an earlier sweep to count in this one."""
     ours = recipe.training | {name: value for name, value in training.items() if name != "progress"}
     here = circumstances("cpu")
@@ -155,7 +164,7 @@ def _settings(recipe: Recipe, material: Material, protocol: Any, training: dict[
         "recipe": recipe.name,
         "variant": recipe.variant,
         "data": [str(material.dataset), zlib.crc32(material.labels.cpu().numpy().tobytes())],
-        "protocol": str(protocol),
+        "protocol": {name: str(protocol) for name, protocol in protocols.items()},
         "training": {name: str(value) for name, value in sorted(ours.items())},
         "commit": here["commit"],
         "versions": here["versions"],

@@ -25,9 +25,11 @@ from nbclient import NotebookClient
 SOURCES = Path(__file__).resolve().parent
 NOTEBOOKS = SOURCES.parent
 KEPT = {"text/plain", "text/html", "text/markdown", "image/png"}
+KEPT_OF_CELLS = {"tags", "slideshow"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LARGEST_PNG, LARGEST_NOTEBOOK = 150_000, 1_000_000
 BANNER = "<!-- measured -->"
+PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"  # of the kernel: kB, macOS bytes
 
 
 def sources() -> list[Path]:
@@ -61,7 +63,7 @@ def read(source: Path) -> nbformat.NotebookNode:
     )
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
-        cell.metadata = nbformat.from_dict({"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {})
+        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in KEPT_OF_CELLS & cell.metadata.keys()})
     return notebook
 
 
@@ -95,12 +97,14 @@ def build(
     )
     if figures is not None:
         notebook.cells.insert(0, nbformat.v4.new_code_cell("%config InlineBackend.figure_formats = ['png', 'svg']"))
+    notebook.cells.append(nbformat.v4.new_code_cell(PEAK))
     client.execute(env=os.environ | environment)
     seconds = time.perf_counter() - started
+    peak = int(notebook.cells.pop().outputs[0].text)
     if figures is not None:
         del notebook.cells[0]
         save_pictures(notebook, target(source, figures).with_suffix(""))
-    clean(notebook, seconds)
+    clean(notebook, measurement(seconds, peak))
     text = nbformat.writes(notebook)
     if len(text) > LARGEST_NOTEBOOK:
         raise ValueError(f"{out.name} would be {len(text) / 1e6:.1f} MB; at most 1 MB is committed")
@@ -120,22 +124,23 @@ def save_pictures(notebook: nbformat.NotebookNode, stem: Path) -> None:
             Path(f"{stem}-{number}.svg").write_text(data["image/svg+xml"])
 
 
-def clean(notebook: nbformat.NotebookNode, seconds: float) -> None:
-    """Leave text and pictures only, and write the measured time into the banner."""
+def clean(notebook: nbformat.NotebookNode, measured: str) -> None:
+    """Leave text and pictures only, and write what was measured into the banner."""
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
-        if cell.cell_type == "markdown" and BANNER in cell.source:
-            cell.source = measured(cell.source, seconds)
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace(BANNER, f"{BANNER} *{measured}*")
         if cell.cell_type != "code":
             continue
         cell.metadata.pop("execution", None)
         cell.outputs = [output for output in map(_kept, cell.outputs) if output is not None]
 
 
-def measured(text: str, seconds: float) -> str:
-    """``text`` with the line after the banner's mark replaced by the measured time."""
+def measurement(seconds: float, peak: int) -> str:
+    """What a build took, in words; ``peak`` as the system counts it."""
     minutes = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
-    return text.replace(BANNER, f"{BANNER} *Last build: {minutes} on {os.cpu_count()} CPU cores, top to bottom.*")
+    memory = peak / (2**30 if sys.platform == "darwin" else 2**20)
+    return f"Last build: {minutes} on {os.cpu_count()} CPU cores, top to bottom; {memory:.1f} GB of memory at most."
 
 
 def last_seconds(notebook: Path) -> float | None:
