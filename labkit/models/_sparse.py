@@ -187,8 +187,8 @@ def _csr(row: Tensor, column: Tensor, value: Tensor, shape) -> Tensor:
 
 
 def _torch_csr(matrix) -> Tensor:
-    """A SciPy CSR matrix as torch's."""
-    start, column = (torch.from_numpy(part).long() for part in (matrix.indptr, matrix.indices))
+    """A SciPy CSR matrix as torch's; its indices stay int32 where they fit: MKL would convert them in every product."""
+    start, column = (torch.from_numpy(part) for part in (matrix.indptr, matrix.indices))
     return _sparse(start, column, torch.from_numpy(matrix.data), matrix.shape)
 
 
