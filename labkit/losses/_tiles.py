@@ -5,6 +5,7 @@ and the backward pass makes each tile again (Cheng et al. 2024, "Inf-CL", sectio
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -18,6 +19,7 @@ TILE = {"cpu": 512, "cuda": 4096}  # rows and columns of a tile: 1 MB in a core'
 _EXPONENTS = {torch.float64: 600.0}  # how far apart exponents may lie without under- or overflow; others: 80
 
 Logits = Callable[[Float[Tensor, "m dim"], Float[Tensor, "k dim"]], Float[Tensor, "m k"]]
+Pull = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def log_sums(
@@ -26,6 +28,7 @@ def log_sums(
     columns: Float[Tensor, "k dim"] | None = None,
     *,
     bounds: tuple[float, float],
+    pull: Pull | None = None,
     block: int | None = None,
     ring: bool = False,
 ) -> Float[Tensor, "n"]:
@@ -38,6 +41,8 @@ def log_sums(
             upper triangle serves its rows and its columns.
         bounds: between which all logits lie. While the type's exponents span them, one shift serves all rows, so that
             one exponential gives a tile's row sums and column sums.
+        pull: gradients of the rows and the columns, from these and that of their tile. None: by autograd, which has to
+            leave the tile as it is.
         block: rows of a tile. None: dense up to 1 024 rows, else 512 on a CPU and 4 096 on a GPU. At least n: dense.
         ring: the rows and columns here are this process's share, equally many in each process. Columns go round; the
             sums are over those of all processes, in memory O(n·dim + block²) of the share's n.
@@ -50,7 +55,7 @@ def log_sums(
         return tile.logsumexp(dim=1)
     low, high = bounds
     shift = high if high - low < _EXPONENTS.get(rows.dtype, 80.0) else None
-    return _LogSums.apply(rows, columns, logits, shift, block or TILE.get(rows.device.type, 4096), steps)
+    return _LogSums.apply(rows, columns, logits, pull, shift, block or TILE.get(rows.device.type, 4096), steps)
 
 
 def check_block(block: int | None) -> None:
@@ -69,7 +74,7 @@ class _LogSums(torch.autograd.Function):
     """``log_sums`` by tiles. ``shift`` None: each row has its own maximum, and tiles are worked on as logarithms."""
 
     @staticmethod
-    def forward(ctx, rows: Tensor, columns: Tensor | None, logits: Logits, shift: float | None, block: int, steps: int):
+    def forward(ctx, rows: Tensor, columns: Tensor | None, logits: Logits, pull: Pull | None, shift, block, steps):
         keys = rows if columns is None else columns
         total = rows.new_full((len(rows),), -torch.inf if shift is None else 0.0)
         for step in range(steps):
@@ -85,44 +90,54 @@ class _LogSums(torch.autograd.Function):
                     if shift is None:
                         total[part] = total[part].logaddexp(tile.logsumexp(dim))
                     else:
-                        total[part] += tile.sum(dim)
+                        total[part].add_(tile.sum(dim))
         result = total if shift is None else total.log() + shift
         ctx.save_for_backward(rows, columns, result)
-        ctx.settings = logits, shift, block, steps
+        ctx.settings = logits, pull, shift, block, steps
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx, upstream: Tensor):
         rows, columns, log_sum = ctx.saved_tensors
-        logits, shift, block, steps = ctx.settings
+        logits, pull, shift, block, steps = ctx.settings
         keys = rows if columns is None else columns
         into_rows, into_keys = torch.zeros_like(rows), torch.zeros_like(keys)
 
+        factor = None if shift is None else upstream * (shift - log_sum).exp()
+
         def share(tile: Tensor, part: slice, dim: int) -> Tensor:
             """Of upstream · exp(logit − log-sum), the factor that belongs to one side of a tile."""
-            if shift is None:
-                return (tile - log_sum[part].unsqueeze(dim)).exp_().mul_(upstream[part].unsqueeze(dim))
-            return (upstream[part] * (shift - log_sum[part]).exp()).unsqueeze(dim)
+            if factor is not None:
+                return factor[part].unsqueeze(dim)
+            return (tile - log_sum[part].unsqueeze(dim)).exp_().mul_(upstream[part].unsqueeze(dim))
 
         for step in range(steps):
             keys = passed_on(keys) if step else keys
             itself = columns is None and step == 0
             for i, j in _tiles(len(rows), len(keys), block, itself):
-                left, right = rows[i].detach().requires_grad_(), keys[j].detach().requires_grad_()
-                with torch.enable_grad():
-                    tile = logits(left, right)
-                weight = share(tile.detach(), i, 1)
+                tile, back = _with_pull(logits, pull, rows[i], keys[j])
+                weight = share(tile, i, 1)
                 if itself and i != j:
-                    weight = weight + share(tile.detach(), j, 0)
+                    weight = weight + share(tile, j, 0)
                 if shift is not None:
-                    weight = (tile.detach() - shift).exp_().mul_(weight)
+                    weight = tile.sub_(shift).exp_().mul_(weight)
                 if itself and i == j:
                     weight.fill_diagonal_(0)
-                to_left, to_right = torch.autograd.grad(tile, (left, right), weight)
-                into_rows[i] += to_left
-                into_keys[j] += to_right
+                to_left, to_right = back(weight)
+                into_rows[i].add_(to_left)  # += would also write the slice back
+                into_keys[j].add_(to_right)
             into_keys = passed_on(into_keys) if steps > 1 else into_keys  # after the last step they are at home
         if columns is None:
-            return into_rows.add_(into_keys), None, None, None, None, None
-        return into_rows, into_keys, None, None, None, None
+            return into_rows.add_(into_keys), *[None] * 6
+        return into_rows, into_keys, *[None] * 5
+
+
+def _with_pull(logits: Logits, pull: Pull | None, rows: Tensor, columns: Tensor) -> tuple[Tensor, Callable]:
+    """A tile that may be written over, and what takes its gradient to its rows and columns."""
+    if pull is not None:
+        return logits(rows, columns), partial(pull, rows, columns)
+    sides = rows.detach().requires_grad_(), columns.detach().requires_grad_()
+    with torch.enable_grad():
+        tile = logits(*sides)
+    return tile.detach().clone(), partial(torch.autograd.grad, tile, sides)
