@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from labkit._arguments import checked
 from labkit._checks import require_pair, require_positive
 from labkit._processes import mean_over_processes
-from labkit.losses._tiles import Logits, Pull, check_block, log_sums
+from labkit.losses._tiles import Products, check_block, log_sums
 
 
 @checked(numbers=False)
@@ -44,8 +44,7 @@ def nt_xent(
     z = _unit_rows(torch.cat([a, b])) * temperature**-0.5
     positive = (z[: len(a)] * z[len(a) :]).sum(dim=1).mean()
     bounds = (-1 / temperature, 1 / temperature)
-    logits, pull = _products(z)
-    total = log_sums(logits, z, bounds=bounds, pull=pull, block=block, ring=ring)
+    total = log_sums(Products(z), z, bounds=bounds, block=block, ring=ring)
     return mean_over_processes(total.mean() - positive, ring)
 
 
@@ -81,32 +80,13 @@ def info_nce(
     q, k = (_unit_rows(torch.cat([queries, keys])) * temperature**-0.5).chunk(2)
     positive = (q * k).sum(dim=1).mean()
     bounds = (-1 / temperature, 1 / temperature)
-    logits, pull = _products(q)
-    total = log_sums(logits, q, k, bounds=bounds, pull=pull, block=block, ring=ring)
+    total = log_sums(Products(q), q, k, bounds=bounds, block=block, ring=ring)
     return mean_over_processes(total.mean() - positive, ring)
 
 
 def _unit_rows(rows: Tensor) -> Tensor:
     """Rows of length one, at least in float32: half precision is for products, never for the sums."""
     return F.normalize(rows if rows.dtype == torch.float64 else rows.float(), dim=1)
-
-
-def _products(like: Tensor) -> tuple[Logits, Pull]:
-    """Dot products of rows and columns in the type of ``like``, and their gradients; computed in bfloat16 where
-    autocast says so."""
-    device = like.device.type
-    half = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) is torch.bfloat16
-    precision = torch.bfloat16 if half else like.dtype
-
-    def product(a: Tensor, b: Tensor) -> Tensor:
-        with torch.autocast(device, enabled=False):
-            return (a.to(precision) @ b.to(precision)).to(like.dtype)
-
-    def pull(rows: Tensor, columns: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        weight = weight.to(precision)
-        return product(weight, columns), product(weight.T, rows)
-
-    return lambda rows, columns: product(rows, columns.T), pull
 
 
 def _check(temperature: float, block: int | None) -> None:

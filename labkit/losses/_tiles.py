@@ -5,7 +5,6 @@ and the backward pass makes each tile again (Cheng et al. 2024, "Inf-CL", sectio
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -19,7 +18,6 @@ TILE = {"cpu": 512, "cuda": 4096}  # rows and columns of a tile: 1 MB in a core'
 _EXPONENTS = {torch.float64: 600.0}  # how far apart exponents may lie without under- or overflow; others: 80
 
 Logits = Callable[[Float[Tensor, "m dim"], Float[Tensor, "k dim"]], Float[Tensor, "m k"]]
-Pull = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def log_sums(
@@ -28,7 +26,6 @@ def log_sums(
     columns: Float[Tensor, "k dim"] | None = None,
     *,
     bounds: tuple[float, float],
-    pull: Pull | None = None,
     block: int | None = None,
     ring: bool = False,
 ) -> Float[Tensor, "n"]:
@@ -41,21 +38,36 @@ def log_sums(
             upper triangle serves its rows and its columns.
         bounds: between which all logits lie. While the type's exponents span them, one shift serves all rows, so that
             one exponential gives a tile's row sums and column sums.
-        pull: gradients of the rows and the columns, from these and that of their tile. None: by autograd, which has to
-            leave the tile as it is.
         block: rows of a tile. None: dense up to 1 024 rows, else 512 on a CPU and 4 096 on a GPU. At least n: dense.
         ring: the rows and columns here are this process's share, equally many in each process. Columns go round; the
             sums are over those of all processes, in memory O(n·dim + block²) of the share's n.
     """
     steps = processes() if ring else 1
-    if steps == 1 and (len(rows) <= DENSE_ROWS if block is None else block >= len(rows)):
-        tile = logits(rows, rows if columns is None else columns)
-        if columns is None:
-            tile = tile.masked_fill(torch.eye(len(rows), dtype=torch.bool, device=rows.device), -torch.inf)
-        return tile.logsumexp(dim=1)
-    low, high = bounds
-    shift = high if high - low < _EXPONENTS.get(rows.dtype, 80.0) else None
-    return _LogSums.apply(rows, columns, logits, pull, shift, block or TILE.get(rows.device.type, 4096), steps)
+    with torch.autocast(rows.device.type, enabled=False):
+        if steps == 1 and (len(rows) <= DENSE_ROWS if block is None else block >= len(rows)):
+            tile = logits(rows, rows if columns is None else columns)
+            if columns is None:
+                tile = tile.masked_fill(torch.eye(len(rows), dtype=torch.bool, device=rows.device), -torch.inf)
+            return tile.logsumexp(dim=1)
+        low, high = bounds
+        shift = high if high - low < _EXPONENTS.get(rows.dtype, 80.0) else None
+        return _LogSums.apply(rows, columns, logits, shift, block or TILE.get(rows.device.type, 4096), steps)
+
+
+class Products:
+    """Dot products as ``logits``, in bfloat16 where autocast says so.
+
+    Known by their class: their gradient is written out. Autograd would find it, too, but has to leave each tile as it
+    is, where here it is written over.
+    """
+
+    def __init__(self, like: Tensor):
+        device = like.device.type
+        half = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) is torch.bfloat16
+        self.dtype, self.precision = like.dtype, torch.bfloat16 if half else like.dtype
+
+    def __call__(self, rows: Tensor, columns: Tensor) -> Tensor:
+        return (rows.to(self.precision) @ columns.to(self.precision).T).to(self.dtype)
 
 
 def check_block(block: int | None) -> None:
@@ -74,14 +86,15 @@ class _LogSums(torch.autograd.Function):
     """``log_sums`` by tiles. ``shift`` None: each row has its own maximum, and tiles are worked on as logarithms."""
 
     @staticmethod
-    def forward(ctx, rows: Tensor, columns: Tensor | None, logits: Logits, pull: Pull | None, shift, block, steps):
+    def forward(ctx, rows: Tensor, columns: Tensor | None, logits: Logits, shift: float | None, block: int, steps: int):
         keys = rows if columns is None else columns
+        left, right = (_operand(logits, side) for side in (rows, keys))
         total = rows.new_full((len(rows),), -torch.inf if shift is None else 0.0)
         for step in range(steps):
-            keys = passed_on(keys) if step else keys
+            right = passed_on(right) if step else right
             itself = columns is None and step == 0
             for i, j in _tiles(len(rows), len(keys), block, itself):
-                tile = logits(rows[i], keys[j])
+                tile = logits(left[i], right[j])
                 if itself and i == j:
                     tile.fill_diagonal_(-torch.inf)
                 if shift is not None:
@@ -93,17 +106,22 @@ class _LogSums(torch.autograd.Function):
                         total[part].add_(tile.sum(dim))
         result = total if shift is None else total.log() + shift
         ctx.save_for_backward(rows, columns, result)
-        ctx.settings = logits, pull, shift, block, steps
+        ctx.settings = logits, shift, block, steps
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx, upstream: Tensor):
-        rows, columns, log_sum = ctx.saved_tensors
-        logits, pull, shift, block, steps = ctx.settings
-        keys = rows if columns is None else columns
-        into_rows, into_keys = torch.zeros_like(rows), torch.zeros_like(keys)
+        with torch.autocast(upstream.device.type, enabled=False):
+            return *_LogSums._gradients(ctx, upstream), None, None, None, None
 
+    @staticmethod
+    def _gradients(ctx, upstream: Tensor) -> tuple[Tensor, Tensor | None]:
+        rows, columns, log_sum = ctx.saved_tensors
+        logits, shift, block, steps = ctx.settings
+        keys = rows if columns is None else columns
+        left, right = (_operand(logits, side) for side in (rows, keys))
+        into_rows, into_keys = torch.zeros_like(rows), torch.zeros_like(keys)
         factor = None if shift is None else upstream * (shift - log_sum).exp()
 
         def share(tile: Tensor, part: slice, dim: int) -> Tensor:
@@ -113,31 +131,47 @@ class _LogSums(torch.autograd.Function):
             return (tile - log_sum[part].unsqueeze(dim)).exp_().mul_(upstream[part].unsqueeze(dim))
 
         for step in range(steps):
-            keys = passed_on(keys) if step else keys
+            right = passed_on(right) if step else right
             itself = columns is None and step == 0
             for i, j in _tiles(len(rows), len(keys), block, itself):
-                tile, back = _with_pull(logits, pull, rows[i], keys[j])
+                tile, pull = _with_pull(logits, left[i], right[j])
                 weight = share(tile, i, 1)
-                if itself and i != j:
+                if itself:
                     weight = weight + share(tile, j, 0)
                 if shift is not None:
                     weight = tile.sub_(shift).exp_().mul_(weight)
-                if itself and i == j:
+                if itself and i == j:  # symmetric: what its columns get is in what its rows get
                     weight.fill_diagonal_(0)
-                to_left, to_right = back(weight)
-                into_rows[i].add_(to_left)  # += would also write the slice back
-                into_keys[j].add_(to_right)
+                to_rows, to_keys = pull(weight, both=not (itself and i == j))
+                into_rows[i].add_(to_rows)  # += would also write the slice back
+                if to_keys is not None:
+                    into_keys[j].add_(to_keys)
             into_keys = passed_on(into_keys) if steps > 1 else into_keys  # after the last step they are at home
         if columns is None:
-            return into_rows.add_(into_keys), *[None] * 6
-        return into_rows, into_keys, *[None] * 5
+            return into_rows.add_(into_keys), None
+        return into_rows, into_keys
 
 
-def _with_pull(logits: Logits, pull: Pull | None, rows: Tensor, columns: Tensor) -> tuple[Tensor, Callable]:
-    """A tile that may be written over, and what takes its gradient to its rows and columns."""
-    if pull is not None:
-        return logits(rows, columns), partial(pull, rows, columns)
-    sides = rows.detach().requires_grad_(), columns.detach().requires_grad_()
+def _operand(logits: Logits, rows: Tensor) -> Tensor:
+    """Rows as their products take them, converted once and not tile by tile."""
+    return rows.detach().to(logits.precision) if isinstance(logits, Products) else rows.detach()
+
+
+def _with_pull(logits: Logits, rows: Tensor, columns: Tensor) -> tuple[Tensor, Callable]:
+    """A tile that may be written over, and what takes its gradient to its rows and, if ``both``, to its columns."""
+    if isinstance(logits, Products):
+
+        def written_out(weight: Tensor, both: bool):
+            weight = weight.to(logits.precision)
+            return weight @ columns, weight.T @ rows if both else None
+
+        return logits(rows, columns), written_out
+    sides = rows.requires_grad_(), columns.requires_grad_()
     with torch.enable_grad():
         tile = logits(*sides)
-    return tile.detach().clone(), partial(torch.autograd.grad, tile, sides)
+
+    def by_autograd(weight: Tensor, both: bool):
+        found = torch.autograd.grad(tile, sides if both else sides[:1], weight)
+        return found if both else (*found, None)
+
+    return tile.detach().clone(), by_autograd
