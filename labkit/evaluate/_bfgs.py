@@ -118,9 +118,10 @@ class _State:
         scaled = change / self.curvature
         learned = product > 0
         scale = torch.where(learned, product / _dot(change, scaled), 1)
-        share = torch.where(learned, along / product, 0)
+        reciprocal = torch.where(learned, 1 / product, 0)
+        share = along * reciprocal
         rest = (self.gradient / self.curvature).sub_(share * scaled).mul_(scale)
-        back = torch.where(learned, share - _dot(change, rest) / product, 0)
+        back = share - _dot(change, rest) * reciprocal
         return rest.addcmul_(back, step)
 
     def is_close(self, tolerance: float, measured: Tensor) -> Bool[Tensor, "rows columns"]:

@@ -86,8 +86,7 @@ def laplacian_eigenmaps(
     """
     _check_dim(pi, dim + 1)
     require_between("weight", weight, 0, 1e30)
-    away = torch.eye(len(pi), dtype=pi.dtype) - 1 / len(pi)
-    operator = away @ laplacian(pi) @ away
+    operator = laplacian(pi)
     top = operator.diagonal().sum() + 1  # above every eigenvalue: the constant vector goes to the end
     values, vectors = torch.linalg.eigh(operator + top / len(pi))
     values, vectors = values[:dim], vectors[:, :dim]

@@ -102,5 +102,8 @@ def test_bad_input_is_named():
         factorisation.spectral_contrastive_minimum(graph(9), 10)
     with pytest.raises(ValueError, match="weight must lie between 0"):
         factorisation.laplacian_eigenmaps(graph(9), 2, -1)
-    with pytest.raises(ValueError, match="variances ≥ 0"):
-        factorisation.infonce_plateaus(torch.ones(2), -torch.ones(2), 0.1)
+    for below in (torch.tensor([1.0, -1.0]), torch.tensor([-1.0, 1.0])):
+        with pytest.raises(ValueError, match="variances ≥ 0"):
+            factorisation.infonce_plateaus(torch.ones(2), below, 0.1)
+        with pytest.raises(ValueError, match="variances ≥ 0"):
+            factorisation.infonce_plateaus(below, torch.ones(2), 0.1)

@@ -124,6 +124,12 @@ def test_bad_input_is_named():
         pair_kernel(torch.eye(3))
     with pytest.raises(ValueError, match="symmetric"):
         pair_kernel(torch.tensor([[1.0, 2], [0, 1]]))
+    nearly = torch.eye(4, dtype=torch.float64) + 1
+    nearly[0, 1] += 0.9e-6
+    pair_kernel(nearly)
+    nearly[0, 1] += 0.9e-6
+    with pytest.raises(ValueError, match="symmetric"):
+        pair_kernel(nearly)
     with pytest.raises(ValueError, match="no form named 'papr'; did you mean 'paper'"):
         pair_kernel(torch.eye(4), form="papr")
     with pytest.raises(ValueError, match="bandwidth must be a positive"):

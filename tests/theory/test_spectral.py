@@ -162,6 +162,15 @@ def test_gradient_and_no_overflow():
     assert graph_infonce(pi, 1e3 * z.detach(), 1e-3).isfinite()
 
 
+@pytest.mark.parametrize("angle", [0.0, 0.4, math.pi / 2])
+def test_the_overlap_of_two_lines_is_the_squared_cosine_between_them(angle):
+    line = torch.tensor([[1.0], [0.0], [0.0]])
+    turned = torch.tensor([[math.cos(angle)], [math.sin(angle)], [0.0]])
+    assert spectral.subspace_overlap(3 * line, -turned) == pytest.approx(math.cos(angle) ** 2, abs=1e-7)
+    plane = torch.tensor([[1.0, 1.0], [0.0, 0.0], [0.0, 1.0]])  # holds the line, and nothing of the other direction
+    assert spectral.subspace_overlap(plane, turned) == pytest.approx(math.cos(angle) ** 2, abs=1e-7)
+
+
 def test_bad_input_is_named():
     pi, z = pair_graph(4), torch.randn(4, 2, dtype=torch.float64)
     with pytest.raises(ValueError, match="square"):
