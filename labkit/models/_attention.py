@@ -50,9 +50,9 @@ class Neighbourhoods:
         """Scores to weights that add up to 1 at each target."""
         top = score.new_full((self.num_nodes, score.shape[1]), -torch.inf)
         top = top.scatter_reduce(0, self.target[:, None].expand_as(score), score.detach(), "amax")
-        weight = (score - top[self.target]).exp()
+        weight = (score - top.index_select(0, self.target)).exp()
         total = torch.zeros_like(top).index_add(0, self.target, weight)
-        return weight / total[self.target]
+        return weight / total.index_select(0, self.target)
 
     def sum(
         self, weight: Float[Tensor, "edges heads"], h: Float[Tensor, "nodes heads dim"]
@@ -132,7 +132,7 @@ class GraphAttention(nn.Module):
         weight = self.weight.unflatten(1, (self.heads, -1))
         halves = torch.cat([torch.einsum("ihd,hd->ih", weight, a) for a in (self.to_source, self.to_target)], dim=1)
         source, target = (x @ halves).chunk(2, dim=1)
-        score = F.leaky_relu(source[edges.source] + target[edges.target], self.slope)
+        score = F.leaky_relu(source.index_select(0, edges.source) + target.index_select(0, edges.target), self.slope)
         return F.dropout(edges.softmax(score), self.dropout, self.training)
 
     def extra_repr(self) -> str:

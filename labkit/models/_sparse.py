@@ -141,9 +141,9 @@ class MaskedRows:
         return MaskedRows(x, self.source, self.hidden, drawn)
 
     def __matmul__(self, weight: Float[Tensor, "columns dim"]) -> Float[Tensor, "rows dim"]:
-        rows = (self.x @ weight)[self.source]
+        rows = (self.x @ weight).index_select(0, self.source)
         turn = torch.arange(len(self.hidden), device=rows.device) % max(1, len(self.token))
-        return rows.index_put((self.hidden,), (self.token @ weight)[turn])
+        return rows.index_put((self.hidden,), (self.token @ weight).index_select(0, turn))
 
 
 @checked(numbers=False)

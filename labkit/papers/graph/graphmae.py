@@ -84,7 +84,7 @@ class GraphMAE(Method):
         masked = MaskedRows(x, source, tokens, self.token)
         code = self.encoder(masked, data.edge_index)
         if self.remask:  # a row of zeros stays one under a linear map, so only the other rows go through it
-            code = torch.zeros_like(code).index_copy(0, visible, self.to_decoder(code[visible]))
+            code = torch.zeros_like(code).index_copy(0, visible, self.to_decoder(code.index_select(0, visible)))
         else:
             code = self.to_decoder(code)
         return self.error(x, hidden, self.propagated(code, data.edge_index))
@@ -100,7 +100,7 @@ class GraphMAE(Method):
         """Scaled cosine error (or MSE) of y = Wm + b against the hidden rows of x, without forming y."""
         weight, bias = self.decoder.weight, self.decoder.bias
         product = ((x @ weight.T) * m).sum(dim=1) + (x @ bias[:, None]).squeeze(1)
-        product, m = product[hidden], m[hidden]
+        product, m = product.index_select(0, hidden), m.index_select(0, hidden)
         length_y = _SquaredProduct.apply(m, weight) + 2 * (m @ (weight @ bias)) + bias @ bias
         length_x, length_y = _squared_rows(x)[hidden], length_y.clamp(min=0)
         if self.gamma is None:
