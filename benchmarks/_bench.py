@@ -18,21 +18,25 @@ from labkit.train import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 PAUSE = 0.2  # seconds; OpenBLAS and OpenMP threads have gone to sleep by then
+TURN = 0.1
 
 
 def alternate(ours: Callable, theirs: Callable, repeats: int = 5) -> tuple[list[float], list[float]]:
-    """Seconds of each call, after one of each to warm up; taken in turn, so that both see the same machine.
+    """Seconds a call, in turns, so that both see the same machine; one turn of each to warm up does not count.
 
-    A pause before each: the threads that one library leaves spinning for work would slow the other down.
+    Before each turn a pause: threads that one library leaves spinning for work would slow the other down. A turn goes
+    on for a tenth of a second, so that what takes milliseconds is timed at its steady pace, as ``timeit`` does.
     """
     seconds: dict[Callable, list[float]] = {ours: [], theirs: []}
     for attempt in range(repeats + 1):
         for function, times in seconds.items():
             time.sleep(PAUSE)
-            started = time.perf_counter()
-            function()
+            started, calls = time.perf_counter(), 0
+            while not calls or time.perf_counter() - started < TURN:
+                function()
+                calls += 1
             if attempt:
-                times.append(time.perf_counter() - started)
+                times.append((time.perf_counter() - started) / calls)
     return seconds[ours], seconds[theirs]
 
 

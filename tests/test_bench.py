@@ -28,11 +28,22 @@ def test_a_ratio_is_the_median_of_pairs_taken_in_turn(bench):
     assert str(bench.Row("memory", "them", 4, 2.0, unit="MB", why="a reason")).endswith("a reason")
 
 
-def test_both_are_called_in_turn_after_one_call_to_warm_up(bench):
-    calls = []
-    ours, theirs = bench.alternate(lambda: calls.append("ours"), lambda: calls.append("theirs"), repeats=3)
-    assert calls == ["ours", "theirs"] * 4
-    assert len(ours) == len(theirs) == 3
+def test_both_are_called_in_turn_after_one_turn_to_warm_up(bench, monkeypatch):
+    calls, now = [], [0.0]
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(bench.time, "sleep", lambda seconds: calls.append("pause"))
+
+    def taking(name, seconds):
+        def function():
+            calls.append(name)
+            now[0] += seconds
+
+        return function
+
+    ours, theirs = bench.alternate(taking("ours", 0.07), taking("theirs", 3.0), repeats=3)
+    assert calls == ["pause", "ours", "ours", "pause", "theirs"] * 4  # what is short is called until a turn is over
+    assert ours == pytest.approx([0.07] * 3)
+    assert theirs == pytest.approx([3.0] * 3)
 
 
 def test_a_run_leaves_its_rows_and_its_circumstances(bench, monkeypatch, tmp_path, capsys):
