@@ -163,7 +163,9 @@ with plot.style(axes__grid=False):
     _, ax = plt.subplots(figsize=(7.2, 3.4))
     ax.imshow(100 * table, cmap="Blues", vmin=20, vmax=100, aspect="auto")
     for (row, column), value in zip(torch.cartesian_prod(*map(torch.arange, table.shape)).tolist(), table.flatten()):
-        ax.text(column, row, f"{100 * value:.0f}", ha="center", va="center", color="white" if value > 0.65 else plot.INK)
+        ax.text(
+            column, row, f"{100 * value:.0f}", ha="center", va="center", color="white" if value > 0.65 else plot.INK
+        )
     ax.set(xticks=range(len(ENCODERS)), xticklabels=list(ENCODERS), yticks=range(len(KINDS)), yticklabels=KINDS)
     ax.set_title("Firing on the class while one thing changes (%)")
 plt.show()
@@ -212,9 +214,7 @@ recorded("demystifying", ["crops_bring_occlusion_invariance", "more_occlusion_in
 # under the titles are those of all 64 dimensions. Try: how small may a crop be before the image is no longer found?
 
 # %%
-lab = labkit.explore.image_view_lab(
-    images.images[test], images.labels[test] - 8, world.SOLIDS, embed=two_frames.embed
-)
+lab = labkit.explore.image_view_lab(images.images[test], images.labels[test] - 8, world.SOLIDS, embed=two_frames.embed)
 lab.set(image=5, crop=0.3, colour=0.8)
 
 # %% [markdown]
