@@ -363,8 +363,10 @@ beside_paper(
      f"{steps} steps of small digits: on its way there"),
     ("SimSiam: are directions scattered?", "deviation of a dimension near 1/√d with it, 0 without: a spread of 1 and 0",
      ends("SimSiam"), "one seed, and the control is still falling when the training ends"),
-    ("BYOL: predictor", "collapses without", ends("BYOL"), "the paper asks ImageNet's classes; here the spread of z is read, after a short training"),
-    ("W-MSE: whitening", "collapses without (section 3)", ends("W-MSE"), "nothing in the loss keeps views of two images apart"),
+    ("BYOL: predictor", "collapses without", ends("BYOL"),
+     "the paper asks ImageNet's classes; here the spread of z is read, after a short training"),
+    ("W-MSE: whitening", "collapses without (section 3)", ends("W-MSE"),
+     "nothing in the loss keeps views of two images apart"),
     ("images, steps", "ImageNet, 100 000 and more", f"{len(train_images)} digits, {steps}", "seconds a training"),
 )  # fmt: skip
 
