@@ -265,7 +265,7 @@ below.reveal(sum(row["mean"] < row["floors"]["raw"]["mean"] for row in rows.valu
 # %% [markdown]
 # Read this with care. All share SimCLR's learning rate and views, which were chosen *for SimCLR*; 18 epochs of 4 000
 # images are about 1 100 steps, where the papers take 100 000 and more. A ranking at this size says who starts fast, not
-# who is better. What holds at any size is section 4.
+# who is better. Section 4 asks less, a method against itself without one part, and can answer at this size.
 #
 # And on photographs? The first 4 000 of CIFAR-10, 8 epochs.
 

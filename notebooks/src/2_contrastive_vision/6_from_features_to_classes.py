@@ -374,7 +374,7 @@ check(
 # **Exercise 2** (medium, 5 min). Nobody tells you that there are ten digits. Ask SCAN for 20 clusters and call each by its
 # most frequent class *among the training images*: `names_of[cluster]`. How accurate is that on the test images?
 #
-# <details><summary>Hint</summary>`counts` has the training images of each cluster and class.</details>
+# <details><summary>Hint</summary><code>counts</code> has the training images of each cluster and class.</details>
 # <details><summary>Solution</summary><code>names_of = counts.argmax(dim=1)</code>. More clusters than classes cost nothing
 # but names.</details>
 
@@ -415,7 +415,7 @@ beside_paper(
      "one start of a small network; what neighbours joined stays joined"),
     ("SAS less random, 20 % kept, in points", "above 0, about three", 100 * (scores["SAS"][0] - scores["random"][0]),
      "digits that are nearly solved, one seed; the paper has CIFAR-100 and STL-10, and latent classes from CLIP or labels"),
-    ("TLDR less PCA, in points, at the best width", "above 0 at few dimensions", max(gained),
+    ("TLDR less PCA, in points, at the best width", "above 0", max(gained),
      "pixels of digits, where the paper has learned features of 2 048 numbers"),
     ("rotation probe against class probe, rank correlation", "0.94", order,
      f"{len(names)} policies and a perceptron, where the paper has hundreds and ResNets"),
