@@ -386,7 +386,8 @@ weights = sum(weight.numel() for weight in plain.method.encoder.parameters())
 fringe = {name: bars[1] for name, bars in read_off.items()}
 beside_paper(
     ("context prediction: linear probe", "51.4 % of ImageNet's classes (a later, larger training; in AMDIM's table)",
-     f"{100 * learned:.1f} % of twelve shapes; pixels {100 * raw:.1f}", "other pictures, other classes: only the floors compare"),
+     f"{100 * learned:.1f} % of twelve shapes; pixels {100 * raw:.1f}",
+     "other pictures, other classes: only the floors compare"),
     ("aberration gives places away", "yes, of real lenses (section 3.1)",
      f"fringes alone: {fringe['... and aberration']:.0f} %, chance 12.5", "drawn, 5 % a channel: far more than any lens"),
     ("dropping colours mends it", "yes (section 3.1)", f"fringes alone: {fringe['... and colours dropped']:.0f} %",

@@ -417,8 +417,8 @@ score()
 # **What this does not show.** Solids of one plain colour before a plain wall: any cue but shape is easy to remove, and the
 # shapes are four. Scores above are of one seed and some 500 steps, where the papers take 100 000 and more. The
 # invariance score mixes two things, knowing the class and not caring about the change: an encoder that knows no class is
-# invariant to nothing, whatever it ignores. Contrast is SimCLR's with batches of 64, where the papers have MoCo v2, PIRL and
-# VICReg; ten of 64 units count, there ten or 25 of 2 048.
+# invariant to nothing, whatever it ignores. Contrast is SimCLR's with batches of 64, where the papers have MoCo v2, PIRL
+# and VICReg; ten of 64 units count, there ten or 25 of 2 048.
 #
 # **References.** Purushwalkam & Gupta 2020, *Demystifying* · Goodfellow et al. 2009, *Measuring Invariances in Deep
 # Networks* · Wang, Chen & Yu 2024, *Pose-Aware* · Chen et al. 2020, *SimCLR* · Gupta et al. 2024, *CARE*.

@@ -202,8 +202,8 @@ print(f"accuracy before {before:.3f}, after self-labelling {relabelled:.3f}")
 # $$\sum_{i \in S}\sum_{j \notin S} s_{ij}$$
 #
 # grows fastest; $s_{ij}$ is the expected cosine between views of $i$ and $j$. To take item $e$ gains what it is similar to,
-# less *twice* what is similar and already taken. The released code zeroes the rows of what it has taken, so that the second
-# term is 0 ever after: it ranks by row sums and may take twelve copies of one image.
+# less *twice* what is similar and already taken. The released code zeroes the rows of what it has taken, so that the
+# second term is 0 ever after: it ranks by row sums and may take twelve copies of one image.
 
 
 # %%
@@ -414,7 +414,7 @@ beside_paper(
     ("self-labelling adds, in points", "6.7 on CIFAR-10 (the same models: 88.3 %)", 100 * (relabelled - before),
      "one start of a small network; what neighbours joined stays joined"),
     ("SAS less random, 20 % kept, in points", "above 0, about three", 100 * (scores["SAS"][0] - scores["random"][0]),
-     "digits that are nearly solved, one seed; the paper has CIFAR-100 and STL-10, and latent classes from CLIP or labels"),
+     "digits that are nearly solved, one seed; the paper has CIFAR-100 and STL-10, latent classes from CLIP or labels"),
     ("TLDR less PCA, in points, at the best width", "above 0", max(gained),
      "pixels of digits, where the paper has learned features of 2 048 numbers"),
     ("rotation probe against class probe, rank correlation", "0.94", order,
