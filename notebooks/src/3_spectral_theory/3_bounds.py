@@ -25,11 +25,14 @@ from tqdm import tqdm
 
 import labkit
 from labkit import plot
+from labkit.papers.spectral import arora
 from labkit.teach import beside_paper, check, predict, score
 from labkit.theory import bounds
 
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
 SEEDS = range(1 if SMOKE else 3)
+epochs = 2 if SMOKE else 60
+digits = labkit.data.load("digits")
 
 # %% [markdown]
 # ## 1 · Latent classes
@@ -104,14 +107,10 @@ print("bound {:.3f}, loss of the mean classifier {:.3f} bits".format(*both_sides
 # line.
 
 # %%
-from labkit.papers.spectral import arora
-
-digits = labkit.data.load("digits")
 rows = arora.some_of_each(digits, each=6 if SMOKE else 24)
 labels = digits.labels[rows]
 pixels = digits.images[rows].flatten(1).double() / 255
 representations = {"pixels": [pixels], "random encoders": [], "trained, k = 1": [], "trained, k = 4": []}
-epochs = 2 if SMOKE else 60
 for seed in SEEDS:
     for recipe, name in ((arora.ONE, "trained, k = 1"), (arora.FOUR, "trained, k = 4")):
         with labkit.train.seeded(seed):

@@ -31,6 +31,9 @@ from labkit.teach import beside_paper, check, predict, score
 
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
 torch.manual_seed(0)  # of what is drawn outside of `fit`
+digits = labkit.data.load("digits")
+x = digits.images[: 200 if SMOKE else 1000].flatten(1).double() / 255
+x = torch.nn.functional.normalize(x - x.mean(0), dim=1)  # pixels as features: centred unit vectors
 
 # %% [markdown]
 # ## 1 · What a set of vectors costs
@@ -84,9 +87,6 @@ found, lengths = cpp.number_of_clusters(z, tried)
 silhouette = cpp.silhouette_number(z, tried)
 
 # %%
-digits = labkit.data.load("digits")
-x = digits.images[: 200 if SMOKE else 1000].flatten(1).double() / 255
-x = torch.nn.functional.normalize(x - x.mean(0), dim=1)
 wider = list(range(4, 16 if SMOKE else 31))
 digit_number, digit_lengths = cpp.number_of_clusters(x, wider)
 with plot.style():

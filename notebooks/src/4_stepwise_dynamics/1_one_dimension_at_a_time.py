@@ -24,10 +24,12 @@ from matplotlib import pyplot as plt
 import labkit
 from labkit import plot
 from labkit.teach import beside_paper, check, predict, score
+from labkit.theory import stepwise
 
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
 D = 4 if SMOKE else 10  # dimensions of the embedding
 SEEDS = range(2 if SMOKE else 5)
+digits = labkit.data.load("digits")
 
 # %% [markdown]
 # ## 1 · Pairs
@@ -38,7 +40,6 @@ SEEDS = range(2 if SMOKE else 5)
 # %%
 from labkit.views import shift
 
-digits = labkit.data.load("digits")
 generator = torch.Generator().manual_seed(0)
 images = digits.images[digits.splits["train"][:500]].double() / 255
 x, x2 = (shift(images, 1, generator).flatten(1) for _ in range(2))
@@ -142,8 +143,6 @@ together.reveal(measured[int((measured[:, 0] > 0.5).int().argmax()), -1].item())
 off = predict("Median error of the predicted step times, in percent?", guess=10, low=0, high=50)
 
 # %%
-from labkit.theory import stepwise
-
 initial, _ = stepwise.effective_init(start, modes, D)
 theory = stepwise.eigenvalues(gamma[:D], initial, t, lr=LR)
 tau = stepwise.critical_times(gamma[:D], initial)
