@@ -24,7 +24,6 @@ from matplotlib import pyplot as plt
 import labkit
 from labkit import plot
 from labkit.teach import beside_paper, check, predict, score
-from labkit.theory import stepwise
 
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
 D = 4 if SMOKE else 10  # dimensions of the embedding
@@ -143,6 +142,8 @@ together.reveal(measured[int((measured[:, 0] > 0.5).int().argmax()), -1].item())
 off = predict("Median error of the predicted step times, in percent?", guess=10, low=0, high=50)
 
 # %%
+from labkit.theory import stepwise
+
 initial, _ = stepwise.effective_init(start, modes, D)
 theory = stepwise.eigenvalues(gamma[:D], initial, t, lr=LR)
 tau = stepwise.critical_times(gamma[:D], initial)
