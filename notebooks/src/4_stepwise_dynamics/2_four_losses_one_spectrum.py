@@ -16,17 +16,14 @@
 # None of the papers puts the four into one picture. Needs no download.
 
 # %% tags=["parameters"]
-import os
-
 import torch
 from matplotlib import pyplot as plt
 
 import labkit
 from labkit import plot
-from labkit.teach import check, predict
+from labkit.teach import beside_paper, check, predict, score
 from labkit.theory import modes
 
-SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
 BETA, TAU = 1.8, 0.5
 
 # %% [markdown]
@@ -76,8 +73,10 @@ TABLE = {
     "InfoNCE": modes.info_nce(gamma, sigma, TAU),
 }
 for name, (rate, plateau) in TABLE.items():
-    print(f"{name:21} rates {' '.join(f'{r:6.2f}' for r in rate)}    σu* {' '.join(f'{v:6.2f}' for v in sigma * plateau)}")
-lost.reveal(int((TABLE["VICReg"].rate <= 0).sum()))
+    rates, ends_at = (" ".join(f"{v:6.2f}" for v in values) for values in (rate, (sigma * plateau).clamp(min=0)))
+    print(f"{name:21} rates {rates}    σu* {ends_at}")
+dropped = int((TABLE["VICReg"].rate <= 0).sum())
+lost.reveal(dropped)
 
 # %% [markdown]
 # A negative rate: the mode dies. It is not that mode 1 has nothing in common between the views (its γ = 0.45 is larger
@@ -111,6 +110,9 @@ with plot.style():
 plt.show()
 for name, error in worst.items():
     print(f"{name:21} largest error of u: {error:.0e}")
+whitened, weighed = gamma[1] * simulated["Barlow Twins"][-1, 1], sigma[1] * simulated["spectral contrastive"][-1, 1]
+check("Barlow Twins, cross-correlation of mode 2 at the end", whitened, 0.999, 1.001, paper=1)
+check("spectral contrastive loss, variance of mode 2 at the end", weighed, 0.899, 0.901, paper=rho[1].item())
 
 # %% [markdown]
 # Barlow Twins and the spectral contrastive loss: the same modes, in the same order, at nearly the same times. They differ
@@ -152,7 +154,7 @@ with plot.style():
     for name, vectors, shade in (("those of Γ (Barlow Twins)", leading(GAMMA)[1], plot.COLOURS[0]),
                                  ("principal components", leading(SIGMA)[1], plot.COLOURS[3])):  # fmt: skip
         left.plot(betas, [overlap(v[:, :5], vectors[:, :5]) for _, v in grown], color=shade, label=name)
-    left.set(xlabel="β", ylabel="overlap of 5-dim. subspaces", title="The five modes VICReg learns first", ylim=(0, 1.05))
+    left.set(xlabel="β", ylabel="overlap of 5-dim. subspaces", title="What VICReg learns first", ylim=(0, 1.05))
     left.legend(loc="upper right")
     right.plot(betas, [int((value > 1e-9).sum()) for value, _ in grown], color=plot.COLOURS[2])
     right.axhline(int((leading(GAMMA)[0] > 1e-9).sum()), color=plot.COLOURS[0], ls="--", label="Barlow Twins")
@@ -197,7 +199,8 @@ def info_nce_flow(data, rho, tau, steps, lr=0.05):
     return torch.tensor(path)
 
 
-STEPS = 20 if SMOKE else 160
+# %%
+STEPS = 160
 time, one = 0.05 * torch.arange(STEPS, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
 with plot.style():
     figure, axis = plt.subplots(figsize=(7.4, 3.8))
@@ -213,11 +216,13 @@ with plot.style():
              title="InfoNCE (marks) and its two terms (lines)")  # fmt: skip
     axis.legend(loc="center right")
 plt.show()
-ends.reveal(path[-1].item())
+reached = path[-1].item()  # the last one drawn: ρ = 0.9, ±1 data
+ends.reveal(reached)
+check("the same, over τ artanh ρ", reached / (TAU * np.arctanh(0.9)), 0.99, 1.01)
 
 # %% [markdown]
 # Every mode starts at its time: the *order* is the table's, whatever the data. The *plateau* is exact for Gaussian data
-# and too low for well-shared modes elsewhere: for ±1 data it is τ artanh ρ (0.74 here), which is τρ only for small ρ.
+# and too low for well-shared modes elsewhere: for ±1 data it is τ artanh ρ, which is τρ only for small ρ.
 #
 # ## 7 · Your turn
 #
@@ -230,7 +235,9 @@ ends.reveal(path[-1].item())
 beta = 1 / (1 - 0.6)  # your answer here
 check("β at which ρ = 0.6 is dropped", beta, 2.49, 2.51, hint="where does the rate change its sign?")
 one = torch.ones(1, dtype=torch.float64)
-print("rates just below and above:", *(f"{modes.vicreg(0.6 * one, one, beta + e).rate.item():+.3f}" for e in (-0.01, 0.01)))
+if beta is not ...:
+    around = (modes.vicreg(0.6 * one, one, beta + e).rate.item() for e in (-0.01, 0.01))
+    print("rates just below and above:", *(f"{rate:+.3f}" for rate in around))
 
 # %% [markdown]
 # **Exercise 2** (medium, 10 min). Find two modes that Barlow Twins learns in one order and VICReg with β = 0.5 in the
@@ -241,10 +248,32 @@ print("rates just below and above:", *(f"{modes.vicreg(0.6 * one, one, beta + e)
 
 # %%
 second = (0.6, 0.8)  # σ, ρ: your answer here
-s, r = torch.tensor([1.0, second[0]]), torch.tensor([0.4, second[1]])
-barlow, vicreg = modes.barlow_twins(s * r).rate, modes.vicreg(s * r, s, 0.5).rate
-check("orders differ (1: yes)", float((barlow[0] < barlow[1]) and (vicreg[0] > vicreg[1])), 1, 1,
+
+
+def orders_differ(sigma, rho):
+    s, r = torch.tensor([1.0, sigma]), torch.tensor([0.4, rho])
+    barlow, vicreg = modes.barlow_twins(s * r).rate, modes.vicreg(s * r, s, 0.5).rate
+    return bool(barlow[0] < barlow[1]) and bool(vicreg[0] > vicreg[1])
+
+
+check("orders differ (1: yes)", second if second is ... else orders_differ(*second), 1, 1,
       hint="more shared, but much less of it")  # fmt: skip
+
+# %% [markdown]
+# **Exercise 3** (easy, 5 min). Two modes of the same γ = 0.4: one with ρ = 0.4 and σ = 1, one with ρ = 0.8 and σ = 0.5.
+# Barlow Twins learns both at the same time. In its embedding, how many times the variance of the second does the first
+# have, the one the views agree on *less*?
+#
+# <details><summary>Hint</summary>The last column of section 2's table.</details>
+# <details><summary>Solution</summary><code>times = 0.8 / 0.4</code>, 2. Under the spectral contrastive loss it would be half
+# of it instead: that is the difference between whitening and weighing.</details>
+
+# %%
+times = 0.8 / 0.4  # your answer here
+s = torch.tensor([1.0, 0.5], dtype=torch.float64)
+kept = s * modes.barlow_twins(torch.tensor([0.4, 0.4], dtype=torch.float64)).plateau
+truth = float(kept[0] / kept[1])
+check("variance of the first over the second", times, truth - 0.01, truth + 0.01, hint="1/ρ each, and σu* is asked")
 
 # %% [markdown]
 # ## 8 · The claims, as this suite found them
@@ -255,16 +284,26 @@ check("orders differ (1: yes)", float((barlow[0] < barlow[1]) and (vicreg[0] > v
 # %%
 labkit.claims.show("stepwise")
 
+# %%
+beside_paper(
+    ("Barlow Twins, cross-correlation of a learned mode (Simon et al.)", "1", whitened, "a flow of finite length"),
+    (f"spectral contrastive loss, variance of a mode of ρ = {rho[1]:.1f} (HaoChen et al.)", f"its eigenvalue, {rho[1]:.1f}",
+     weighed, "the same; here the eigenvalue is the correlation of the views"),
+    ("VICReg, modes that are dropped (Balestriero and LeCun)", "those whose invariance costs more than they vary",
+     f"{dropped} of {len(rho)}, with β = {BETA}", "squares in place of hinges, as in their theory; a weaker β drops fewer"),
+    ("InfoNCE, variance of a ±1 mode of ρ = 0.9", f"none; two terms of its expansion: {TAU * 0.9:.2f}", f"{reached:.2f}",
+     "data that is not Gaussian has higher terms"),
+)  # fmt: skip
+
+# %%
+score()
+
 # %% [markdown]
 # **What this does not show.** The table is exact where Σ and Γ commute and W starts along the modes; section 5 is about
 # the first moments of training elsewhere. VICReg in practice has a hinge on the standard deviation in place of squares,
-# InfoNCE and Barlow Twins in practice normalise: all of that changes plateaus, and notebook 3 looks at it.
-#
-# | statement | here |
-# |---|---|
-# | one logistic for each mode, four losses | simulated flows within the errors printed above; 1e-7 in the tests |
-# | InfoNCE is half the spectral loss | early always; to the end for Gaussian data, else for small ρ |
-# | Barlow Twins = spectral contrastive, in order | yes where modes are apart; the times differ by the logarithm of the plateaus |
+# InfoNCE and Barlow Twins in practice normalise: all of that changes plateaus, and notebook 3 looks at it. That Barlow
+# Twins and the spectral contrastive loss share an order holds where modes are apart: their times differ by the logarithm
+# of the plateaus.
 #
 # **References.** Simon et al. 2023, *On the Stepwise Nature of SSL* · HaoChen et al. 2021, *Provable Guarantees for
 # Self-Supervised Deep Learning with Spectral Contrastive Loss* · Balestriero & LeCun 2022, *Contrastive and

@@ -23,11 +23,12 @@ from matplotlib import pyplot as plt
 
 import labkit
 from labkit import plot
-from labkit.teach import check, predict
+from labkit.teach import beside_paper, check, predict, score
 
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
 SEEDS = range(1 if SMOKE else 3)
 PAIRS = 40 if SMOKE else 150
+digits = labkit.data.load("digits")
 
 # %% [markdown]
 # ## 1 · A kernel in the place of the line
@@ -46,7 +47,6 @@ positive = predict("Share of positive eigenvalues?", guess=0.9)
 from labkit.papers.dynamics._flows import pairs
 from labkit.theory.pair_kernel import gaussian, pair_kernel
 
-digits = labkit.data.load("digits")
 x, x2, rows = pairs(digits, PAIRS)
 different = (x != x2).any(dim=1)  # two views that were moved alike are one image: K̃ would lose rank
 both = torch.cat([x[different], x2[different]])
@@ -56,12 +56,14 @@ with plot.style():
         gamma = torch.linalg.eigvalsh(pair_kernel(gaussian(bandwidth)(both, both))).flip(0)
         axis.plot(range(1, len(gamma) + 1), gamma, color=shade, label=f"bandwidth {bandwidth}")
         if bandwidth == 1.0:
-            positive.reveal((gamma > 1e-12).double().mean().item())
+            above = (gamma > 1e-12).double().mean().item()
     axis.set(xlabel="eigenvalue, largest first", ylabel="γ", yscale="symlog", title="Spectrum of the pair kernel")
     axis.set_yscale("symlog", linthresh=1e-3)
     axis.axhline(0, color=plot.INK, lw=0.8)
     axis.legend()
 plt.show()
+positive.reveal(above)
+check("share of positive eigenvalues", above, 0.5, 0.5, paper=0.5, hint="does K̃ have full rank?")
 
 # %% [markdown]
 # Exactly half: Z has n eigenvalues +1/2n and n of −1/2n, and multiplying by a full-rank square root on both sides cannot
@@ -91,6 +93,8 @@ def compare(**settings):
 
 
 gain = predict("Accuracy gained by being told the pairs, d = 5, shifted digits (points)?", guess=0, low=-20, high=40)
+
+# %%
 settings = {
     "test digits lie anywhere": compare(),
     "test digits lie centred": compare(displaced=False),
@@ -111,13 +115,15 @@ with plot.style():
     axes[0].legend(loc="lower right")
 plt.show()
 first = settings["test digits lie anywhere"]
-gain.reveal((first["pairs"] - first["views"]).mean(0)[1].item())
+gained = {name: (first["pairs"] - first[name]).mean(0)[DIMS.index(5)].item() for name in ("views", "originals")}
+gain.reveal(gained["views"])
 
 # %% [markdown]
 # Three things to see. With few dimensions, being told the pairs pays: five dimensions are spent on what shifts leave
 # alone. At fifty there is room for everything, and the gain is gone. Where the test digits lie centred, plain kernel PCA
 # of the *original* images is better still: whoever shows a gain over PCA of augmented images only has chosen a weak
-# control. And without shifts there is nothing to tell: the two coincide.
+# control. And without shifts there is nothing to tell: the two coincide. All of this is for a Gaussian kernel of
+# bandwidth 2; exercise 2 asks another one.
 #
 # ## 3 · Turn the dial
 #
@@ -158,7 +164,11 @@ with plot.style():
     for j, shade in enumerate(plot.colours(4)):
         right.plot(time[::2], run.eigenvalues[::2, j], "o", ms=3.5, color=shade)
         right.plot(time, told[:, j], color=shade)
-    right.set(xlabel="time (learning rate × steps)", ylabel="eigenvalue of C", title=f"Width {WIDTHS[-1]}: dots; kernel: lines")
+    right.set(
+        xlabel="time (learning rate × steps)",
+        ylabel="eigenvalue of C",
+        title=f"Width {WIDTHS[-1]}: dots; kernel: lines",
+    )
 plt.show()
 
 # %% [markdown]
@@ -170,7 +180,11 @@ plt.show()
 #
 # A perceptron 64-256-8, all weights half their usual size, full batch, plain gradient descent. The loss on 200 pairs, and
 # the eigenvalues of the embedding's covariance. SimCLR normalises the embedding, which hides its size; look at it *before*
-# normalisation. **Predict**: which of the three shows no steps?
+# normalisation. **Predict** how sharp Barlow Twins' steps are: when a dimension is half grown, over how long it took from
+# a tenth to nine tenths (0.3 for an exponential approach, without any waiting).
+
+# %%
+sharper = predict("Waiting time over rise time of Barlow Twins' dimensions, median?", guess=0.3, low=0, high=3)
 
 # %%
 from labkit.papers.dynamics import stepwise as paper
@@ -200,9 +214,11 @@ with plot.style():
     axes[0, 0].set_ylabel("loss")
     axes[1, 0].set_ylabel("eigenvalue of the covariance")
 plt.show()
+sharpness = {name: paper.steps(*paper.spectra(run)).sharpness for name, run in deep.items()}
+sharper.reveal(sharpness["barlow-twins"])
 
 # %% [markdown]
-# None: all three grow their dimensions in turn. Barlow Twins falls down a staircase. VICReg's steps have other heights, as
+# All three grow their dimensions in turn. Barlow Twins falls down a staircase. VICReg's steps have other heights, as
 # each dimension also frees it from a penalty. SimCLR's loss hides them, its eigenvalues do not: the first three take off
 # almost together, for the gradient of a cosine is large where embeddings are small (hence the noise at the left), the
 # others one after the other.
@@ -226,23 +242,23 @@ with plot.style():
         steps, values = paper.spectra(run)
         for j, shade in enumerate(plot.colours(8)):
             axis.plot(steps, values[:, j], color=shade, lw=1.6)
-        sharp = paper.steps(steps, values).sharpness
+        sharpness[name] = paper.steps(steps, values).sharpness
         axis.set(xlabel="step", ylabel="eigenvalue of the covariance", title=name)
-        print(f"{name:34} waiting time over rise time, median: {sharp:.2f}")
 plt.show()
-sharp = paper.steps(*paper.spectra(deep["barlow-twins"])).sharpness
-print(f"{'perceptron, weights × 0.5':34} waiting time over rise time, median: {sharp:.2f}")
+for name in (*others, "barlow-twins"):
+    print(f"{name:34} waiting time over rise time, median: {sharpness[name]:.2f}")
 
 # %% [markdown]
-# "Waiting time over rise time": when an eigenvalue is half grown, divided by how long it took from a tenth to nine tenths.
-# Steps are not there or not there; the smaller the start, the sharper. A third layer makes for a longer wait and a faster
-# rise: growth there feeds on two other layers that grow as well, and the dimensions crowd together.
+# (`barlow-twins` is the perceptron of section 5, weights × 0.5.) Steps are no matter of yes or no: the smaller the start,
+# the sharper. A third layer makes for a longer wait and a faster rise: growth there feeds on two other layers that grow
+# as well, and the dimensions crowd together.
 #
 # ## 7 · Your turn
 #
 # **Exercise 1** (easy, 5 min). You have 30 pairs. What is the largest d for which an encoder with C = I exists, for *any*
 # kernel of full rank? Check it by asking for more.
 #
+# <details><summary>Hint</summary>Section 1: how many of the 60 eigenvalues are positive?</details>
 # <details><summary>Solution</summary><code>largest = 30</code>: n positive eigenvalues, one for each pair. (Less one when
 # features are centred.)</details>
 
@@ -251,18 +267,49 @@ from labkit.theory.pair_kernel import PairKernelEncoder
 
 largest = 30  # your answer here
 fitted = PairKernelEncoder.fit(x[:30], x2[:30], kernel=gaussian(1.0), center=False)
-check("dimensions that 30 pairs can teach", largest, len(fitted.gamma), len(fitted.gamma), hint="Sylvester")
+most = len(fitted.gamma)
+check("dimensions that 30 pairs can teach", largest, most, most, hint="each pair brings one positive eigenvalue")
 
 # %% [markdown]
-# **Exercise 2** (medium, 10 min). Section 2's encoder had a Gaussian kernel of bandwidth 2. Replace it by the arc-cosine
-# kernel of section 4 and look at d = 5 on shifted digits. Is the gain a property of the Gaussian?
+# **Exercise 2** (medium, 10 min). Section 2's encoder had a Gaussian kernel of bandwidth 2. Is its gain over kernel PCA a
+# property of the pairs alone, or of the kernel too? Say how many points *more* that kernel gains at d = 5 than the
+# arc-cosine kernel of section 4. Then try other bandwidths.
 #
-# <details><summary>Solution</summary><code>kernel = arc_cosine</code>. It is not: the gain is of the same kind, some points at d = 5.</details>
+# <details><summary>Hint</summary>Call <code>gain_with</code> twice and subtract.</details>
+# <details><summary>Solution</summary><code>difference = gain_with(gaussian(2.0)) - gain_with(arc_cosine)</code>. Of the
+# kernel too: with the arc-cosine kernel, which is much nearer to a line, most or all of the gain is gone, and a Gaussian of
+# bandwidth 1 gains more than one of 2.</details>
 
 # %%
-kernel = gaussian(2.0)  # your turn: from labkit.theory.pair_kernel import arc_cosine
-scores = encoder_scores(digits, (5,), N, kernel=kernel)
-check("points gained at d = 5", 100 * (scores["pairs"][0] - scores["views"][0]), -5 if SMOKE else 0.5, 30)
+from labkit.theory.pair_kernel import arc_cosine
+
+
+def gain_with(kernel):
+    """Points by which the encoder beats kernel PCA of the same views at d = 5, mean over seeds."""
+    found = [encoder_scores(digits, (5,), N, seed=seed, kernel=kernel) for seed in SEEDS]
+    return 100 * sum(scores["pairs"][0] - scores["views"][0] for scores in found) / len(found)
+
+
+difference = gain_with(gaussian(2.0)) - gain_with(arc_cosine)  # your answer here
+low, high = (1, 5) if SMOKE else (8, 17)
+check("points that the Gaussian gains more", difference, low, high, hint="both gains at d = 5, all seeds")
+
+# %% [markdown]
+# **Exercise 3** (easy, 5 min). Narrow the Gaussian until no two views are alike: K̃ becomes the identity. What is the
+# largest eigenvalue of the pair kernel of 30 pairs then?
+#
+# <details><summary>Hint</summary>With K̃ = I the pair kernel is Z. Which of the two shelves of section 1 is the upper one?
+# </details>
+# <details><summary>Solution</summary><code>shelf = 1 / 60</code>, 1/2n, and all positive ones are the same: the pairs alone
+# order nothing.</details>
+
+# %%
+shelf = 1 / 60  # your answer here
+views = both.unflatten(0, (2, -1))[:, :30].flatten(0, 1)
+top = torch.linalg.eigvalsh(pair_kernel(gaussian(0.05)(views, views))).max().item()
+check(
+    "largest eigenvalue of pairs without a kernel", shelf, top - 1e-4, top + 1e-4, hint="Z has the entries 1/2n, n = 30"
+)
 
 # %% [markdown]
 # ## 8 · The claims, as this suite found them
@@ -270,18 +317,29 @@ check("points gained at d = 5", 100 * (scores["pairs"][0] - scores["views"][0]),
 # %%
 labkit.claims.show("stepwise")
 
+# %%
+ends = {name: sum(getattr(run, name) for run in wide[WIDTHS[-1]]) / len(SEEDS) for name in ("kernel", "variance")}
+narrow = sum(run.kernel for run in wide[WIDTHS[0]]) / len(SEEDS)
+beside_paper(
+    ("overlap of a trained network with its kernel's closed form", "they align, the wider the better",
+     f"{narrow:.2f} at width {WIDTHS[0]}, {ends['kernel']:.2f} at {WIDTHS[-1]} (kernel PCA: {ends['variance']:.2f})",
+     "two layers on digits, few seeds; two close modes that swap cost a quarter"),
+    ("steps: waiting time over rise time", "Barlow Twins, VICReg and SimCLR learn in steps (ResNet-50, STL-10)",
+     ", ".join(f"{name} {sharpness[name]:.2f}" for name in deep),
+     "a perceptron 64-256-8 on 200 pairs of digits, all weights × 0.5, full batch, no batch norm"),
+    ("Barlow Twins from weights four times larger", "steps need a small start", f"{sharpness['perceptron, weights × 2']:.2f}",
+     "less waiting, as they say; but a matter of degree"),
+    ("points gained by the pairs at d = 5, over kernel PCA of views, of originals", "not compared",
+     f"{gained['views']:+.1f}, {gained['originals']:+.1f}", "the second control is the harder one where digits lie centred"),
+)  # fmt: skip
+
+# %%
+score()
+
 # %% [markdown]
 # **What this does not show.** ResNet-50 on STL-10, which is what the paper trains; here networks have two layers and
 # images 64 pixels. Steps in a deep network are *seen* here, not predicted: the closed form covers infinitely wide ones.
 # Nothing here says that a sharper staircase makes a better embedding.
-#
-# | | paper | here |
-# |---|---|---|
-# | network | ResNet-50 | perceptron 64-256-8, two convolutions |
-# | data | STL-10 | 200 pairs of digits, moved by a pixel |
-# | start | small weights | all weights × 0.5 |
-# | Barlow Twins | with batch norm in experiments, without in theory | without, centred |
-# | optimiser | small learning rate | full-batch gradient descent |
 #
 # **References.** Simon et al. 2023, *On the Stepwise Nature of SSL* · Cho & Saul 2009, *Kernel Methods for Deep Learning*
 # (the arc-cosine kernel) · Jacot et al. 2018, *Neural Tangent Kernel* · Schölkopf et al. 1998, *Kernel PCA*.
