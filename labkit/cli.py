@@ -224,10 +224,11 @@ def _results(*parts: str) -> Path:
 
 
 def _bench(options) -> None:
-    """Measure and print one table; each benchmark's rows go to results/bench/NAME.json."""
+    """Measure and print one table; each benchmark's rows go to results/bench/NAME.json, and all of them to SPEED.md."""
     import importlib
 
     from labkit._checks import unknown
+    from labkit.train import write_whole
 
     folder = CHECKOUT / "benchmarks"
     if not folder.is_dir():
@@ -241,6 +242,8 @@ def _bench(options) -> None:
     for name in [options.name] if options.name else names:
         table.measure(name, options.repeats, _results("bench"))
     print(table.machine())
+    page = importlib.import_module("benchmarks._report").report(_results("bench"))
+    write_whole(CHECKOUT / "SPEED.md", page.encode())
 
 
 def _doctor(_) -> int:

@@ -74,3 +74,16 @@ def test_every_benchmark_says_what_both_did(name, bench):
     text = (ROOT / "benchmarks" / f"{name}.py").read_text()
     assert text.startswith('"""')
     assert "def main(repeats: int" in text
+
+
+def test_speed_md_is_what_was_measured(bench):
+    page = importlib.import_module("benchmarks._report").report()
+    assert (bench.ROOT / "SPEED.md").read_text() == page, "run `labkit bench`, which writes it"
+
+
+def test_every_benchmark_was_measured_from_a_commit(bench):
+    for path in (bench.ROOT / "results" / "bench").glob("*.json"):
+        record = json.loads(path.read_text())
+        assert not record["dirty"], f"{path.name} was measured with uncommitted changes"
+        for row in record["rows"]:
+            assert "missing" in row or row["ratio"] >= 1 or row["why"], f"{row['entry']}: slower, and no reason"

@@ -1,0 +1,43 @@
+"""SPEED.md: every row of ``labkit bench`` as it was last measured, from results/bench/ and from nothing else."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from benchmarks._bench import ROOT
+
+_HEAD = """# Speed
+
+What `labkit bench` measured last, from the files in `results/bench/`; a test fails when the two differ. Each row does
+one thing two ways in one process, in turns; the ratio is peer / labkit, the median of the pairs with the least and the
+most. Below 1 labkit is slower, and the row says why. *Aimed at* is what was set down before anything was measured."""
+_TITLES = "what both did", "peer", "labkit", "peer", "ratio (least–most)", "aimed at"
+
+
+def report(folder: Path = ROOT / "results" / "bench") -> str:
+    """The page, a table for each benchmark."""
+    parts = [_HEAD]
+    for path in sorted(folder.glob("*.json")):
+        record = json.loads(path.read_text())
+        lines = ["| " + " | ".join(_TITLES) + " |", "|---" * len(_TITLES) + "|", *map(_line, record["rows"])]
+        whys = [f"\n{row['entry']}: {row['why']}." for row in record["rows"] if row.get("why") and row["ratio"] < 1]
+        parts.append("\n".join([f"## {record['what']}", "", *lines, *whys, "", _where(record)]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(row: dict[str, Any]) -> str:
+    if "missing" in row:
+        return f"| {row['entry']} | {row['peer']} | | | not measured: {row['missing']} | |"
+    ours, theirs = (f"{statistics.median(row[side]):.3g} {row['unit']}" for side in ("ours", "theirs"))
+    spread = f" ({row['least']:.2f}–{row['most']:.2f})" if len(row["ours"]) > 1 else ""
+    asked = "" if row["asked"] is None else f"≥ {row['asked']:g}"
+    return f"| {row['entry']} | {row['peer']} | {ours} | {theirs} | **{row['ratio']:.2f}**{spread} | {asked} |"
+
+
+def _where(record: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+    return (
+        f"`labkit bench {record['name']}` at {record['commit'][:7]} on {record['date']}: {record['cores']} cores, "
+        f"{record['threads']} threads, load {record['load']}, {record['device']}; {versions}."
+    )
