@@ -67,7 +67,7 @@ print(f"A²X, nothing trained: {floor}")
 #
 # blind to length, and with $\gamma = 3$ hardly interested in what is almost right. The whole step is in
 # [`labkit/papers/graph/graphmae.py`](../../labkit/papers/graph/graphmae.py). **Predict** what the probe makes of the
-# codes after a seventh of the paper's epochs.
+# codes after a fraction of the paper's epochs.
 
 # %%
 trained_guess = predict("Accuracy of a linear probe on GraphMAE's codes?", guess=0.85)
@@ -270,7 +270,7 @@ beside_paper(
      f"{100 * (masked['Bandana'].mean - masked['edges dropped'].mean):+.1f}",
      "one short training of each here: such a difference is within what a seed does"),
     ("Bandana, AUC of held-out links, Cora", "95.7 ± 0.1", links["Bandana on cora"],
-     "the same 1 000 epochs; their split is drawn once and shared by all ten runs"),
+     "1 000 epochs in both, two trainings here; their split is drawn once and shared by all ten runs"),
     ("A²X, nothing trained", "not reported", floor, "the papers compare with other trained methods"),
 )  # fmt: skip
 
