@@ -27,7 +27,7 @@ from matplotlib import pyplot as plt
 
 import labkit
 from labkit import explore, plot
-from labkit.teach import check, predict
+from labkit.teach import beside_paper, check, predict, score
 from labkit.theory import augmentation, factorisation, spectral
 
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
@@ -113,7 +113,8 @@ with plot.style():
     right.set(xlabel="dimensions d", ylabel="labels missed (squared error)", ylim=(0, 1.4), title="The bound holds")
     right.legend()
 plt.show()
-tight_guess.reveal((missed / bound)[dims.index(10)])
+ten = dims.index(10)
+tight_guess.reveal(missed[ten] / bound[ten])
 
 # %% [markdown]
 # The bound is true everywhere and says little here: half of the links join two digits. It becomes useful where an
@@ -149,6 +150,8 @@ with plot.style():
     right.legend()
 plt.show()
 kappa_guess.reveal(augmentation.masking_complexity("random", 6, 0.5))
+kappa = augmentation.complexity(enumerated_masks("random", 6, 0.5))
+check("κ² of random masks at ½, all inputs listed", kappa, 11.3906, 11.3907, paper=(2 - 0.5) ** 6)
 
 # %% [markdown]
 # (1 + ½)⁶: each token contributes a factor 2 − α. And the eigenfunctions of *every* mask are products of tokens: masking
@@ -158,16 +161,15 @@ kappa_guess.reveal(augmentation.masking_complexity("random", 6, 0.5))
 #
 # A small κ² means few labels. So mask everything? No: what the target needs must survive too. The bound has both: it
 # goes as κ·‖f*‖/√n with ‖f*‖² = Σ v_i²/λ_i. For a target that joins d of m tokens and random masks that is
-# (2 − α)^{m/2}·(1 − α)^{−d/2}/√n, least at **α = (m − 2d)/(m − d)**. **Predict** the best share for m = 10, d = 3, if
-# you believe the bound.
+# (2 − α)^{m/2}·(1 − α)^{−d/2}/√n. **Predict** the best share for m = 10, d = 3, if you believe the bound.
 
 # %%
 share_guess = predict("Best mask share of ten tokens for a target that joins three?", guess=0.15)
-share_guess.reveal((10 - 2 * 3) / (10 - 3))
 
 # %% [markdown]
-# Now without a bound. The expected error of ridge regression on a kernel with a known spectrum is known too (the
-# *eigenlearning* equations), and can be measured: draw 100 noisy labels, fit, repeat.
+# The derivative of the bound's logarithm is zero at **α = (m − 2d)/(m − d)**. Now without a bound. The expected error of
+# ridge regression on a kernel with a known spectrum is known too (the *eigenlearning* equations), and can be measured:
+# draw 100 noisy labels, fit, repeat.
 
 # %%
 from labkit.papers.spectral.augmentation_kernel import token_errors
@@ -186,11 +188,12 @@ with plot.style():
     axes[0].set_ylabel("squared error")
     axes[0].legend()
 plt.show()
+share_guess.reveal(best)  # of the last panel: three of ten
 
 # %% [markdown]
-# The prediction is a line through the points, and the bound's best share is near the error's when the target is hard. The more
-# tokens a target joins, the fewer may be masked: a mask share is a statement about the task. In the lab, blocks of half
-# the tokens show a peak: there as many eigenvalues are left as there are labels.
+# The prediction is a line through the points, and the bound's best share is near the error's when the target is hard.
+# The more tokens a target joins, the fewer may be masked: a mask share is a statement about the task. In the lab, blocks
+# of half the tokens show a peak: there as many eigenvalues are left as there are labels.
 
 # %%
 explore.masking_lab()
@@ -223,7 +226,8 @@ with plot.style():
     right.set(xlabel="log₂ κ²", ylabel="train − test accuracy (points)", title="... nor closer to training")
     left.legend(loc="lower right")
 plt.show()
-order_guess.reveal(-np.mean([rank_correlation(one, "accuracy") for one in found]))
+order = -np.mean([rank_correlation(one, "accuracy") for one in found])
+order_guess.reveal(order)
 
 # %% [markdown]
 # The opposite of what κ² alone would say, and no contradiction to theory: κ² is one factor, the target's norm under the
@@ -246,6 +250,7 @@ kept = []
 for weight in weights:
     z = local_global.descend(pi, start, weight, steps=200 if SMOKE else 3000)
     kept.append(torch.linalg.svdvals(z - z.mean(dim=0)).square() / 40)
+kept = torch.stack(kept)
 toy = dimensional_collapse.train_toy(noises, (0, 1, 2), steps=100 if SMOKE else 6000)
 size = toy.square().sum(dim=-2)[..., 8:].mean(dim=-1)
 fine = torch.linspace(0.2, 2, 50)
@@ -254,7 +259,7 @@ with plot.style():
     grid = np.linspace(0, 1.5, 60)
     lines = np.array([factorisation.laplacian_eigenmaps(pi, 5, weight)[2].numpy() for weight in grid])
     left.plot(grid, lines, color=plot.COLOURS[0], lw=1.5)
-    left.plot(weights, torch.stack(kept), "o", color=plot.COLOURS[1], ms=5)
+    left.plot(weights, kept, "o", color=plot.COLOURS[1], ms=5)
     left.set(xlabel="weight of invariance", ylabel="variance of a mode", title="VICReg drops modes")
     right.plot(fine, factorisation.infonce_plateaus(torch.ones(50), fine.square(), 0.1), label="τγ/σ²")
     right.plot(noises, size, "o", color=plot.COLOURS[1], ms=5)
@@ -270,24 +275,46 @@ plt.show()
 #
 # **Exercise 1** (easy, 5 min). Which share of 12 tokens must blocks mask so that κ² is 64?
 #
+# <details><summary>Hint</summary>Blocks of m tokens: κ² = 2^((1−α)m).</details>
 # <details><summary>Solution</summary>2^((1−α)·12) = 2⁶, so α = 0.5.</details>
 
 # %%
 alpha = 0.5  # your answer here
-check("κ²", augmentation.masking_complexity("block", 12, alpha), 63.9, 64.1, hint="take the logarithm to base 2")
+check("κ²", alpha if alpha is ... else augmentation.masking_complexity("block", 12, alpha), 63.9, 64.1,
+      hint="take the logarithm to base 2")  # fmt: skip
 
 # %% [markdown]
 # **Exercise 2** (medium, 10 min). An augmentation that replaces x by a random other input with probability q, and leaves
-# it otherwise, on 8 inputs. Write p(a|x) as a matrix and find the q at which κ² = 2.
+# it otherwise, on 8 inputs: p(a|x) is a matrix with 1 − q on the diagonal. At which q is κ² = 2?
 #
-# <details><summary>Hint</summary>All eigenvalues but the first are equal.</details>
+# <details><summary>Hint</summary>All eigenvalues but the first are equal, and κ² is the sum of all.</details>
 # <details><summary>Solution</summary><code>p = (1 − q − q/7)·I + (q/7)·1</code>; λ = (1 − 8q/7)², κ² = 1 + 7λ = 2, so
 # q = (7/8)(1 − 7^(−½)) = 0.544.</details>
 
 # %%
 q = 0.544  # your answer here
-p = (1 - q - q / 7) * torch.eye(8, dtype=torch.float64) + q / 7
-check("κ² of the replacement", augmentation.complexity(p), 1.98, 2.02, hint="p must have rows that sum to 1")
+
+
+def replaced(q):
+    return (1 - q - q / 7) * torch.eye(8, dtype=torch.float64) + q / 7
+
+
+check("κ² of the replacement", q if q is ... else augmentation.complexity(replaced(q)), 1.98, 2.02,
+      hint="the smaller q, the nearer κ² is to 8; at q = 7/8 it is 1")  # fmt: skip
+
+# %% [markdown]
+# **Exercise 3** (medium, 5 min). A target joins two of 12 tokens. Which mask share does the bound of section 4 like best?
+# And could it like a share for a target that joins six?
+#
+# <details><summary>Hint</summary>Put m and d into section 4's formula. What does a share below 0 mean?</details>
+# <details><summary>Solution</summary><code>liked = (12 - 2 * 2) / (12 - 2)</code>, 0.8. For d = 6 it is 0: from half of the
+# tokens on, the bound wants no mask at all.</details>
+
+# %%
+liked = (12 - 2 * 2) / (12 - 2)  # your answer here
+tokens = torch.linspace(0, 0.99, 1000, dtype=torch.float64)
+least = float(tokens[((2 - tokens) ** 6 / (1 - tokens)).argmin()])
+check("best share for two of twelve tokens", liked, least - 2e-3, least + 2e-3, hint="m = 12 and d = 2")
 
 # %% [markdown]
 # ## 8 · The claims, as this suite found them
@@ -296,17 +323,26 @@ check("κ² of the replacement", augmentation.complexity(p), 1.98, 2.02, hint="p
 for paper in ("augmentation_kernel", "spectral_contrastive", "local_global", "dimensional_collapse"):
     labkit.claims.show(paper)
 
+# %%
+apart = max(float((now - factorisation.laplacian_eigenmaps(pi, 5, w)[2]).abs().max()) for now, w in zip(kept, weights))
+beside_paper(
+    ("κ² of six tokens, random masks, α = ½", "(2 − α)^m = 11.39", f"{kappa:.2f}", "none: all inputs and masks are listed"),
+    ("κ² and the error of a probe", "smaller κ², fewer labels needed", f"rank correlation {order:+.2f}",
+     "κ² is one factor; masks that make it small destroy the digits, and the target's norm, the other factor, grows"),
+    ("a probe on 10 dimensions of the graph", "Õ(α/ρ²), constants unstated", f"misses {missed[ten]:.2f}, bound {bound[ten]:.2f}",
+     "a bound φ/λ of the same kind with its constants worked out; half of the links join two digits, so it is loose"),
+    ("VICReg's variances", "max(0, 1 − weight·λ)", f"at most {apart:.0e} off", "descent that stops after finitely many steps"),
+    ("‖w‖² of an augmented direction", "shrinks with the noise", f"{size[0].mean():.3f} at {noises[0]}, {size[-1].mean():.4f} at {noises[-1]}",
+     "the released toy, with seeds and fewer steps; that it ends at τγ/σ² is ours"),
+)  # fmt: skip
+
+# %%
+score()
+
 # %% [markdown]
 # **What this does not show.** Uniform tokens are not language, and 8 × 8 digits are not photographs. κ² of digits is that
 # of uniform tokens; the true one needs the density of digits, which nobody has. The paper's generalisation bounds have
 # constants that were not checked here: only the factor κ·‖f*‖/√n is.
-#
-# | | papers | here |
-# |---|---|---|
-# | κ² of masks | closed forms | the same, against enumeration (relative error below 1e-12) |
-# | accuracy against mask share | language models | digits, an exact encoder |
-# | probe guarantee | Õ(α/ρ²) with unstated constants | φ/λ_{d+1}, constants worked out |
-# | dimensional collapse | a toy with unseeded random numbers | the same toy, seeded, with its plateau predicted |
 #
 # **References.** Zhai et al. 2024, *Understanding Augmentation-based Self-Supervised Representation Learning via RKHS
 # Approximation and Regression* · HaoChen et al. 2021, *Provable Guarantees for Self-Supervised Deep Learning with

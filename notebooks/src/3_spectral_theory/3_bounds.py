@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 import labkit
 from labkit import plot
-from labkit.teach import check, predict
+from labkit.teach import beside_paper, check, predict, score
 from labkit.theory import bounds
 
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
@@ -63,6 +63,9 @@ with plot.style():
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 guess.reveal(bounds.collision_probability(torch.full((10,), 0.1), 32))
+ten = torch.randint(10, (20_000, 33), generator=generator)
+drawn_tau = (ten[:, 1:] == ten[:, :1]).any(1).double().mean().item()
+check("collisions in 20 000 draws of 32 negatives", drawn_tau, 0.96, 0.972, paper=1 - 0.9**32)
 
 # %% [markdown]
 # ## 2 · Both sides of the bound
@@ -120,9 +123,11 @@ for seed in SEEDS:
 run
 
 # %%
+closest = predict("Of all these, how small is the smallest bound ÷ loss?", guess=1.5, low=0.5, high=5)
+
+# %%
 from matplotlib.ticker import ScalarFormatter
 
-closest = predict("Of all these, how small is the smallest bound ÷ loss?", guess=1.5, low=0.5, high=5)
 points = {
     name: np.array([both_sides(scale * z, labels) for z in several for scale in (0.25, 0.5, 1, 2, 4)])
     for name, several in representations.items()
@@ -140,6 +145,8 @@ with plot.style():
 plt.show()
 every = np.concatenate(list(points.values()))
 closest.reveal((every[:, 0] / every[:, 1]).min())
+violations = int((every[:, 0] < every[:, 1] * (1 - 1e-9)).sum())
+check(f"violations among {len(every)} representations", violations, 0, 0, paper=0)
 
 # %% [markdown]
 # Equality is easy to get: short vectors say nothing, and cost one bit on both sides. What one wants is the lower left:
@@ -170,6 +177,7 @@ with plot.style():
     axis.legend()
 plt.show()
 slack.reveal(abs(round(curves[0, 0] - curves[0, 1], 6)))
+check("bound ÷ loss without spread", curves[0, 0] / curves[0, 1], 0.999, 1.001, paper=1)
 print(f"undivided, at no spread: {naive[0]:.4f} < {curves[0, 1]:.4f}: without 1/(1 − τ) it is no bound")
 
 # %% [markdown]
@@ -234,7 +242,8 @@ with plot.style():
         axis.set(xscale="log", xlabel="negatives k", xticks=COUNTS, xticklabels=COUNTS)
         axis.legend()
 plt.show()
-ratio.reveal(np.mean(found[5, COUNTS[-1]], 0)[0] / np.mean(found[5, 1], 0)[0])
+(many_loss, many_right), (one_loss, one_right) = (np.mean(found[5, k], 0) for k in (COUNTS[-1], 1))
+ratio.reveal(many_loss / one_loss)
 print(f"± is the standard deviation over {len(SEEDS)} seeds")
 
 # %% [markdown]
@@ -253,8 +262,7 @@ print(f"± is the standard deviation over {len(SEEDS)} seeds")
 
 # %%
 free = (3 / 4) ** 3  # your answer here
-check("draws without collision", free, 0.4218, 0.422, hint="1 − τ₃")
-print(1 - bounds.collision_probability(torch.full((4,), 0.25), 3))
+check("draws without collision", free, 0.4218, 0.422, hint="1 − τ₃: three misses in a row")
 
 # %% [markdown]
 # **Exercise 2** (medium, 5 min). A loss of 1.2 bits with ten classes and one negative: what can the mean classifier's
@@ -267,7 +275,21 @@ print(1 - bounds.collision_probability(torch.full((4,), 0.25), 3))
 
 # %%
 most = bounds.supervised_bound(1.2, torch.full((10,), 0.1))  # your answer here
-check("bound at a loss of 1.2 bits", most, 1.22, 1.223)
+check("bound at a loss of 1.2 bits", most, 1.22, 1.223, hint="(L − τ)/(1 − τ), and τ is a tenth")
+
+# %% [markdown]
+# **Exercise 3** (hard, 10 min). Nobody gets rid of τ: two classes, of probability p and 1 − p. Which p makes the part of
+# the loss that no encoder can remove smallest, and how large is it?
+#
+# <details><summary>Hint</summary>τ = p² + (1 − p)².</details>
+# <details><summary>Solution</summary><code>least_tau = 0.5</code>, at p = ½: balanced classes collide least, and with two of
+# them every other negative is none. With C balanced classes it is 1/C.</details>
+
+# %%
+least_tau = 0.5  # your answer here
+every_tau = [bounds.collision_probability(torch.tensor([p, 1 - p]), 1) for p in np.linspace(0.01, 0.99, 99)]
+check("least τ of two classes", least_tau, min(every_tau) - 1e-3, min(every_tau) + 1e-3,
+      hint="where is p² + (1 − p)² flat?")  # fmt: skip
 
 # %% [markdown]
 # ## 8 · The claims, as this suite found them
@@ -277,16 +299,26 @@ check("bound at a loss of 1.2 bits", most, 1.22, 1.223)
 # %%
 labkit.claims.show("arora")
 
+# %%
+beside_paper(
+    ("collisions with 32 negatives, ten classes", f"1 − 0.9³² = {1 - 0.9**32:.3f}", f"{drawn_tau:.3f}", "20 000 draws"),
+    ("representations that violate the bound (lemma 4.3)", "0", f"{violations} of {len(every)}",
+     "none: both sides are summed over every triple, so that even the last digit has to obey"),
+    (f"mean classifier's loss, {COUNTS[-1]} negatives against 1, five classes (section 6.1)", "more negatives can hurt",
+     f"{many_loss:.3f} against {one_loss:.3f} bits",
+     "linear encoders 64 → 4 on digits; the paper has GRUs on Wiki-3029 and VGG-16 on CIFAR-100"),
+    ("its accuracy, the same two", "not monotone in the negatives when many collide", f"{100 * many_right:.1f} against {100 * one_right:.1f} %",
+     "five digits are nearly separable by four linear features: the loss has room to grow, the errors have not"),
+)  # fmt: skip
+
+# %%
+score()
+
 # %% [markdown]
 # **What this does not show.** The bound for finite samples adds a generalisation term with a Rademacher complexity; it
 # was not computed here: the sums above are over the points themselves. Positives were drawn with the help of labels, as
-# the theory has it. The encoders are linear, with four outputs, on 1 257 images.
-#
-# | | paper | here |
-# |---|---|---|
-# | data | Wiki-3029, CIFAR-100, IMDb | digits of scikit-learn |
-# | encoder | GRU, VGG-16 | linear, 64 → 4 |
-# | expectation over classes and items | sampled | summed over every triple (one negative), sampled (more) |
+# the theory has it. The encoders are linear, with four outputs, on 1 257 images; for more than one negative the paper's
+# expectations are sampled here too.
 #
 # **References.** Arora et al. 2019, *A Theoretical Analysis of Contrastive Unsupervised Representation Learning* ·
 # Logeswaran & Lee 2018, *An efficient framework for learning sentence representations* · Ash et al. 2022,
