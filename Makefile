@@ -45,8 +45,10 @@ figures: $(STAMP)
 student solutions: $(STAMP)
 	$(BIN)/python notebooks/src/exercises.py $@ $(NOTEBOOK)
 
+# Cells say in their metadata what becomes a slide; figures stand without the code that drew them.
 slides: $(STAMP)
-	$(BIN)/jupyter nbconvert --to slides --output-dir build/slides $(OPENERS)
+	$(BIN)/jupyter nbconvert --to slides --output-dir build/slides --SlidesExporter.reveal_scroll=True \
+	  --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_input_tags=hide-input $(OPENERS)
 
 bench: $(STAMP)
 	$(BIN)/labkit bench

@@ -37,6 +37,11 @@ def sources() -> list[Path]:
     return sorted(path for path in SOURCES.rglob("*.py") if re.match(r"\d", path.name))
 
 
+def name(source: Path) -> str:
+    """What a source is called on the command line, e.g. "1_graph_ssl/1_grace"."""
+    return str(source.relative_to(SOURCES).with_suffix(""))
+
+
 def target(source: Path, folder: Path = NOTEBOOKS) -> Path:
     """Where the notebook of a source goes."""
     return (folder / source.relative_to(SOURCES)).with_suffix(".ipynb")
@@ -44,12 +49,12 @@ def target(source: Path, folder: Path = NOTEBOOKS) -> Path:
 
 def choose(names: list[str]) -> list[Path]:
     """The sources of these notebooks, e.g. "1_graph_ssl/1_grace"; of all, when there are no names."""
-    known = {str(source.relative_to(SOURCES).with_suffix("")): source for source in sources()}
-    wanted = [str(Path(name).with_suffix("")) for name in names] or list(known)
-    missing = [name for name in wanted if name not in known]
+    known = {name(source): source for source in sources()}
+    wanted = [str(Path(one).with_suffix("")) for one in names] or list(known)
+    missing = [one for one in wanted if one not in known]
     if missing:
         sys.exit(f"no notebook {missing[0]}; there are: {', '.join(known)}")
-    return [known[name] for name in wanted]
+    return [known[one] for one in wanted]
 
 
 def read(source: Path) -> nbformat.NotebookNode:

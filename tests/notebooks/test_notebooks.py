@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "notebooks" / "src"))
 build, exercises = importlib.import_module("build"), importlib.import_module("exercises")
 
-SOURCES = build.sources()
+SOURCES, ids = build.sources(), build.name
 NEEDS = {
     "1_grace": "cora",
     "2_masking": "cora",
@@ -28,10 +28,6 @@ NEEDS = {
     "6_from_features_to_classes": "fashion-mnist",
     "4_pretext_or_invariance": "fashion-mnist",
 }
-
-
-def ids(source):
-    return str(source.relative_to(build.SOURCES).with_suffix(""))
 
 
 def committed(source):
