@@ -43,17 +43,18 @@ images
 # %%
 guess = predict("20-nearest-neighbour accuracy on raw pixels?", guess=0.70)
 
-# %% slideshow={"slide_type": "fragment"}
+# %% tags=["hide-input"] slideshow={"slide_type": "fragment"}
 split = evaluate.Split(images.splits["train"], None, images.splits["test"], name="given 1257/540")
 pixels = images.images.flatten(1).float() / 255
 raw = evaluate.knn_probe(pixels, images.labels, split)
 guess.reveal(raw.mean)
 print("\n" + str(raw))
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Pixels alone do very well here. A score of 97 % for any clever method would have impressed you a minute ago; now you
 # know that it would add nothing. That number, the *floor*, stands beside every score in this suite.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Views
 #
 # A view is a random change that should *not* matter: here a crop, brightness and contrast, a little noise. Top row:

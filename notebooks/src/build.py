@@ -130,11 +130,14 @@ def save_pictures(notebook: nbformat.NotebookNode, stem: Path) -> None:
 
 
 def clean(notebook: nbformat.NotebookNode, measured: str) -> None:
-    """Leave text and pictures only, and write what was measured into the banner."""
+    """Leave text and pictures only, and write what was measured into the banner.
+
+    The banner starts with a comment, so that its line is HTML to every reader of Markdown: asterisks would be shown.
+    """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = cell.source.replace(BANNER, f"{BANNER} *{measured}*")
+            cell.source = cell.source.replace(BANNER, f"{BANNER} <em>{measured}</em>")
         if cell.cell_type != "code":
             continue
         cell.metadata.pop("execution", None)
@@ -151,7 +154,7 @@ def measurement(seconds: float, peak: int) -> str:
 def last_seconds(notebook: Path) -> float | None:
     """What the banner of a built notebook says that it took; None where there is no banner."""
     text = notebook.read_text() if notebook.is_file() else ""
-    found = re.search(rf"{re.escape(BANNER)} \*Last build: ([\d.]+) (s|min) on", text)
+    found = re.search(rf"{re.escape(BANNER)} <em>Last build: ([\d.]+) (s|min) on", text)
     return float(found[1]) * {"s": 1, "min": 60}[found[2]] if found else None
 
 

@@ -60,7 +60,7 @@ print(f"{100 * (data.x > 0).float().mean():.1f} % of x is non-zero")
 words = predict("Accuracy of a linear probe on the words alone?", guess=0.50)
 smoothed = predict("... and on A²X, with nothing trained?", guess=0.65)
 
-# %% slideshow={"slide_type": "fragment"}
+# %% tags=["hide-input"] slideshow={"slide_type": "fragment"}
 from labkit.models import propagation_matrix, sparse_if_faster
 
 propagate = propagation_matrix(data.edge_index, data.num_nodes)
@@ -70,9 +70,10 @@ words.reveal(raw.mean)
 smoothed.reveal(propagated.mean)
 print("\nprotocol:", raw.protocol)
 
-# %% [markdown] slideshow={"slide_type": "slide"}
+# %% [markdown] slideshow={"slide_type": "fragment"}
 # Keep that second number in mind: it is what every method on this graph has to beat, and it is rarely printed.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## 3 · Two views
 #
 # GRACE drops each edge with probability 0.2 (first view) or 0.4 (second), and whole word columns with 0.3 or 0.4. Here

@@ -56,7 +56,7 @@ plt.show()
 pixels = predict("k-NN accuracy on raw pixels?", guess=0.80)
 random_net = predict("... on an untrained ResNet's features?", guess=0.50)
 
-# %% slideshow={"slide_type": "fragment"}
+# %% tags=["hide-input"] slideshow={"slide_type": "fragment"}
 from labkit.models import MLP, resnet8
 
 knn = partial(evaluate.knn_probe, y=images.labels, split=split, k=20)
