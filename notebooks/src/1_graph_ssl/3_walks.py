@@ -450,7 +450,7 @@ check("chance to return", returns, seen - 0.01, seen + 0.01, hint="1/p against 1
 # %%
 early = runs[2.0][0].snapshots[3]
 left = explained_by_roles(novel, clusters(torch.nn.functional.normalize(early), 3))  # your answer here
-print(f"with lengths {explained_by_roles(novel, clusters(early, 3)):.2f}, without {left:.2f}")
+print(f"with lengths: {explained_by_roles(novel, clusters(early, 3)):.2f}")
 check("share of structural variance without lengths", left, 0.0, 0.1,
       hint="give each row length 1, then cluster into three, as above")  # fmt: skip
 
