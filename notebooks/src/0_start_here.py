@@ -188,7 +188,7 @@ check("trustworthiness of a random map", at_random, measured - 0.03, measured + 
 # <details><summary>Hint</summary>Right or wrong is a coin that shows heads with probability p: the standard deviation of
 # the mean of n throws is √(p (1 − p) / n).</details>
 # <details><summary>Solution</summary><code>luck = math.sqrt(raw.mean * (1 - raw.mean) / 540)</code>. Two scores on these
-# digits that are closer than twice that are not told apart by them.</details>
+# digits that lie closer than twice that may differ by luck; comparing them image by image would see more.</details>
 
 # %% slideshow={"slide_type": "skip"}
 import math
