@@ -45,8 +45,13 @@ figures: $(STAMP)
 student solutions: $(STAMP)
 	$(BIN)/python notebooks/src/exercises.py $@ $(NOTEBOOK)
 
+# Cells say in their metadata what becomes a slide; figures stand without the code that drew them. The pages fetch
+# reveal.js and MathJax when they are shown.
 slides: $(STAMP)
-	$(BIN)/jupyter nbconvert --to slides --output-dir build/slides $(OPENERS)
+	$(BIN)/jupyter nbconvert --to slides --output-dir build/slides --SlidesExporter.reveal_scroll=True \
+	  --SlidesExporter.reveal_width=1280 --SlidesExporter.reveal_height=800 \
+	  --SlidesExporter.exclude_input_prompt=True --SlidesExporter.exclude_output_prompt=True \
+	  --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_input_tags=hide-input $(OPENERS)
 
 bench: $(STAMP)
 	$(BIN)/labkit bench

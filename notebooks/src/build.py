@@ -39,6 +39,11 @@ def sources() -> list[Path]:
     return sorted(path for path in SOURCES.rglob("*.py") if re.match(r"\d", path.name))
 
 
+def name(source: Path) -> str:
+    """What a source is called on the command line, e.g. "1_graph_ssl/1_grace"."""
+    return str(source.relative_to(SOURCES).with_suffix(""))
+
+
 def target(source: Path, folder: Path = NOTEBOOKS) -> Path:
     """Where the notebook of a source goes."""
     return (folder / source.relative_to(SOURCES)).with_suffix(".ipynb")
@@ -46,12 +51,12 @@ def target(source: Path, folder: Path = NOTEBOOKS) -> Path:
 
 def choose(names: list[str]) -> list[Path]:
     """The sources of these notebooks, e.g. "1_graph_ssl/1_grace"; of all, when there are no names."""
-    known = {str(source.relative_to(SOURCES).with_suffix("")): source for source in sources()}
-    wanted = [str(Path(name).with_suffix("")) for name in names] or list(known)
-    missing = [name for name in wanted if name not in known]
+    known = {name(source): source for source in sources()}
+    wanted = [str(Path(one).with_suffix("")) for one in names] or list(known)
+    missing = [one for one in wanted if one not in known]
     if missing:
         sys.exit(f"no notebook {missing[0]}; there are: {', '.join(known)}")
-    return [known[name] for name in wanted]
+    return [known[one] for one in wanted]
 
 
 def read(source: Path) -> nbformat.NotebookNode:
@@ -125,11 +130,14 @@ def save_pictures(notebook: nbformat.NotebookNode, stem: Path) -> None:
 
 
 def clean(notebook: nbformat.NotebookNode, measured: str) -> None:
-    """Leave text and pictures only, and write what was measured into the banner."""
+    """Leave text and pictures only, and write what was measured into the banner.
+
+    The banner starts with a comment, so that its line is HTML to every reader of Markdown: asterisks would be shown.
+    """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = cell.source.replace(BANNER, f"{BANNER} *{measured}*")
+            cell.source = cell.source.replace(BANNER, f"{BANNER} <em>{measured}</em>")
         if cell.cell_type != "code":
             continue
         cell.metadata.pop("execution", None)
@@ -147,7 +155,7 @@ def measurement(seconds: float, peak: float) -> str:
 def last_seconds(notebook: Path) -> float | None:
     """What the banner of a built notebook says that it took; None where there is no banner."""
     text = notebook.read_text() if notebook.is_file() else ""
-    found = re.search(rf"{re.escape(BANNER)} \*Last build: ([\d.]+) (s|min) of processor time", text)
+    found = re.search(rf"{re.escape(BANNER)} <em>Last build: ([\d.]+) (s|min) of processor time", text)
     return float(found[1]) * {"s": 1, "min": 60}[found[2]] if found else None
 
 

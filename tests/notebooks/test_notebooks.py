@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "notebooks" / "src"))
 build, exercises = importlib.import_module("build"), importlib.import_module("exercises")
 
-SOURCES = build.sources()
+SOURCES, ids = build.sources(), build.name
 NEEDS = {
     "1_grace": "cora",
     "2_masking": "cora",
@@ -28,10 +28,6 @@ NEEDS = {
     "6_from_features_to_classes": "fashion-mnist",
     "4_pretext_or_invariance": "fashion-mnist",
 }
-
-
-def ids(source):
-    return str(source.relative_to(build.SOURCES).with_suffix(""))
 
 
 def committed(source):
@@ -145,7 +141,7 @@ def test_runs_top_to_bottom_at_smoke_scale_and_wrong_answers_are_told_why(source
 def test_what_the_banner_says_a_build_took_can_be_read_back(seconds, said, tmp_path):
     notebook = tmp_path / "1_one.ipynb"
     assert build.last_seconds(notebook) is None
-    notebook.write_text(f"{build.BANNER} *{build.measurement(seconds, 2**20)}*")
+    notebook.write_text(f"{build.BANNER} <em>{build.measurement(seconds, 2**20)}</em>")
     assert build.last_seconds(notebook) == pytest.approx(said, abs=3)  # minutes are written to a tenth
 
 

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # SimCLR: what you call the same is what you learn
 #
 # **The question.** A digit at a random place, in black on white or white on black, at any contrast. Nearest neighbours in
@@ -16,7 +16,7 @@
 # Chen et al. 2020, [A Simple Framework for Contrastive Learning of Visual Representations](https://arxiv.org/abs/2002.05709).
 # Needs the MNIST files (`labkit data get mnist`).
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] slideshow={"slide_type": "skip"}
 import os
 from functools import partial
 
@@ -34,7 +34,7 @@ TEMPERATURE = 0.2
 IMAGES = 600 if SMOKE else 4000
 BATCH = 64
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## 1 · The images
 #
 # `nuisance-mnist` is drawn by us from MNIST and a seed: the class is what we care about, everything else is nuisance.
@@ -46,7 +46,7 @@ print(images)
 plot.image_grid(images.images[:24], columns=12)
 plt.show()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## 2 · Before training
 #
 # **Predict** the accuracy of 20 nearest neighbours (chance is 10 %): on raw pixels, and on the output of a small
@@ -56,7 +56,7 @@ plt.show()
 pixels = predict("k-NN accuracy on raw pixels?", guess=0.80)
 random_net = predict("... on an untrained ResNet's features?", guess=0.50)
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "fragment"}
 from labkit.models import MLP, resnet8
 
 knn = partial(evaluate.knn_probe, y=images.labels, split=split, k=20)
@@ -68,13 +68,13 @@ pixels.reveal(raw.mean)
 random_net.reveal(untrained.mean)
 print("\nprotocol:", raw.protocol)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## 3 · Views
 #
 # A view is a random change that should *not* matter. The first row are images, the rows below three draws each. Every
 # image in a batch gets a draw of its own, all of them in a few tensor operations.
 
-# %%
+# %% tags=["hide-input"]
 from labkit.papers.vision.simclr import nuisance_view
 
 view = nuisance_view()
@@ -85,14 +85,14 @@ plot.image_grid(torch.cat([small, *drawn]), columns=12)
 plt.show()
 view
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## 4 · The method
 #
 # Two views of each of n images, one encoder, one small head, and NT-Xent: each of the 2n views is to pick its partner
 # among the other 2n − 1. The lines below are the whole method;
 # [`labkit/papers/vision/simclr.py`](../../labkit/papers/vision/simclr.py) has the same with options.
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 from labkit.losses import nt_xent
 from labkit.methods import Method, in_blocks, inference
 from labkit.views import unit_images
@@ -118,7 +118,7 @@ class SimCLR(Method):
         return self.head(self.embed(images))
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def train(view, temperature=TEMPERATURE, seed=0):
     with labkit.train.seeded(seed):
         method = SimCLR(resnet8(width=16, channels=1), view, temperature)
@@ -132,7 +132,7 @@ def train(view, temperature=TEMPERATURE, seed=0):
 run = train(view)
 run
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # **Change `TEMPERATURE` above and run on from there**: that is the first thing to try.
 #
 # ## 5 · What was learned
@@ -141,7 +141,7 @@ run
 # beside the loss is theory: what NT-Xent says of an encoder that maps every image to one point. Each view then has
 # 2n − 1 equal candidates, so the loss is log(2n − 1), at any temperature.
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 import math
 
 one_point = torch.ones(BATCH, 8)
@@ -162,7 +162,7 @@ with plot.style():
 plt.show()
 check("loss of one point", nt_xent(one_point, one_point, TEMPERATURE).item(), collapsed - 1e-3, collapsed + 1e-3)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## 6 · The wrong views
 #
 # **Predict**: the same training, but the only change is a little noise. The encoder is still asked to find each image
@@ -171,7 +171,7 @@ check("loss of one point", nt_xent(one_point, one_point, TEMPERATURE).item(), co
 # %%
 noise_only = predict("k-NN accuracy with noise-only views?", guess=0.6)
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 from labkit.views import GaussianNoise
 
 wrong = train(GaussianNoise(0.1))
@@ -185,25 +185,25 @@ with plot.style():
 plt.show()
 noise_only.reveal(knn(wrong.snapshots[EPOCHS]).mean)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## 7 · Look into it
 #
 # Click an image: its nearest neighbours in 64 dimensions, with lines on the map and pictures beside it. The star around
 # it are its augmented views: alignment, made visible. Drag the time axis to see the classes come apart.
 
-# %%
+# %% tags=["hide-input"]
 labkit.explore.explore(run=run, images=images, method=run.method, views=view)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # Now the views themselves. Drag *smallest crop* to the left, then *colour jitter* and *noise* to the right, one at a
 # time: the black dots are two views of the image, in pixels on the left and among all images in the middle. On the right
 # see the solid curve (two views of one image) slide towards the dashed one (two images): which slider moves it least,
 # and was that change among the training views?
 
-# %%
+# %% tags=["hide-input"]
 labkit.explore.image_view_lab(images.images[:500], images.labels[:500], embed=run.method.embed)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## 8 · Your turn
 #
 # **Exercise 1** (easy, 3 min). At temperature τ, how much more does a negative at cosine 0.9 weigh in the loss than one
@@ -213,13 +213,13 @@ labkit.explore.image_view_lab(images.images[:500], images.labels[:500], embed=ru
 # <details><summary>Solution</summary><code>ratio = math.exp((0.9 - 0.5) / 0.2)</code>, 7.39: low temperatures look at
 # the hardest negatives.</details>
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import math
 
 ratio = math.exp((0.9 - 0.5) / 0.2)  # your answer here
 check("weight of the harder negative", ratio, 7.38, 7.40, hint="a quotient of two exponentials")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # **Exercise 2** (medium, 10 min). NT-Xent is a cross-entropy in disguise: each of the 2n views is to be put into the
 # "class" of its partner. `logits` below holds all similarities, a view with itself left out. Say who the partner of each
 # row is, and write the loss in one line.
@@ -229,7 +229,7 @@ check("weight of the harder negative", ratio, 7.38, 7.40, hint="a quotient of tw
 # <details><summary>Solution</summary>
 # <code>by_hand = torch.nn.functional.cross_entropy(logits, torch.arange(2 * n).roll(n))</code></details>
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 n = len(some)
 with torch.no_grad():
     a, b = (torch.nn.functional.normalize(run.method.head(run.method.encoder(view(some)))) for _ in range(2))
@@ -240,7 +240,7 @@ library = nt_xent(a, b, TEMPERATURE).item()
 check("NT-Xent as a cross-entropy", by_hand, library - 1e-4, library + 1e-4,
       hint="mean over all 2n rows; the class of row i is the row of its partner, n rows further on")  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # **Exercise 3** (easy, 3 min). A batch of 64 gives each view how many *negatives*? And the paper's batch of 4 096: give
 # the quotient of the two.
 #
@@ -248,24 +248,24 @@ check("NT-Xent as a cross-entropy", by_hand, library - 1e-4, library + 1e-4,
 # <details><summary>Solution</summary><code>quotient = (2 * 4096 - 2) / (2 * 64 - 2)</code>, 65: a larger batch is a
 # harder question, and that is why the paper wants large ones.</details>
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 quotient = (2 * 4096 - 2) / (2 * 64 - 2)  # your answer here
 check("negatives, 4 096 against 64", quotient, 64.95, 65.05, hint="2n − 2 views are neither the view nor its partner")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # Further: leave inversion out of the views (`train(nuisance_view(invert=0))`) and look at the map. Do black-on-white
 # and white-on-black digits of one class still lie together?
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## 9 · The claims, as this suite found them
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 labkit.claims.show("simclr")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## 10 · Beside the paper
 
-# %%
+# %% tags=["hide-input"]
 weights = sum(weight.numel() for weight in run.method.encoder.parameters())
 beside_paper(
     ("data, encoder, batch, epochs", "ImageNet, ResNet-50 of 24 M weights, 4 096, up to 1 000",
@@ -277,12 +277,12 @@ beside_paper(
      "perhaps because these views change nothing that the class needs: the head has little to throw away"),
 )  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # **What this does not show.** One small encoder, one seed above (the claims have more), images whose nuisances we chose
 # ourselves. On Fashion-MNIST and CIFAR-10 at this budget raw-pixel neighbours win; nothing here says otherwise.
 #
 # **References.** Chen et al. 2020, *SimCLR* · Wu et al. 2018, *InstDisc* (k-NN as a score) · Wang & Isola 2020,
 # *Alignment and Uniformity* · Roy & Vetterli 2007, *The Effective Rank*.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 score()

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # Contrastive learning is spectral clustering
 #
 # **The question.** InfoNCE pulls pairs together and pushes everything else apart. Spectral clustering computes
@@ -16,7 +16,7 @@
 # Tan et al. 2024, [Contrastive Learning Is Spectral Clustering On Similarity Graph](https://arxiv.org/abs/2303.15103).
 # Needs no download.
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] slideshow={"slide_type": "skip"}
 import os
 from functools import partial
 
@@ -32,13 +32,13 @@ from labkit.theory import spectral
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
 TAU = 0.5
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## 1 · A graph of pairs
 #
 # Forget networks for a while. There are 48 objects, and π says how often j is drawn as the positive of i. Here: four
 # blocks in two pairs. Each object has its own free vector z; nothing but π tells it where to go.
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 pi = spectral.nested_graph(48, near=0.25, far=0.04, generator=torch.Generator().manual_seed(0))
 block = torch.arange(48) * 4 // 48
 rates, vectors = spectral.growth_rates(pi, TAU)
@@ -55,7 +55,7 @@ with plot.style():
     right.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # The first eigenvector tells the two pairs apart, the next two tell twins apart. (The constant one, which tells nothing,
 # is left out.)
 #
@@ -69,7 +69,7 @@ plt.show()
 # %%
 digits_guess = predict("Digits on which the two sides agree (16 is all that there are)?", guess=3, high=16)
 
-# %%
+# %% slideshow={"slide_type": "fragment"}
 from labkit.papers.spectral.kernel_infonce import correct_digits, cross_entropy_of_graphs
 
 generator = torch.Generator().manual_seed(1)
@@ -82,7 +82,7 @@ print(f"all 1 024 graphs {enumerated:.14f}\nInfoNCE          {infonce:.14f}")
 digits_guess.reveal(correct_digits(infonce, enumerated))
 check("InfoNCE less the cross-entropy of all graphs", infonce - enumerated, -1e-12, 1e-12, paper=0)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # It is an identity, not an analogy. The training loss everyone uses is the special case in which π swaps the two views of
 # each item:
 
@@ -95,7 +95,7 @@ swap = spectral.swap_graph(32)
 print(f"NT-Xent                 {nt_xent(a, b, TAU):.14f}")
 print(f"InfoNCE on a swap graph {spectral.graph_infonce(swap, torch.cat([a, b]), TAU) / 64:.14f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## 3 · Two terms: a trace and a log-partition
 #
 # H = tr(Zᵀ L Z)/τ + Σ_i log Σ_{l≠i} k_il. The trace is what spectral clustering minimises; alone it would put everything
@@ -104,7 +104,7 @@ print(f"InfoNCE on a swap graph {spectral.graph_infonce(swap, torch.cat([a, b]),
 # %%
 paper_guess = predict("Relative error of tr(Zᵀ(D − π)Z)/τ off the unit sphere?", guess=0.0)
 
-# %%
+# %% slideshow={"slide_type": "fragment"}
 outgoing = torch.diag(small_pi.sum(dim=1)) - small_pi
 for name, points in (("on the sphere", torch.nn.functional.normalize(z, dim=1)), ("off the sphere", z)):
     truth = spectral.graph_infonce(small_pi, points, TAU) - spectral.log_partition(small_pi, points, TAU)
@@ -114,7 +114,7 @@ for name, points in (("on the sphere", torch.nn.functional.normalize(z, dim=1)),
 off = float((written / truth - 1).abs())
 paper_guess.reveal(off)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # On the sphere, where the paper's experiments live, both agree. Elsewhere L has to be that of (π + πᵀ)/2.
 #
 # ## 4 · What is learnt first
@@ -127,7 +127,7 @@ paper_guess.reveal(off)
 # %%
 rate_guess = predict("The first rate is 3.58 for τ = 0.5. At τ = 0.25?", guess=3.58, high=20)
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 times, path, measured, predicted = explore.mode_growth(pi, TAU)
 with plot.style():
     figure, axis = plt.subplots(figsize=(7, 3.8))
@@ -140,17 +140,17 @@ with plot.style():
 plt.show()
 rate_guess.reveal(float(spectral.growth_rates(pi, 0.25)[0][0]))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # The lines have no fitted number in them. Mode 1 levels off when the embedding is no longer small; then it changes the
 # landscape for the others. That is *stepwise* spectral clustering: coarse clusters first, twins later.
 #
 # **Drag it.** Weaken the tie between twins, and see modes 2 and 3 come earlier; set both weights to 1, and no order is
 # left.
 
-# %%
+# %% tags=["hide-input"]
 explore.infonce_flow_lab()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## 5 · Temperature
 #
 # On the unit sphere there is no small start, and the temperature decides how many eigenvectors are worth having.
@@ -159,7 +159,7 @@ explore.infonce_flow_lab()
 # %%
 rank_guess = predict("Effective rank at τ = 3 (at most 8)?", guess=4, low=1, high=8)
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 temperatures = [0.1, 3.0] if SMOKE else [0.05, 0.1, 0.2, 0.4, 0.5, 0.6, 0.8, 1.2, 1.8, 2.4, 2.8, 3.0, 4.0]
 start = torch.randn(48, 8, dtype=torch.float64, generator=generator)
 ranks, overlaps = [], []
@@ -179,15 +179,15 @@ with plot.style():
 plt.show()
 rank_guess.reveal(ranks[temperatures.index(3.0)])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # At a low temperature the log-partition forces the points apart in every dimension there is. At a high one it is a
 # quadratic, like the trace, and the leading eigenvector takes all. In between the embedding has as many dimensions as
 # the graph has clusters to tell apart.
 
-# %%
+# %% tags=["hide-input"]
 explore.temperature_lab(pi, block)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## 6 · What a batch does not see
 #
 # The identity is about all objects. In a batch of B negatives, log-mean-exp is taken over few terms, and by Jensen's
@@ -196,7 +196,7 @@ explore.temperature_lab(pi, block)
 # %%
 gap_guess = predict("Loss at B = 2 negatives, minus that with all (τ = 0.2)?", guess=-0.5, low=-2, high=0)
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 sphere = spectral.infonce_flow(pi, start, 0.2, 0.06, steps=50 if SMOKE else 400, sphere=True)[-1]
 sizes = [1, 2, 4, 8, 16, 32, 64, 128]
 gaps = [
@@ -211,7 +211,7 @@ with plot.style():
 plt.show()
 gap_guess.reveal(gaps[1][0])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # Losses at two batch sizes, or two temperatures, can't be compared as they stand. (The positive cancels here; NT-Xent
 # also counts it among the B.)
 #
@@ -229,14 +229,14 @@ of_kernels = kernel_nt_xent(a, b, mixed)
 of_losses = kernel_nt_xent(a, b, mixed, mixture="losses (as released)")
 print(f"sum of two kernels  {of_kernels:.4f}\nsum of two losses   {of_losses:.4f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # On CIFAR-10 the paper's best mixture wins about one point over SimCLR. **Predict** the lead of the simple sum over
 # the Gaussian here, on 8 × 8 digits with a small network, three seeds.
 
 # %%
 lead_guess = predict("Points of accuracy that the sum of kernels wins?", guess=1.0, low=-5, high=5)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from labkit.evaluate import Split, linear_probe
 from labkit.models import resnet8
 from labkit.papers.spectral.kernel_infonce import KernelInfoNCE
@@ -263,14 +263,14 @@ for seed in range(1 if SMOKE else 3):
         labkit.fit(method, batches, epochs=1 if SMOKE else 12, lr=4e-3, schedule="cosine", seed=seed, progress=False)
         scores[name].append(probe(method.embed(digits.images)).mean)
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 shown = {name: (np.mean(values), np.std(values, ddof=min(1, len(values) - 1))) for name, values in scores.items()}
 raw = probe(digits.images.flatten(1).float() / 255).mean
 plot.bars_with_floors(shown, {"raw pixels": raw}, title="Digits, linear probe, 12 epochs")
 plt.show()
 lead_guess.reveal(100 * (shown["sum"][0] - shown["Gaussian"][0]))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # Three seeds of a small network order nothing by themselves: look at the spread beside the differences. And look at the
 # floor: raw pixels are hard to beat on centred digits. `labkit claims verify kernel_infonce` (some 9 minutes) compares
 # the kernels with five seeds on images where contrast pays; the claims that were tested are below.
@@ -284,7 +284,7 @@ lead_guess.reveal(100 * (shown["sum"][0] - shown["Gaussian"][0]))
 # the other is not.</details>
 # <details><summary>Solution</summary><code>among = (side[:, None] != side)</code></details>
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from labkit.losses import info_nce
 
 side = torch.arange(64) >= 32
@@ -294,7 +294,7 @@ stacked = torch.cat([a, b])
 ours = among if among is ... else spectral.graph_infonce(swap, stacked, TAU, among=among) / 64 - clip
 check("difference to CLIP's loss", ours, -1e-12, 1e-12, hint="is every object allowed its own kind?")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # **Exercise 2** (medium, 10 min). Two blocks of 24, weight 1 within and w between. How large may w be for the first mode
 # to grow ten times as fast as the second? Give a w that does it.
 #
@@ -303,7 +303,7 @@ check("difference to CLIP's loss", ours, -1e-12, 1e-12, hint="is every object al
 # <details><summary>Solution</summary>The first rate is close to (2/τ)((23 − 24w)/(23 + 24w) + 1/47), the second is 0.18
 # for any w: w = 0.39 and below will do.</details>
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 w = 0.3  # your answer here
 
 
@@ -316,13 +316,13 @@ def lead_of_first(w):
 check("rate of the first mode over the second", w if w is ... else lead_of_first(w), 10, 1000,
       hint="make the blocks more separate: a smaller w")  # fmt: skip
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## 9 · The claims, as this suite found them
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 labkit.claims.show("kernel_infonce")
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "slide"}
 mixtures = max(shown["sum"][0], shown["concatenation"][0])
 beside_paper(
     ("InfoNCE against the cross-entropy of all graphs (theorem 3.1)", "equal", f"{abs(infonce - enumerated):.0e} apart",
@@ -335,10 +335,10 @@ beside_paper(
      "CIFAR-10 for 400 epochs and a search over 100 sets of temperatures; here 8 × 8 digits, 12 epochs, few seeds"),
 )  # fmt: skip
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 score()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # **What this does not show.** Sections 1 to 6 have no network: each object moves freely. A network moves many objects
 # with one weight, and its own kernel then decides together with the graph (next notebook, and the theme on dynamics).
 # The comparison of kernels is at a size where one point is within the noise. The paper absorbs τ in Z; here it is

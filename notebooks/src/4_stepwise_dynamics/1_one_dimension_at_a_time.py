@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # One dimension at a time
 #
 # **The question.** Train an encoder on pairs of views, from small weights, and look at the loss: does it glide down, or
@@ -15,7 +15,7 @@
 # Simon et al. 2023, [On the Stepwise Nature of Self-Supervised Learning](https://arxiv.org/abs/2303.15438).
 # Needs no download.
 
-# %% tags=["parameters"]
+# %% tags=["parameters"] slideshow={"slide_type": "skip"}
 import os
 
 import torch
@@ -30,7 +30,7 @@ D = 4 if SMOKE else 10  # dimensions of the embedding
 SEEDS = range(2 if SMOKE else 5)
 digits = labkit.data.load("digits")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## 1 · Pairs
 #
 # 500 handwritten digits, each seen twice, moved by up to a pixel. What stays the same in a pair is what there is to
@@ -45,7 +45,7 @@ x, x2 = (shift(images, 1, generator).flatten(1) for _ in range(2))
 plot.image_grid(torch.cat([x[:12], x2[:12]]).reshape(-1, 1, 8, 8), columns=12, scale=0.8)
 plt.show()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # Two matrices, 64 × 64. **Σ**, the covariance of the pixels, says what varies. **Γ**, the covariance *across the two
 # views*, says what varies and is the same in both:
 #
@@ -53,7 +53,7 @@ plt.show()
 #
 # Their eigenvectors are patterns of pixels ("modes").
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 from labkit.theory.modes import cross_covariance
 
 
@@ -77,7 +77,7 @@ with plot.style(axes__grid=False):
 plt.show()
 print("eigenvalues of Γ:", ", ".join(f"{value:.2f}" for value in gamma[:6]), "... smallest", f"{gamma[-1]:.3f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # Γ has negative eigenvalues too: patterns in which the two views *disagree*. Keep that in mind.
 #
 # ## 2 · The training
@@ -89,7 +89,7 @@ print("eigenvalues of Γ:", ", ".join(f"{value:.2f}" for value in gamma[:6]), ".
 #
 # That is all of the method. Start with W a thousand times smaller than usual.
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 LR = 0.05
 
 
@@ -107,7 +107,7 @@ def descend(weight, matrix, steps, every=20):
 start = 1e-3 * torch.randn(D, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 together = predict("When the first dimension is half learned, how far is the last one (its eigenvalue)?", guess=0.3)
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 trained, path = descend(start, cross_covariance(x, x2), steps=600 if SMOKE else 2600)
 measured = torch.linalg.eigvalsh(path).flip(1)  # eigenvalues of C, largest first
 t = LR * 20 * torch.arange(len(path), dtype=torch.float64)  # time: learning rate times steps
@@ -121,7 +121,7 @@ with plot.style():
 plt.show()
 together.reveal(measured[int((measured[:, 0] > 0.5).int().argmax()), -1].item())
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # Each eigenvalue waits near zero, then rises to one in a sigmoid; each rise is a step of height 1 in the loss. Steps
 # that lie close together blur in the sum: two of Γ's eigenvalues are nearly the same.
 #
@@ -141,7 +141,7 @@ together.reveal(measured[int((measured[:, 0] > 0.5).int().argmax()), -1].item())
 # %%
 off = predict("Median error of the predicted step times, in percent?", guess=10, low=0, high=50)
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 from labkit.theory import stepwise
 
 initial, _ = stepwise.effective_init(start, modes, D)
@@ -161,13 +161,13 @@ with plot.style():
     right.set(xlabel="time; ticks: critical times τ", ylabel="eigenvalue of C", title="Dots measured, lines predicted")
 plt.show()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## 4 · Told by Γ, not by Σ
 #
 # Five trainings from five starts, each with its own 500 pairs. The control uses the same formula, but asks the
 # covariance of the pixels Σ instead of Γ: the order that principal components would have.
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 from labkit.papers.dynamics._flows import pairs, train_linear
 
 runs = [train_linear(*pairs(digits, 500, seed=seed)[:2], d=D, seed=seed) for seed in SEEDS]
@@ -192,7 +192,7 @@ off.reveal(100 * errors.median().item())
 check("step times, median error (%)", 100 * errors.median(), 0, 1, paper=0, hint="how small is the start?")
 print(f"the same from Σ: {100 * torch.tensor([run.error(run.times_of_variance) for run in runs]).median():.0f} %")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # Right: how much of the space that the final encoder looks at lies in the ten leading modes of Γ (blue) and in the ten
 # principal components of the pixels (red).
 #
@@ -200,11 +200,11 @@ print(f"the same from Σ: {100 * torch.tensor([run.error(run.times_of_variance) 
 #
 # A digit is a point here. At first they all sit on top of each other; then they spread along a line; then a plane.
 
-# %%
+# %% tags=["hide-input"]
 first, second, rows = pairs(digits, 300)
 labkit.explore.stepwise_scrubber(first, second, digits.labels[rows])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # Everything the sliders say is `stepwise.eigenvalues`, `critical_times` and `loss`: script it when you have seen enough.
 #
 # ## 6 · How small is small?
@@ -216,7 +216,7 @@ labkit.explore.stepwise_scrubber(first, second, digits.labels[rows])
 # %%
 needed = predict("log₁₀ of the start that is needed?", guess=-2, low=-8, high=0)
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 from labkit.papers.dynamics._flows import flow, gradients
 
 
@@ -252,7 +252,7 @@ reached = [s for s, error in zip(scales, sweep[0.8].median(0).values) if error <
 power = torch.tensor(reached[0] if reached else scales[-1]).log10().item()
 needed.reveal(power)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # Marks: medians over starts; bands: all of them; dotted: $\alpha^{2(1-\gamma_{j+1}/\gamma_j)}$. With eigenvalues closer still, as
 # some of the digits' are, two dimensions mix before the second one is done: the *times* stay right, the *directions*
 # come out rotated.
@@ -262,7 +262,7 @@ needed.reveal(power)
 # Many W have loss 0. Training ends at $W = U\,\mathrm{diag}(\gamma^{-1/2})\,V_d^\top$, of all of them the one with the
 # smallest weights, $\lVert W\rVert_F^2 = \sum_j 1/\gamma_j$. Another perfect one: use modes 2 to D + 1.
 
-# %%
+# %% tags=["hide-input"]
 best = stepwise.final_encoder(gamma[:D], modes[:, :D])
 other = stepwise.final_encoder(gamma[1 : D + 1], modes[:, 1 : D + 1])
 matrix = cross_covariance(x, x2)
@@ -280,7 +280,7 @@ check(
     hint="has the last dimension been learned?",
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # What was trained weighs little more than the least: two close modes came out mixed.
 #
 # ## 8 · Your turn
@@ -290,13 +290,13 @@ check(
 # <details><summary>Hint</summary>−log(γ s²) / 8γ</details>
 # <details><summary>Solution</summary><code>when = -math.log(0.2 * 1e-6) / (8 * 0.2)</code>, 9.64.</details>
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import math
 
 when = -math.log(0.2 * 1e-6) / (8 * 0.2)  # your answer here
 check("critical time", when, 9.63, 9.65, hint="the logarithm is natural, and s is squared")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # **Exercise 2** (medium, 10 min). Gradient descent is not gradient flow. Near λ = 1 a step multiplies the distance to 1
 # by about 1 − 8ηγ. Find, by trying or by thinking, the largest learning rate for which γ = 1 still settles, and check it
 # with the loop below.
@@ -305,7 +305,7 @@ check("critical time", when, 9.63, 9.65, hint="the logarithm is natural, and s i
 # <details><summary>Solution</summary><code>limit = 0.25</code>, 1/(4γ): at 0.24 it settles, at 0.26 it jumps for ever
 # between two values.</details>
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 limit = 0.25  # your answer here
 
 
@@ -320,7 +320,7 @@ if limit is not ...:
     print("just below your limit it settles:", settles(0.98 * limit), "  just above:", settles(1.02 * limit))
 check("largest stable learning rate × γ", limit, 0.249, 0.251, hint="|1 − 8ηγ| has to stay below 1")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # **Exercise 3** (medium, 10 min). A second dimension has γ = 0.1 and the same start of 0.001. How long after the first one
 # of exercise 1 is it half learned? The loop trains both.
 #
@@ -328,7 +328,7 @@ check("largest stable learning rate × γ", limit, 0.249, 0.251, hint="|1 − 8�
 # <details><summary>Solution</summary><code>later = -math.log(0.1 * 1e-6) / (8 * 0.1) + math.log(0.2 * 1e-6) / (8 * 0.2)</code>,
 # 10.5: half of γ takes more than twice as long, as the start counts for less too.</details>
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 later = -math.log(0.1 * 1e-6) / (8 * 0.1) + math.log(0.2 * 1e-6) / (8 * 0.2)  # your answer here
 
 
@@ -345,15 +345,15 @@ check(
     "time between the two steps", later, gap - 0.1, gap + 0.1, hint="−log(γ s²) / 8γ of the one less that of the other"
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## 9 · The claims, as this suite found them
 #
 # `labkit claims verify stepwise` runs them again.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 labkit.claims.show("stepwise")
 
-# %%
+# %% tags=["hide-input"] slideshow={"slide_type": "slide"}
 shares = torch.tensor([run.subspace for run in runs])
 beside_paper(
     ("step times by the closed form", "exact as the start goes to nothing", f"{100 * errors.median():.2f} % off (median)",
@@ -365,10 +365,10 @@ beside_paper(
      "for errors below 0.03 where each γ is 0.8 of the last; closer eigenvalues need a smaller one"),
 )  # fmt: skip
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 score()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # **What this does not show.** A linear encoder on 8 × 8 images; networks are in notebook 3. Data were centred: without,
 # the first mode is nearly a constant function, and the first step teaches nothing. Batch norm, projectors and Adam, all
 # usual in practice, are absent.
