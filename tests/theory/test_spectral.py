@@ -110,7 +110,7 @@ def test_jitter_is_what_the_weights_are_drawn_with():
     weights = draw.triu(1) + draw.triu(1).T
     for graph in (pi, weights):  # what balancing multiplies rows and columns by drops out of such a ratio
         graph[0, 0] = graph[0, 1] * graph[2, 3] / (graph[0, 3] * graph[2, 1])
-    assert pi[0, 0] == pytest.approx(weights[0, 0], rel=1e-8)
+    assert pi[0, 0].item() == pytest.approx(weights[0, 0].item(), rel=1e-8)
 
 
 @pytest.mark.parametrize("tau", [0.3, 1.0])
