@@ -210,7 +210,7 @@ print(f"CKA of z and z with one column multiplied: {evaluate.cka(z, column):.2f}
 # %%
 beside_paper(
     ("SimCLR's images", "69.3 % (ImageNet, ResNet-50, linear probe)", scored["SimCLR"],
-     f"your {len(images)} images against 1.3 million in a thousand classes; nearest neighbours here, a linear probe there"),
+     f"your {len(images)} images against 1.3 million in a thousand classes; neighbours here, a linear probe there"),
     ("GRACE's graph", "83.3 ± 0.4 % (Cora, 10 % of the labels)", grace,
      f"your {graph.num_nodes} nodes against 2 708; the paper chose its widths and corruptions for that graph"),
     ("A²X on that graph", "not in the paper", nothing["propagated"], "a floor; on Cora it is within a few points"),

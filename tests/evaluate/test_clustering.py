@@ -41,6 +41,8 @@ def test_what_cannot_be_clustered_is_refused():
         kmeans(z, 6)
     with pytest.raises(ValueError, match="k must lie between 1 and the 2 rows"):
         kmeans(z, 3, fit_on=torch.arange(2))
+    with pytest.raises(ValueError, match="fit_on must hold rows of z, 0 to 4, not -1 to 3"):
+        kmeans(z, 2, fit_on=torch.tensor([0, 3, -1]))
     z[1] = torch.nan
     with pytest.raises(ValueError, match="z holds NaN"):
         kmeans(z, 2)

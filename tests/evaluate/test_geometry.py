@@ -123,6 +123,11 @@ def test_trustworthiness_is_scikit_learns(k, block, monkeypatch):
     assert trustworthiness(z, z, k) == 1
 
 
+def test_trustworthiness_far_from_the_origin_is_the_same():
+    z, xy = drawn(3, 60, 4), drawn(4, 60, 2)
+    assert trustworthiness(z + 1e8, xy, 5) == pytest.approx(trustworthiness(z, xy, 5), abs=1e-3)
+
+
 def test_equal_distances_share_their_mean_rank():
     """Corners of a square: both neighbours along the sides tie for ranks 1 and 2, so each has 1.5."""
     z = torch.tensor([[0.0, 0], [1, 0], [1, 1], [0, 1], [9, 9], [20, 3]])

@@ -72,6 +72,12 @@ def test_the_released_code_by_its_own_steps():
     torch.testing.assert_close(selection.infinite_scores(graph, variant="released"), weight - 1, rtol=1e-9, atol=1e-12)
 
 
+def test_features_of_one_spread_are_told_by_their_ranks_alone():
+    x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]])
+    torch.testing.assert_close(selection.feature_graph(x, 1.0), torch.zeros(2, 2, dtype=torch.float64))
+    assert selection.feature_graph(x, 0.0)[0, 1] == pytest.approx(0.5)  # Spearman's correlation is one half
+
+
 def test_what_cannot_be_used_is_refused():
     graph = selection.feature_graph(drawn(0))
     with pytest.raises(ValueError, match="r must lie between 0 and 1"):

@@ -104,6 +104,15 @@ def test_balanced_graphs_have_rows_of_one_and_keep_their_pattern(n, seed):
         torch.testing.assert_close(ratio[0, 1] * ratio[2, 3], ratio[0, 3] * ratio[2, 1])
 
 
+def test_jitter_is_what_the_weights_are_drawn_with():
+    pi = planted_graph(5, 1, jitter=0.5, generator=torch.Generator().manual_seed(3))
+    draw = 0.5 + torch.rand(5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    weights = draw.triu(1) + draw.triu(1).T
+    for graph in (pi, weights):  # what balancing multiplies rows and columns by drops out of such a ratio
+        graph[0, 0] = graph[0, 1] * graph[2, 3] / (graph[0, 3] * graph[2, 1])
+    assert pi[0, 0].item() == pytest.approx(weights[0, 0].item(), rel=1e-8)
+
+
 @pytest.mark.parametrize("tau", [0.3, 1.0])
 def test_modes_grow_at_the_predicted_rates_from_a_small_start(tau):
     pi = planted_graph(24, 3)

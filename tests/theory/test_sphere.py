@@ -99,6 +99,9 @@ def test_rotations_multiply_as_they_are_applied():
 
 
 def test_what_cannot_be_used_is_refused():
+    for items, dim in ((0, 3), (3, 0)):
+        with pytest.raises(ValueError, match=f"items and dim must be at least 1, not {items} and {dim}"):
+            sphere.concentrated_points(items, dim)
     with pytest.raises(ValueError, match="of target must be the"):
         sphere.wahba(drawn(0), drawn(0, 5))
     with pytest.raises(ValueError, match="target holds NaN"):

@@ -488,9 +488,9 @@ score()
 # **What this does not show.** Graphs of a few thousand nodes; the k-core's savings grow with the graph. The paper's
 # figure may have been drawn from a training that was stopped early, or from weighted edges; it does not say. GCC was
 # pre-trained for minutes on two citation graphs, where the paper takes days on six graphs of up to millions of nodes.
-# Where paper and released code part ways, both are there: node2vec's window is uniform in the text and falls with distance
-# in the code (`SkipGram(window_weights=...)`); the k-core's propagation is the paper's mean of the neighbours, which the
-# code divides by a product of adjacency matrices instead.
+# Paper and released code part ways twice: node2vec's window is uniform in the text and falls with distance in the code
+# (both: `SkipGram(window_weights=...)`); the k-core's propagation here is the paper's mean of the neighbours, where the
+# code divides by a product of adjacency matrices.
 #
 # **References.** Perozzi et al. 2014, *DeepWalk* · Grover & Leskovec 2016, *node2vec* · Ribeiro et al. 2017,
 # *struc2vec* · Brandeis et al. 2020, *About Graph Degeneracy* · Salha et al. 2019, *A Degeneracy Framework* · Qiu et al.

@@ -354,13 +354,14 @@ labkit.explore.explore(
 # %% [markdown]
 # ## 10 · Your turn
 #
-# **Exercise 1** (easy, 5 min). A pretext of your own asks how many words (in twenties) stand around a paper: its own count
-# and its neighbours', each divided by √((d + 1)(d' + 1)) for degrees d and d', added up. Write the target, one row a paper.
+# **Exercise 1** (easy, 5 min). A pretext of your own asks how many words (in twenties) stand around a paper: its own
+# count and its neighbours', each divided by √((d + 1)(d' + 1)) for degrees d and d', added up. Write the target, a row
+# for each paper.
 #
 # <details><summary>Hint</summary>That weighted sum is one product with <code>propagation_matrix(data.edge_index,
 # data.num_nodes)</code>.</details>
-# <details><summary>Solution</summary><code>target = propagation_matrix(data.edge_index, data.num_nodes) @ count</code>. Then
-# ask for something else, and compare with the GCN's seeds.</details>
+# <details><summary>Solution</summary><code>target = propagation_matrix(data.edge_index, data.num_nodes) @ count</code>.
+# Then ask for something else, and compare with the GCN's seeds.</details>
 
 # %%
 from labkit.models import propagation_matrix
@@ -391,8 +392,8 @@ if target is not ...:
     check("accuracy with a pretext of one's own", mine, 0.1 if SMOKE else 0.74, 0.9, hint="is λ too large?")
 
 # %% [markdown]
-# **Exercise 2** (medium, 10 min). λ of PairwiseDistance is 20. Would you have found it without its authors? The cell trains
-# with others and prints *validation* accuracies. What is the standard error of one of 80 % on 500 papers?
+# **Exercise 2** (medium, 10 min). λ of PairwiseDistance is 20. Would you have found it without its authors? The cell
+# trains with others and prints *validation* accuracies. What is the standard error of one of 80 % on 500 papers?
 #
 # <details><summary>Hint</summary>√(p (1 − p) / n): right or wrong is a coin.</details>
 # <details><summary>Solution</summary><code>noise = (0.8 * 0.2 / 500) ** 0.5</code>, 1.8 points: as much as lies between
@@ -424,11 +425,11 @@ for paper in ("selftask", "supergat", "fisher"):
 
 # %%
 beside_paper(
-    ("GCN on Cora, public split", "81.5 %", f"{100 * gcn.mean():.1f} %", "the same split; 100 random starts there, fewer here"),
+    ("GCN on Cora, public split", "81.5 %", f"{100 * gcn.mean():.1f} %", "the same split; 100 random starts there"),
     ("tasks that beat the plain GCN", "gains are reported", f"{helped} of 8",
      "one seed a script in the code, several here, paired with λ = 0; clusters by Louvain, not METIS"),
     ("share of a gain that shuffled answers keep", "not asked",
-     f"{100 * dealt['Distance2Labeled'].mean() / gains['Distance2Labeled'].mean():.0f} %", "the control is missing there"),
+     f"{100 * dealt['Distance2Labeled'].mean() / gains['Distance2Labeled'].mean():.0f} %", "the paper lacks the control"),
     ("grid, homophily 0.1: features without the graph, less GAT", "not drawn",
      f"{100 * (np.mean([a['raw'] for a in low]) - np.mean([a['GAT'] for a in low])):+.1f} points",
      "the paper's grid compares attention with attention, and picks λ by test accuracy"),
@@ -441,9 +442,10 @@ score()
 
 # %% [markdown]
 # **What this does not show.** One citation graph with 20 labels a topic; a few seeds; λ as the authors tuned it. Graphs
-# with few homophilous edges, where the grid says that attention matters most, are not here. Where released code strays from
-# its paper, both are there: EdgeMask hides each direction by itself, and the other gives it away (`released=True`); cluster
-# centres are places *within* a cluster taken for node numbers; Fisher's scaler is fitted and never applied (`standardised`).
+# with few homophilous edges, where the grid says that attention matters most, are not here. The released code strays from
+# its papers: EdgeMask hides each direction by itself, and the other gives it away (ours with `released=True`); cluster
+# centres are places *within* a cluster taken for node numbers (ours: the nodes); Fisher's scaler is fitted and never
+# applied (ours as a transform, `fisher.standardised`).
 #
 # **References.** Jin et al. 2020, *Self-supervised Learning on Graphs* · Kim and Oh 2021, *How to Find Your Friendly
 # Neighborhood* · Chen, Pellizzoni and Borgwardt 2023, *Fisher Information Embedding* · Kipf and Welling 2017, *GCN* ·
