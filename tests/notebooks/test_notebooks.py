@@ -186,3 +186,11 @@ if len(sys.argv) == 1:
     done = subprocess.run(command, capture_output=True, text=True, env=stay_here(tmp_path / "notes"))
     assert done.stdout.count("refused 192.0.2.1") == done.stdout.count("refused example.org") == 2, done.stderr
     assert (tmp_path / "notes").read_text().count("socket.getaddrinfo example.org") == 2
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=build.name)
+def test_the_readme_says_the_time_of_the_banner(source):
+    said = re.search(r"Last build: (\S+ \S+) of processor time", json.dumps(committed(source)["cells"][:2]))
+    link = f"(notebooks/{build.name(source)}.ipynb)"
+    (line,) = [line for line in (build.NOTEBOOKS.parent / "README.md").read_text().splitlines() if link in line]
+    assert f"| {said[1]} |" in line, "put the banner's time there"
