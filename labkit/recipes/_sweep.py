@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit.evaluate import CrossValidation, Protocol, Score
 from labkit.recipes._circumstances import circumstances
 from labkit.recipes._material import Material
@@ -58,6 +59,7 @@ class Trained:
         return {"seed": self.seed, "seconds": self.seconds} | kinds
 
 
+@checked(numbers=False)
 def train(recipe: Recipe, material: Material, seed: int, **changes) -> Run:
     """Build the recipe's method from ``seed`` and train it; the snapshot at epoch 0 is the untrained encoder."""
     with seeded(seed):
@@ -67,6 +69,7 @@ def train(recipe: Recipe, material: Material, seed: int, **changes) -> Run:
     return fit(method, batches, seed=seed, watch=material.items, **arguments)
 
 
+@checked(numbers=False)
 def sweep(
     recipe: Recipe,
     material: Material,

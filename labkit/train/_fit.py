@@ -4,6 +4,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Number
 from pathlib import Path
 
 import torch
@@ -177,4 +178,7 @@ def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, 
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=...: the file to go on from")
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        return next(iter(batches))
+        first = next(iter(batches))
+    if first is None or isinstance(first, str | bytes | Number):
+        raise TypeError(f"batches must hold tensors, graphs or the like, not {first!r} ({type(first).__name__})")
+    return first

@@ -218,6 +218,8 @@ def test_bad_arguments_are_named(options, message):
 def test_bad_batches_and_methods_are_named():
     with pytest.raises(ValueError, match="empty"):
         fit(build(), [], epochs=1)
+    with pytest.raises(TypeError, match="batches must hold tensors, graphs or the like, not 'a' "):
+        fit(build(), ["a", "b"], epochs=1)
     with pytest.raises(ValueError, match="not a generator"):
         fit(build(), (x for x in items().split(8)), epochs=1)
     with pytest.raises(TypeError, match="labkit Method"):
