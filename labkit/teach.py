@@ -72,9 +72,7 @@ def predict(question: str, guess: float, low: float = 0.0, high: float = 1.0) ->
 
 
 @checked
-def check(
-    name: str, value: Any, low: float, high: float, hint: str = "", paper: float | None = None
-) -> None:
+def check(name: str, value: Any, low: float, high: float, hint: str = "", paper: float | None = None) -> None:
     """Say whether ``value`` lies in [low, high]; a miss prints the hint and raises nothing, so that one can try again.
 
     Args:
