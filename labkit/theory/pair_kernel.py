@@ -166,6 +166,8 @@ def kernel_pca(
     Raises:
         ValueError: more dimensions than ``x`` spans, NaN or infinite values.
     """
+    if 0 in x.shape:
+        raise ValueError(f"x must hold at least one item of one feature, not {list(x.shape)}")
     x, queries = x.double(), queries.double()
     for name, rows in (("x", x), ("queries", queries)):
         require_in_range(name, rows, power=4)

@@ -43,6 +43,7 @@ LEFT_OUT = {
     "theory.multicut.Clusters": "what greedy_multicut returns",
     "theory.bounds.Losses": "what contrastive_losses returns",
     "theory.bounds.Sampled": "what sampled_losses returns",
+    "theory.spectral.check_graph": "a check that is told what its argument is called",
     "theory.sphere.Composition": "what composition returns",
     "theory.pair_kernel.PairKernelEncoder": "PairKernelEncoder.fit makes it",
 }
