@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_between, require_matrix
+from labkit.explore._inputs import named
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.views import (
     ColorJitter,
@@ -80,7 +81,7 @@ class _ImageViews:
         kinds = torch.zeros(len(images)).long() if labels is None else torch.as_tensor(labels)
         if kinds.shape != (len(images),):
             raise ValueError(f"labels must be [{len(images)}], one for each image, not {list(kinds.shape)}")
-        names = [str(kind) if class_names is None else str(class_names[int(kind)]) for kind in kinds.tolist()]
+        names = named(kinds.tolist(), class_names)
         self.text = [f"image {row}, {name}" for row, name in enumerate(names)] if labels is not None else None
         shades = plot.colours(len(kinds.unique()))
         self.colour = [shades[kind] for kind in kinds.unique(return_inverse=True)[1].tolist()]

@@ -88,5 +88,7 @@ def encoded(
     encoder: nn.Module, pieces: Float[Tensor, "asked pieces channels height width"]
 ) -> Float[Tensor, "asked pieces_dim"]:
     """[asked, pieces, channels, h, w] -> the encodings of the pieces side by side, in the precision of the encoder."""
+    if 0 in pieces.shape:
+        raise ValueError(f"pieces is empty: shape {list(pieces.shape)}; at least one of one pixel is needed")
     precision = next((weight.dtype for weight in encoder.parameters()), pieces.dtype)
     return encoder(pieces.flatten(0, 1).to(precision)).unflatten(0, pieces.shape[:2]).flatten(1)

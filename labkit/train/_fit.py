@@ -12,7 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from labkit._arguments import checked
-from labkit._checks import require_positive, unknown
+from labkit._checks import require_between, require_positive, unknown
 from labkit._processes import processes, rank, summed
 from labkit.methods import Method
 from labkit.train._batches import Minibatches
@@ -76,6 +76,7 @@ def fit(
     """
     device = choose_device(device)
     batches = to_device(batches, device)
+    require_between("weight_decay", weight_decay, 0, math.inf)
     first = _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume)
     watch = first if watch is None else to_device(watch, device)
     settings = {"epochs": epochs, "seed": seed, "lr": lr, "weight_decay": weight_decay, "schedule": schedule}

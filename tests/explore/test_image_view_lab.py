@@ -82,6 +82,7 @@ def test_grey_images_without_labels_or_encoder_and_a_picture_with_words():
         ({"images": torch.rand(2, 3, 8, 8)}, "3 to 2000 images, not 2"),
         ({"images": 2 * torch.ones(4, 3, 8, 8)}, r"must lie in \[0, 1\]"),
         ({"labels": torch.zeros(3)}, r"labels must be \[4\]"),
+        ({"class_names": ()}, "class_names has 0 names, but labels go from 0 to 0"),
         ({"embed": lambda x: x}, r"embed\(images\) must have shape \[items, dim\]"),
         ({"embed": lambda x: x.flatten(1)[:1]}, "a row for each of the 4 images, not 1"),
         ({"embed": lambda x: x.flatten(1) / 0}, r"embed\(images\) holds NaN"),

@@ -201,6 +201,7 @@ def test_a_loss_that_blows_up_is_reported():
         ({"epochs": 0}, "epochs must be a whole number, at least 1, not 0"),
         ({"epochs": True}, "epochs must be a whole number"),
         ({"lr": 0}, "lr must be a positive"),
+        ({"weight_decay": -1}, "weight_decay must lie between 0 and inf"),
         ({"schedule": "linear"}, "schedule must be"),
         ({"snapshots": [7]}, "outside 0 to 6"),
         ({"watch": None}, "snapshots needs watch"),

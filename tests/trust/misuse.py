@@ -140,7 +140,8 @@ def _judge_error(error: Exception, owner: str, function: Callable, told: str) ->
     file = re.split(r".*/(?:site-packages|labkit)/", frame.filename)[-1]
     where = f"{file}:{frame.lineno}"
     found = f"{told}: {type(error).__name__} at {where}: {str(error)[:200]}"
-    if not isinstance(error, ValueError | TypeError | KeyError | FileNotFoundError):
+    diverged = owner == "train.fit" and isinstance(error, FloatingPointError)  # by its docstring
+    if not diverged and not isinstance(error, ValueError | TypeError | KeyError | FileNotFoundError):
         raise Misuse(found) from error
     if "/labkit/" not in frame.filename or not _is_raise(frame.filename, frame.lineno):
         raise Misuse(f"not raised by labkit: {found}") from error
