@@ -2,8 +2,9 @@
 
 import math
 from dataclasses import dataclass, field
-from types import EllipsisType
 from typing import Any
+
+from labkit._arguments import checked
 
 __all__ = ["Comparison", "Prediction", "beside_paper", "check", "predict", "score"]
 
@@ -22,16 +23,18 @@ class Prediction:
     truth: float | None = None
     slider: Any = field(default=None, repr=False)
 
-    def reveal(self, truth: float) -> None:
+    def reveal(self, truth: Any) -> None:
         """Lock the guess, and print the answer beside it: spot on within 2 % of the possible range, close within 10 %.
 
-        The first reveal is the one that counts: a guess that is made after it does not.
+        ``truth`` is a number, or a tensor that holds one. The first reveal is the one that counts: a guess that is
+        made after it does not.
         """
+        truth = _number("truth", truth)
         if self.truth is None:
             if self.slider is not None:
                 self.guess, self.slider.disabled = self.slider.value, True
-            self.truth = float(truth)
-        print(f"{self.question}\n  you said {self.guess:g}, it is {float(truth):.3g}: {self.verdict}")
+            self.truth = truth
+        print(f"{self.question}\n  you said {self.guess:g}, it is {truth:.3g}: {self.verdict}")
 
     @property
     def verdict(self) -> str:
@@ -42,20 +45,21 @@ class Prediction:
         return "spot on" if off < 0.02 else "close" if off < 0.1 else "a surprise"
 
 
+@checked
 def predict(question: str, guess: float, low: float = 0.0, high: float = 1.0) -> Prediction:
     """Write down a guess between ``low`` and ``high`` before running on.
 
     In JupyterLab a slider shows it as well, which may be dragged until the reveal.
 
     Raises:
-        ValueError: the guess lies outside, or there is no room between ``low`` and ``high``.
+        ValueError: the guess lies outside, or ``low`` and ``high`` are not finite with room between them.
 
     Example:
         >>> floor = predict("Accuracy of a linear probe on raw bags of words?", guess=0.75)
         >>> floor.reveal(score.mean)
     """
-    if not low < high:
-        raise ValueError(f"low must be below high, not {low:g} and {high:g}")
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(f"low must be below high, both finite, not {low:g} and {high:g}")
     if not low <= guess <= high:
         raise ValueError(f"guess must lie between {low:g} and {high:g}, not {guess:g}")
     known = _predictions.get(question)
@@ -67,27 +71,32 @@ def predict(question: str, guess: float, low: float = 0.0, high: float = 1.0) ->
     return made
 
 
-def check(
-    name: str, value: float | EllipsisType, low: float, high: float, hint: str = "", paper: float | None = None
-) -> None:
+@checked
+def check(name: str, value: Any, low: float, high: float, hint: str = "", paper: float | None = None) -> None:
     """Say whether ``value`` lies in [low, high]; a miss prints the hint and raises nothing, so that one can try again.
 
     Args:
         name: what is checked.
-        value: what came out; ``...`` where the reader has not answered yet.
+        value: the number that came out, or a tensor that holds one; ``...`` where the reader has not answered yet.
         low, high: the band.
         hint: printed with a miss.
         paper: what the paper reports, to be shown beside it.
 
+    Raises:
+        TypeError: a value that is no number.
+        ValueError: ``low`` above ``high``.
+
     Example:
         >>> check("loss of collapsed views", loss, 2.70, 2.72, hint="how many other views are there?")
     """
+    if low > high:
+        raise ValueError(f"low must not be above high, not {low:g} and {high:g}")
     band = f"{low:.4g} to {high:.4g}" + ("" if paper is None else f"; the paper: {paper:.4g}")
     if value is ...:
         _checks[name] = False
         print(f"✗ {name}: no answer yet (asked: {band})")
     else:
-        value = float(value)
+        value = _number("value", value)
         ok = _checks[name] = low <= value <= high
         where = "within" if ok else "not a number; asked:" if math.isnan(value) else "outside"
         print(f"{'✓' if ok else '✗'} {name}: {value:.4g} ({where} {band})")
@@ -144,7 +153,14 @@ def beside_paper(*rows: tuple[str, Any, Any, str]) -> Comparison:
 def _said(value: Any) -> str:
     if hasattr(value, "mean") and hasattr(value, "std") and hasattr(value, "over"):
         return f"{100 * value.mean:.1f}" + (f" ± {100 * value.std:.1f} %" if value.std else " %")
-    return value if isinstance(value, str) else f"{float(value):.3g}"
+    return value if isinstance(value, str) else f"{_number('rows', value):.3g}"
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise TypeError(f"{name} must be a number, not {value!r} ({type(value).__name__})") from error
 
 
 def _slider(guess: float, low: float, high: float) -> Any:

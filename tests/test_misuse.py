@@ -40,6 +40,14 @@ def test_a_function_without_checks_is_found_out(function):
     assert tally.inputs >= 1
 
 
+def test_arguments_that_fit_have_to_be_taken():
+    def refuses(z):
+        raise ValueError("z is refused")
+
+    with as_a_user(), pytest.raises(Misuse, match=r"as it should be.*: ValueError: z is refused"):
+        attempt("losses.refuses", refuses, lambda options: options[0])
+
+
 def test_what_is_spoiled_is_what_the_harness_says():
     words = [word for word, _ in spoilings(torch.randn(4, 3))]
     assert len(words) == len(set(words)) > 30

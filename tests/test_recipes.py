@@ -91,6 +91,10 @@ def test_refused_before_training():
         recipes.run(recipe, protocol="publik", dataset=two_groups())
     with pytest.raises(ValueError, match="seeds is empty"):
         recipes.run(recipe, seeds=[], dataset=two_groups())
+    with pytest.raises(TypeError, match="protocols must be a sequence, each a string or None, not 'random'"):
+        recipes.run_protocols(recipe, protocols="random", dataset=two_groups())
+    with pytest.raises(TypeError, match=r"dataset must be a graph with x, y and edge_index, .*, not str"):
+        recipes.run(recipe, dataset="karate")
     broken = two_groups()
     broken.x[3, 3] = torch.nan
     with pytest.raises(ValueError, match="NaN"):

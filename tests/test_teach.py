@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import IPython
 import pytest
+import torch
 from IPython import display
 
 from labkit import teach
@@ -29,6 +30,12 @@ def test_predict_then_reveal(capsys):
         predict("How many?", 7)
     with pytest.raises(ValueError, match="low must be below high"):
         predict("How many?", 1, 1, 1)
+    with pytest.raises(ValueError, match="both finite, not 0 and inf"):
+        predict("How many?", 1, 0, float("inf"))
+    with pytest.raises(TypeError, match="guess must be a number, not"):
+        predict("How many?", torch.ones(2))
+    with pytest.raises(TypeError, match="truth must be a number, not None"):
+        predict("How many?", 1, 0, 2).reveal(None)
 
 
 def test_a_guess_after_the_reveal_does_not_count(capsys):
@@ -68,6 +75,17 @@ def test_check_says_where_the_band_is(capsys):
     assert "✗ w: no answer yet (asked: 0.9 to 1.1)\n  hint: start with one" in out
 
 
+def test_check_takes_a_tensor_of_one_number_and_names_what_is_none(capsys):
+    check("x", torch.tensor(1.0), 0.9, 1.1)
+    assert "✓ x: 1 (within" in capsys.readouterr().out
+    with pytest.raises(TypeError, match="value must be a number, not tensor"):
+        check("x", torch.ones(2), 0, 1)
+    with pytest.raises(TypeError, match="high must be a number, not"):
+        check("x", 1, 0, torch.ones(2))
+    with pytest.raises(ValueError, match="low must not be above high, not 1 and 0"):
+        check("x", 1, 1, 0)
+
+
 def test_the_score_counts_what_was_revealed_and_what_passed(capsys):
     predict("a?", 0.5).reveal(0.5)
     predict("b?", 0.5).reveal(0.55)
@@ -96,3 +114,5 @@ def test_the_papers_number_stands_beside_ours_with_the_reason():
         beside_paper()
     with pytest.raises(ValueError, match="why must say something; not"):
         beside_paper(("accuracy", 1, 2, " "))
+    with pytest.raises(TypeError, match="rows must be a number, not None"):
+        beside_paper(("accuracy", None, 2, "why"))

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from labkit._arguments import checked
-from labkit._checks import require_between
+from labkit._checks import require_between, require_counts
 from labkit.data._image_set import ImageSet
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -47,6 +47,7 @@ def read_images(folder: str | Path, size: int = 32, channels: int = 3, test: flo
     if channels not in MODES:
         raise ValueError(f"channels must be 1 (grey) or 3 (colour), not {channels}")
     require_between("test", test, 0, 1 - 1e-9)
+    require_counts(0, seed=seed)
     loose, classes = _pictures(folder, deep=False), [path for path in sorted(folder.iterdir()) if _seen(path)]
     in_class = {path.name: _pictures(path, deep=True) for path in classes if path.is_dir()}
     in_class = {name: found for name, found in in_class.items() if found}

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labkit._checks import require_between
 from labkit.data._catalogue import Entry
 from labkit.data._image_files import decode_image
 from labkit.data._image_set import ImageSet
@@ -22,6 +23,7 @@ def read_digits(entry: Entry, test_share: float = 0.3, seed: int = 0) -> ImageSe
 
     if not 0 < test_share < 1:
         raise ValueError(f"test_share must lie between 0 and 1, not {test_share}")
+    require_between("seed", seed, 0, 2**32 - 1)  # what NumPy takes
     digits = load_digits()
     images = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8)[:, None]
     labels = torch.from_numpy(digits.target).long()

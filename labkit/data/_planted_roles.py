@@ -6,6 +6,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import LocalDegreeProfile
 from torch_geometric.utils import coalesce
 
+from labkit._checks import require_counts
 from labkit.data._catalogue import Entry
 
 ROLES = ("ring", "ring, built on", "bottom of a house", "wall of a house", "roof", "centre of a star", "tip of a star")
@@ -35,6 +36,7 @@ def read_planted_roles(entry: Entry, ring: int = 500, built: int = 100, extra: i
     """
     if ring < 3 or not 0 <= built <= ring:
         raise ValueError(f"ring must be at least 3 and built between 0 and ring, not {ring} and {built}")
+    require_counts(0, extra=extra, seed=seed)
     rng = np.random.default_rng(seed)
     place = rng.choice(ring, built, replace=False)
     house = rng.random(built) < 0.5

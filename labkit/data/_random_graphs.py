@@ -7,6 +7,7 @@ import torch
 from torch_geometric.data import Data
 
 from labkit._arguments import checked
+from labkit._checks import require_counts
 from labkit.data._catalogue import Entry
 
 
@@ -46,8 +47,8 @@ def stochastic_block_model(
         graph = labkit.data.stochastic_block_model([100, 100, 100], p_in=0.1, p_out=0.01, seed=1)
     """
     chances = _chances(sizes, p_in, p_out, probabilities)
-    if features < 1:
-        raise ValueError(f"features must be at least 1, not {features}")
+    require_counts(features=features)
+    require_counts(0, seed=seed)
     rng = np.random.default_rng(seed)
     first = np.concatenate([[0], np.cumsum(sizes)])
     pairs = []

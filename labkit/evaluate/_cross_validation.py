@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_matrix, unknown
-from labkit.evaluate._inputs import in_range
+from labkit._checks import require_between, require_matrix, unknown
+from labkit.evaluate._inputs import in_range, sorted_strengths
 from labkit.evaluate._score import Score, counted
 
 SVMS = {"rbf": "RBF SVM", "linear": "linear SVM"}
@@ -60,13 +60,7 @@ class CrossValidation:
     repeats: int = 1
 
     def __post_init__(self):
-        grid = [self.strengths] if isinstance(self.strengths, int | float) else list(self.strengths)
-        wrong = [value for value in grid if not 0 < value < float("inf")]
-        if wrong or not grid:
-            raise ValueError(
-                f"strengths must be one or more positive, finite values of C, not {wrong[0] if wrong else 'none'}"
-            )
-        object.__setattr__(self, "strengths", tuple(sorted({float(value) for value in grid})))
+        object.__setattr__(self, "strengths", sorted_strengths(self.strengths))
         for argument, kind, known in (("svm", "SVM", SVMS), ("select", "selection", _SELECT)):
             if getattr(self, argument) not in known:
                 raise ValueError(unknown(kind, getattr(self, argument), known, argument))
@@ -90,6 +84,7 @@ class CrossValidation:
         if self.folds == "given":
             self._check_given(y, getattr(source, "folds", ()))
             return
+        require_between("seed", seed, 0, 2**32 - self.repeats)  # what NumPy takes
         fewest = int(counts.min())
         if fewest < self.folds:
             raise ValueError(

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_matrix
+from labkit._checks import require_counts, require_matrix
 from labkit._graph_batch import GraphBatch
 from labkit.evaluate._cross_validation import CrossValidation
 from labkit.evaluate._protocol import Protocol
@@ -95,6 +95,7 @@ def graph_set_floors(
         >>> graphs = load("mutag")
         >>> graph_set_floors(graphs.packed, graphs.y)["random GIN"].mean
     """
+    require_counts(0, random_gins=random_gins)
     protocol = protocol or CrossValidation()
     size = torch.stack([batch.sizes, batch.edge_ptr.diff()], dim=1).float()
     scores = {"raw": batch.pool(batch.x), "size": size}

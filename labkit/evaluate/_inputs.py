@@ -1,6 +1,8 @@
 """What every probe refuses before it starts."""
 
 from collections.abc import Callable
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,6 +37,16 @@ def size_of(z: Tensor, dim: int | tuple[int, ...] = (0, 1)) -> Tensor:
     """The power of two at or below the largest entry of ``z`` along ``dim``; 1 where all are zero."""
     largest = z.abs().amax(dim=dim, keepdim=True)
     return torch.where(largest > 0, largest / (2 * largest.frexp().mantissa), 1)
+
+
+def sorted_strengths(strengths: Any) -> tuple[float, ...]:
+    """Values of C to choose from, or a fixed one, each once and rising; refuses what is none."""
+    grid = [strengths] if isinstance(strengths, Real) else list(strengths)
+    wrong = [value for value in grid if not (isinstance(value, Real) and 0 < value < float("inf"))]
+    if wrong or not grid:
+        found = repr(wrong[0]) if wrong else "none"
+        raise ValueError(f"strengths must be one or more positive, finite values of C, not {found}")
+    return tuple(sorted({float(value) for value in grid}))
 
 
 def check_labels(y: Tensor, split: Split) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from labkit._arguments import checked
 from labkit._checks import unknown
-from labkit.evaluate._inputs import check_labels, check_probe, unit_rows
+from labkit.evaluate._inputs import check_labels, check_probe, sorted_strengths, unit_rows
 from labkit.evaluate._logistic import LINKS, Logistic, fit_logistic
 from labkit.evaluate._score import Score, counted
 from labkit.evaluate._split import Split
@@ -83,12 +83,7 @@ class LinearProbe:
     normalize: bool = True
 
     def __post_init__(self):
-        grid = [self.strengths] if isinstance(self.strengths, int | float) else list(self.strengths)
-        wrong = [value for value in grid if not 0 < value < float("inf")]
-        if wrong or not grid:
-            found = wrong[0] if wrong else "none"
-            raise ValueError(f"strengths must be one or more positive, finite values of C, not {found}")
-        object.__setattr__(self, "strengths", tuple(sorted({float(value) for value in grid})))
+        object.__setattr__(self, "strengths", sorted_strengths(self.strengths))
         for argument, kind, known in (("select", "selection", _SELECT), ("link", "link", LINKS)):
             if getattr(self, argument) not in known:
                 raise ValueError(unknown(kind, getattr(self, argument), known, argument))

@@ -49,7 +49,7 @@ def augmentation_lab(images: Tensor, labels: Any = None, class_names: Any = None
     return Playground(_AugmentationGraph(images, labels, class_names), sliders, "The graph of an augmentation")
 
 
-@checked(numbers=False)
+@checked
 def graph_embedding(graph: Tensor, dim: int = 10) -> tuple[Tensor, Tensor]:
     """Eigenvalues of D^-½ A D^-½, largest first, and the ``dim`` eigenvectors after the constant one, as embedding.
 

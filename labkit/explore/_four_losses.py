@@ -23,7 +23,7 @@ class Learned(NamedTuple):
     variance: Float[Tensor, " modes"]
 
 
-@checked(numbers=False)
+@checked
 def four_losses(
     sigma: Float[Tensor, " modes"],
     rho: Float[Tensor, " modes"],

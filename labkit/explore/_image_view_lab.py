@@ -1,5 +1,6 @@
 """The view lab for images: drag the strengths of an augmentation, see two views and where they fall among others."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from labkit import plot
-from labkit._checks import require_matrix
+from labkit._arguments import checked
+from labkit._checks import require_between, require_matrix
+from labkit.explore._inputs import named
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.views import (
     ColorJitter,
@@ -78,7 +81,7 @@ class _ImageViews:
         kinds = torch.zeros(len(images)).long() if labels is None else torch.as_tensor(labels)
         if kinds.shape != (len(images),):
             raise ValueError(f"labels must be [{len(images)}], one for each image, not {list(kinds.shape)}")
-        names = [str(kind) if class_names is None else str(class_names[int(kind)]) for kind in kinds.tolist()]
+        names = named(kinds.tolist(), class_names)
         self.text = [f"image {row}, {name}" for row, name in enumerate(names)] if labels is not None else None
         shades = plot.colours(len(kinds.unique()))
         self.colour = [shades[kind] for kind in kinds.unique(return_inverse=True)[1].tolist()]
@@ -145,19 +148,30 @@ class _ImageViews:
         return Panel("How alike", layers, "cosine", "share", x_range=(-1, 1), says=says)
 
 
+@checked(numbers=False)
 def chosen_view(size: tuple[int, int], crop: float, colour: float, grey: float, blur: float, noise: float) -> Compose:
     """The view that the sliders stand for: SimCLR's ingredients one by one, and noise.
 
     Args:
         size: (height, width) of images and views.
-        crop: smallest share of the area; 1 leaves the picture whole.
-        colour: strength of the jitter, which changes every view.
-        grey: probability. blur: largest σ in pixels. noise: standard deviation.
+        crop: smallest share of the area, in (0, 1]; 1 leaves the picture whole.
+        colour: strength of the jitter, which changes every view, in [0, 1].
+        grey: probability.
+        blur: largest σ in pixels, ≥ 0; the smallest is 0.05, and nothing is blurred where this is not more.
+        noise: standard deviation, ≥ 0.
+
+    Raises:
+        ValueError: an argument outside its range.
     """
-    square = (1.0, 1.0) if crop >= 1 else (3 / 4, 4 / 3)
+    if min(size) < 1:
+        raise ValueError(f"size must be a height and a width of at least a pixel, not {tuple(size)}")
+    for name, value, low, high in (("crop", crop, 1e-6, 1), ("colour", colour, 0, 1), ("grey", grey, 0, 1),
+                                   ("blur", blur, 0, math.inf), ("noise", noise, 0, math.inf)):  # fmt: skip
+        require_between(name, value, low, high)
+    square = (1.0, 1.0) if crop == 1 else (3 / 4, 4 / 3)
     jitter = ColorJitter(*(0.8 * colour,) * 3, hue=0.2 * colour, p=1.0)
     views = [RandomResizedCrop(tuple(size), scale=(crop, 1.0), ratio=square), jitter, RandomGrayscale(grey)]
-    views += [GaussianBlur((0.05, blur), p=1.0)] if blur > 0 else []
+    views += [GaussianBlur((0.05, blur), p=1.0)] if blur > 0.05 else []
     return Compose([*views, GaussianNoise(noise)] if noise else views)
 
 

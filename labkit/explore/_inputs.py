@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit._checks import unknown
+from labkit._checks import require_between, unknown
 
 _LABEL_NAMES = ("label", "labels", "y", "target", "targets", "class")
 _EMBEDDING_NAMES = ("embedding", "embeddings", "z", "x", "features", "vectors")
@@ -70,6 +70,7 @@ def choose_rows(matrices: Sequence[Any], max_points: int, seed: int) -> Items:
         raise ValueError("embedding holds no rows; at least one is needed")
     if max_points < 1:
         raise ValueError(f"max_points must be at least 1, not {max_points}")
+    require_between("seed", seed, 0, 2**32 - 1)  # what NumPy, UMAP and scikit-learn take
     rows = np.arange(total)
     note = ""
     if total > max_points:

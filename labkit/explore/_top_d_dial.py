@@ -30,7 +30,7 @@ def closed_form_scores(
         n: images to fit to.
         bandwidth: of the Gaussian kernel, in the distance between images.
         pixels: largest shift.
-        dims: widths; those beyond what the pairs share are left out of the closed form as NaN.
+        dims: widths; those beyond what the pairs share, or the views span, are NaN there.
         seed: of the shifts.
 
     Returns:
@@ -46,8 +46,7 @@ def closed_form_scores(
     kernel = gaussian(bandwidth)
     encoder = PairKernelEncoder.fit(first, second, kernel=kernel)
     views = torch.cat([first, second]) if pixels else first
-    widest = min(max(dims), len(views) - 1)
-    embedded = {"pairs": encoder.embed(seen), "views": kernel_pca(views, seen, widest, kernel)}
+    embedded = {"pairs": encoder.embed(seen), "views": kernel_pca(views, seen, None, kernel)}
     scores = {
         name: [knn_probe(z[:, :d].float(), labels, split, k=5).mean if d <= z.shape[1] else float("nan") for d in dims]
         for name, z in embedded.items()

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit._arguments import checked
-from labkit._checks import require_pair, require_positive
+from labkit._checks import at_least_float32, require_pair, require_positive
 
 
 @checked(numbers=False)
@@ -22,7 +22,7 @@ def byol(p: Tensor, z: Tensor) -> Float[Tensor, ""]:
         ValueError: other shapes, NaN or infinite rows.
     """
     require_pair("p", p, "z", z, items=1)
-    return 2 - 2 * F.cosine_similarity(p, z.detach(), dim=1).mean()
+    return 2 - 2 * _cosine(p, z.detach()).mean()
 
 
 @checked(numbers=False)
@@ -40,4 +40,9 @@ def scaled_cosine_error(x: Tensor, y: Tensor, gamma: float = 3) -> Float[Tensor,
     """
     require_pair("x", x, "y", y, items=1)
     require_positive("gamma", gamma)
-    return (1 - F.cosine_similarity(x, y, dim=1)).clamp(min=0).pow(gamma).mean()
+    return (1 - _cosine(x, y)).clamp(min=0).pow(gamma).mean()
+
+
+def _cosine(x: Tensor, y: Tensor) -> Float[Tensor, " n"]:
+    """0 where a row is zero; in half precision torch's would be NaN."""
+    return F.cosine_similarity(at_least_float32(x), at_least_float32(y), dim=1)

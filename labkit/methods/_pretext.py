@@ -7,11 +7,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit._arguments import checked
 from labkit.methods._method import Method, in_blocks, inference
 from labkit.methods._two_view import scaled
 from labkit.models import MLP
 
 
+@checked(numbers=False)
 class Pretext(Method):
     """Encode the pieces of a question one by one, read the answer off all of them: RotNet, context, jigsaw.
 
@@ -21,8 +23,11 @@ class Pretext(Method):
         encoder: images [n, channels, h, w] in [0, 1] of any size -> [n, dim].
         question: images -> (pieces [asked, pieces, channels, h, w], answers [asked]), with ``pieces`` and ``answers``,
             how many there are of each: ``Rotations``, ``RelativePosition``, ``Jigsaw``, or a function of one's own.
-        head: [n, pieces · dim] -> [n, answers]; None: Linear-BN-ReLU-Linear.
+        head: [n, pieces · dim] -> [n, answers]; None: Linear-BN-ReLU-Linear, for an encoder that has ``dim``.
         evaluation_view: what images go through before ``embed``; None: scaled to [0, 1].
+
+    Raises:
+        ValueError: no head, where the question doesn't say its ``pieces`` and ``answers`` or the encoder its ``dim``.
 
     Example:
         >>> method = Pretext(resnet8(), Rotations())
@@ -39,6 +44,9 @@ class Pretext(Method):
     ):
         super().__init__()
         self.encoder, self.question, self.evaluation_view = encoder, question, evaluation_view or scaled
+        known = hasattr(encoder, "dim") and hasattr(question, "pieces") and hasattr(question, "answers")
+        if head is None and not known:
+            raise ValueError("head is missing, and can't be made: question must have pieces and answers, encoder dim")
         self.head = head or MLP(question.pieces * encoder.dim, 128, question.answers, norm="batch")
 
     def forward(self, images: Tensor) -> Float[Tensor, ""]:
@@ -75,6 +83,12 @@ class Pretext(Method):
         self.question(images[:2])  # refuses images that are too small for it
 
 
-def encoded(encoder: nn.Module, pieces: Tensor) -> Float[Tensor, "asked pieces_dim"]:
-    """[asked, pieces, channels, h, w] -> the encodings of the pieces, one after the other."""
-    return encoder(pieces.flatten(0, 1)).unflatten(0, pieces.shape[:2]).flatten(1)
+@checked(numbers=False)
+def encoded(
+    encoder: nn.Module, pieces: Float[Tensor, "asked pieces channels height width"]
+) -> Float[Tensor, "asked pieces_dim"]:
+    """[asked, pieces, channels, h, w] -> the encodings of the pieces side by side, in the precision of the encoder."""
+    if 0 in pieces.shape:
+        raise ValueError(f"pieces is empty: shape {list(pieces.shape)}; at least one of one pixel is needed")
+    precision = next((weight.dtype for weight in encoder.parameters()), pieces.dtype)
+    return encoder(pieces.flatten(0, 1).to(precision)).unflatten(0, pieces.shape[:2]).flatten(1)

@@ -14,12 +14,14 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit.views import block_side, tiles, unit_images
 
 Asked = tuple[Float[Tensor, "asked pieces channels height width"], Int64[Tensor, "asked"]]
 View = Callable[[Tensor], Tensor]
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class Rotations:
     """By how many quarter turns was the image turned? Every image is asked at every turn (Gidaris et al. 2018).
@@ -49,6 +51,7 @@ class Rotations:
         return turned[:, None], torch.arange(self.answers, device=images.device).repeat_interleave(len(images))
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class RelativePosition:
     """Where does the second patch lie, seen from the first? One of eight neighbours (Doersch et al. 2015, figure 2).
@@ -80,6 +83,7 @@ class RelativePosition:
         return _viewed(pair, self.patch_view), answer
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class Jigsaw:
     """Which permutation shuffled the nine tiles? (Noroozi & Favaro 2016, "Jigsaw puzzles".)
@@ -101,9 +105,7 @@ class Jigsaw:
     def __post_init__(self):
         block_side(self.size, self.gap, self.jitter)
         wanted = torch.arange(self.pieces)
-        if self.permutations.dim() != 2 or not torch.equal(
-            self.permutations.sort(dim=1).values, wanted.expand(len(self.permutations), -1)
-        ):
+        if not torch.equal(self.permutations.sort(dim=1).values, wanted.expand(len(self.permutations), -1)):
             raise ValueError("permutations must be [answers, 9], each row the numbers 0 to 8 in some order")
 
     @property
@@ -120,6 +122,7 @@ class Jigsaw:
         return cut[torch.arange(len(cut), device=cut.device)[:, None], order], answer
 
 
+@checked
 @lru_cache(maxsize=8)
 def hamming_permutations(count: int, pieces: int = 9) -> Int64[Tensor, "count pieces"]:
     """Permutations that differ in as many places as possible (Noroozi & Favaro 2016, algorithm 1).

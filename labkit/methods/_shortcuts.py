@@ -7,17 +7,22 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from labkit._arguments import checked
+
+Pairs = Float[Tensor, "asked 2 channels side side"]
+
 # The eight places around a patch in reading order: rows down, columns right.
 STEPS = torch.tensor([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)])
 
 
-def read_borders(pieces: Tensor) -> Int64[Tensor, "asked"]:
+@checked
+def read_borders(pieces: Pairs) -> Int64[Tensor, "asked"]:
     """The place where the second patch would continue the first one best: the smallest mean square step across a seam.
 
     At the sides that is the mean over a border, at the corners the step between two pixels. What Doersch et al. 2015
     (section 3.1) leave a gap between patches against. ``pieces``: [asked, 2, channels, side, side].
     """
-    _require_pairs(pieces)
+    _require_inside(pieces)
     first, second = pieces.unbind(1)
     ends = {-1: (0, -1), 0: (slice(None), slice(None)), 1: (-1, 0)}  # of the first patch, and of the second
     steps = []
@@ -28,7 +33,8 @@ def read_borders(pieces: Tensor) -> Int64[Tensor, "asked"]:
     return torch.stack(steps, dim=1).argmin(1)
 
 
-def read_fringes(pieces: Tensor) -> Int64[Tensor, "asked"]:
+@checked
+def read_fringes(pieces: Pairs) -> Int64[Tensor, "asked"]:
     """The place that the colour fringes of the two patches point to.
 
     In each patch red lies a little farther from the centre of the picture than blue; how far is in proportion to the
@@ -36,9 +42,9 @@ def read_fringes(pieces: Tensor) -> Int64[Tensor, "asked"]:
     1 over the patch; the difference of the two shifts points from the first patch to the second. ``pieces``:
     [asked, 2, 3, side, side].
     """
-    _require_pairs(pieces)
+    _require_inside(pieces)
     if pieces.shape[2] != 3:
-        raise ValueError(f"fringes are seen in three channels, not {pieces.shape[2]}")
+        raise ValueError(f"pieces must have three channels, in which fringes are seen, not {pieces.shape[2]}")
     shift = _red_behind_blue(pieces.flatten(0, 1)).unflatten(0, pieces.shape[:2])
     towards = shift[:, 1] - shift[:, 0]
     directions = STEPS.to(towards) / STEPS.to(towards).norm(dim=1, keepdim=True)
@@ -58,8 +64,6 @@ def _red_behind_blue(patches: Float[Tensor, "n 3 side side"]) -> Float[Tensor, "
     return torch.linalg.solve(normal, -(slopes @ change[..., None]))[..., 0]
 
 
-def _require_pairs(pieces: Tensor) -> None:
-    if pieces.dim() != 5 or pieces.shape[1] != 2 or pieces.shape[3] < 3:
-        raise ValueError(
-            f"pieces must be [asked, 2, channels, side, side] with a side of 3 or more, not {list(pieces.shape)}"
-        )
+def _require_inside(pieces: Pairs) -> None:
+    if pieces.shape[2] < 1 or pieces.shape[3] < 3:
+        raise ValueError(f"pieces must have a channel and a side of 3 pixels or more, not {list(pieces.shape)}")

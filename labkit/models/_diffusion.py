@@ -117,6 +117,8 @@ def diffuse(
     Raises:
         ValueError: a kernel that is not smooth enough to be a short series.
     """
+    if len(x) == 0:
+        raise ValueError("x has no rows: at least one node is needed")
     t = propagation_matrix(edge_index, len(x))
     first, *rest = _coefficients(kernel, tolerance)
     before, now = x, t @ x

@@ -9,9 +9,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from labkit._arguments import checked
+from labkit._checks import require_counts
 from labkit._graph_batch import GraphBatch
 
 
+@checked(numbers=False)
 class TwoPass(nn.Module):
     """Encode a batch piece by piece, keep the embeddings alone, and encode each piece again in the backward pass.
 
@@ -42,8 +45,7 @@ class TwoPass(nn.Module):
 
     def __init__(self, encoder: nn.Module, size: int):
         super().__init__()
-        if size < 1:
-            raise ValueError(f"size must be at least 1 item, not {size}")
+        require_counts(size=size)
         self.encoder, self.size = encoder, size
 
     def forward(self, items: Tensor | GraphBatch) -> Float[Tensor, "items dim"]:

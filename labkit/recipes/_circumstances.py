@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 
+from labkit.train import choose_device
+
 
 def circumstances(device: torch.device | str = "cpu") -> dict[str, Any]:
     """Where a number was measured: device, threads, versions, commit, and whether the code had uncommitted changes."""
-    device = torch.device(device)
+    device = choose_device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()})"
     return {
         "device": name,

@@ -1,12 +1,13 @@
 """Every score beside its floors, as a picture."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from labkit._arguments import checked
 from labkit.plot import COLOURS, FLOOR, INK, style
 from labkit.recipes._recipe import Result
 
@@ -18,7 +19,8 @@ MARKS = {"raw": ("s", "raw features"), "untrained": ("D", "untrained encoder"), 
          "size": ("v", "counts alone"), "random GIN": ("P", "random GIN")}  # fmt: skip
 
 
-def recorded(methods: Collection[str] | None = None, folder: str | Path | None = None) -> list[Result]:
+@checked
+def recorded(methods: Iterable[str] | None = None, folder: str | Path | None = None) -> list[Result]:
     """What ``labkit run ... --json`` left in a folder (default: ``results/recipes`` of the checkout).
 
     Args:
@@ -27,15 +29,17 @@ def recorded(methods: Collection[str] | None = None, folder: str | Path | None =
     Raises:
         ValueError: no result of these methods is there.
     """
+    methods = None if methods is None else set(map(str, methods))
     folder = Path(folder or Path(__file__).parents[2] / "results" / "recipes")
     results = [Result(**json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
     results = [one for one in results if methods is None or one.recipe.split("/")[0] in methods]
     if not results:
-        raise ValueError(f"{folder} holds no result of {', '.join(sorted(methods or {'any method'}))}; make one with "
-                         "labkit run RECIPE --json FILE")  # fmt: skip
+        raise ValueError(f"folder {folder} holds no result of {', '.join(sorted(methods or {'any method'}))}; make one "
+                         "with labkit run RECIPE --json FILE")  # fmt: skip
     return results
 
 
+@checked
 def beside_floors(results: Sequence[Result]) -> "Figure":
     """A row for each result: how far its score, its floors and the paper's number lie from the best of its floors.
 

@@ -21,6 +21,12 @@ class Material:
 
     dataset: Any
 
+    def __post_init__(self):
+        kinds = ("images", "labels"), ("graphs", "y"), ("x", "edge_index", "y")
+        if not any(all(hasattr(self.dataset, name) for name in kind) for kind in kinds):
+            found = type(self.dataset).__name__
+            raise TypeError(f"dataset must be a graph with x, y and edge_index, an ImageSet or a GraphSet, not {found}")
+
     @cached_property
     def _seen(self) -> "_OneGraph | _Images | _Graphs":
         if isinstance(self.dataset, ImageSet):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from labkit._arguments import checked
 from labkit._checks import unknown
 from labkit.evaluate import CrossValidation, Protocol
 from labkit.methods import Method
@@ -103,6 +104,7 @@ class Result:
         return "\n".join(lines)
 
 
+@checked
 def choose_protocol(recipe: Recipe, name: str | None) -> tuple[str, Protocol | CrossValidation]:
     """The recipe's protocol of that name, or its first."""
     name = name or next(iter(recipe.protocols))

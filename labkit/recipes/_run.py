@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit import evaluate
+from labkit._arguments import checked
 from labkit.data import load, read_graph
 from labkit.evaluate import Protocol, Score
 from labkit.recipes._circumstances import circumstances
@@ -20,6 +21,7 @@ from labkit.recipes._sweep import Trained, sweep
 from labkit.train import choose_device
 
 
+@checked(numbers=False)
 def run(
     recipe: Recipe, seeds: int | Sequence[int] = 5, *, protocol: str | None = None, dataset=None, **options
 ) -> Result:
@@ -38,6 +40,7 @@ def run(
     return run_protocols(recipe, seeds, [protocol], dataset=dataset, **options)[0]
 
 
+@checked(numbers=False)
 def run_protocols(
     recipe: Recipe,
     seeds: int | Sequence[int] = 5,
@@ -122,6 +125,7 @@ def _ceilings(recipe, material, seeds, chosen, pooled, results: Path | None, opt
     return known | {name: Score.pool(one.scores[name] for one in trained) for name in missing}
 
 
+@checked(numbers=False)
 def for_own_graph(
     recipe: Recipe, source: Any, features: str | None = None, label: str | None = None
 ) -> tuple[Recipe, Any]:
@@ -192,6 +196,7 @@ def _measured(name: str, like: Score, seeds: list[int], results: Path) -> Score 
     return None
 
 
+@checked
 def spread(values: Sequence[float]) -> float:
     """Standard deviation (n − 1); 0 for a single value."""
     return statistics.stdev(values) if len(values) > 1 else 0.0

@@ -7,14 +7,13 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit.evaluate import CrossValidation, Protocol, Score
 from labkit.recipes._circumstances import circumstances
 from labkit.recipes._material import Material
@@ -58,6 +57,7 @@ class Trained:
         return {"seed": self.seed, "seconds": self.seconds} | kinds
 
 
+@checked(numbers=False)
 def train(recipe: Recipe, material: Material, seed: int, **changes) -> Run:
     """Build the recipe's method from ``seed`` and train it; the snapshot at epoch 0 is the untrained encoder."""
     with seeded(seed):
@@ -67,6 +67,7 @@ def train(recipe: Recipe, material: Material, seed: int, **changes) -> Run:
     return fit(method, batches, seed=seed, watch=material.items, **arguments)
 
 
+@checked(numbers=False)
 def sweep(
     recipe: Recipe,
     material: Material,
@@ -119,19 +120,28 @@ def _each(recipe, material, seeds, protocols, jobs, backend, training) -> Iterat
     from joblib import Parallel, delayed, parallel_config
 
     quiet = training | {"progress": False}  # bars of several processes would write over each other
-    parent = None if backend else os.getpid()
-    tasks = (delayed(_one)(recipe, material, seed, protocols, quiet, parent) for seed in seeds)
+    tasks = (delayed(_one)(recipe, material, seed, protocols, quiet) for seed in seeds)
     try:
-        context = parallel_config(backend=backend, n_jobs=jobs) if backend else nullcontext()
+        context = parallel_config(backend=backend or _workers(), n_jobs=jobs)
     except (ValueError, ImportError) as error:
         raise ValueError(f"joblib has no backend {backend!r} here: {error}") from error
     with context:
         yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
 
 
-@cache
+def _workers():
+    """joblib's processes on this machine, each of which watches this one from its start, before it has a seed."""
+    from joblib.parallel import LokyBackend
+
+    class Workers(LokyBackend):
+        def configure(self, *arguments, **options):  # joblib 1.4 takes an initializer here and nowhere else
+            return super().configure(*arguments, initializer=_end_with, initargs=(os.getpid(),), **options)
+
+    return Workers()
+
+
 def _end_with(parent: int) -> None:
-    """End this worker when its parent was killed, rather than train on for nobody."""
+    """End this worker when its parent was killed, rather than train on, or wait for minutes, for nobody."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -141,9 +151,7 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _one(recipe: Recipe, material: Material, seed: int, protocols, training: dict[str, Any], parent=None) -> Trained:
-    if parent:
-        _end_with(parent)
+def _one(recipe: Recipe, material: Material, seed: int, protocols, training: dict[str, Any]) -> Trained:
     with _in_turn:
         run = train(recipe, material, seed, **training)
     device = next(run.method.parameters()).device

@@ -185,6 +185,8 @@ def complexity_bound(eigenvalues: Float[Tensor, " modes"], target: Float[Tensor,
     needed = target != 0
     if (eigenvalues < 0).any():
         raise ValueError(f"eigenvalues must be ≥ 0, not {eigenvalues.min().item()}")
+    if (eigenvalues[needed] == 0).any():
+        return math.inf
     norm = (target[needed].square() / eigenvalues[needed]).sum()
     return float((eigenvalues.sum() * norm / labels).sqrt())
 
@@ -230,6 +232,8 @@ def _sizes(length: int) -> Tensor:
 
 
 def _check_rows(p: Tensor, prior: Tensor | None) -> Tensor:
+    if 0 in p.shape:
+        raise ValueError(f"p must hold at least one input and one augmented one, not {list(p.shape)}")
     if (p < 0).any() or not torch.allclose(p.sum(dim=1), p.new_ones(len(p)), atol=1e-6):
         raise ValueError("p must hold probabilities p(a|x): rows ≥ 0 that sum to 1")
     prior = p.new_full((len(p),), 1 / len(p)) if prior is None else prior

@@ -150,18 +150,30 @@ class PairKernelEncoder:
 
 @checked(numbers=False)
 def kernel_pca(
-    x: Float[Tensor, "items features"], queries: Float[Tensor, "queries features"], dim: int, kernel: Kernel = linear
+    x: Float[Tensor, "items features"],
+    queries: Float[Tensor, "queries features"],
+    dim: int | None,
+    kernel: Kernel = linear,
 ) -> Float[Tensor, "queries dim"]:
     """Kernel PCA of ``x``, whitened: what the pair kernel is to be compared with, as it is told of no pairs.
+
+    Args:
+        x: what the components are of.
+        queries: what is embedded.
+        dim: of the largest components; None: as many as ``x`` spans.
+        kernel: of two sets of rows.
 
     Raises:
         ValueError: more dimensions than ``x`` spans, NaN or infinite values.
     """
+    if 0 in x.shape:
+        raise ValueError(f"x must hold at least one item of one feature, not {list(x.shape)}")
     x, queries = x.double(), queries.double()
     for name, rows in (("x", x), ("queries", queries)):
         require_in_range(name, rows, power=4)
     gram = kernel(x, x)
     value, vector = _positive_part(_centred(gram))
+    dim = len(value) if dim is None else dim
     if not 1 <= dim <= len(value):
         raise ValueError(f"dim must lie between 1 and {len(value)}, the rank of the kernel; not {dim}")
     directions = vector[:, -dim:].flip(1) / value[-dim:].flip(0) * len(x) ** 0.5

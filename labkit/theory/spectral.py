@@ -142,9 +142,10 @@ def planted_graph(
     across = torch.as_tensor(between, dtype=torch.float64).expand(max(blocks, 1), max(blocks, 1)).clone()
     if not isinstance(between, Tensor):
         across.fill_diagonal_(1)
-    if not 1 <= blocks <= items or items < 3 or not (across >= 0).all() or not 0 <= jitter < 1:
+    apart = bool(((across >= 0) & (across < math.inf)).all())
+    if not 1 <= blocks <= items or items < 3 or not apart or not 0 <= jitter < 1:
         raise ValueError(
-            f"a planted graph needs 3 items or more, 1 to {items} blocks, between ≥ 0 and jitter in [0, 1); "
+            f"a planted graph needs 3 items or more, 1 to {items} blocks, between ≥ 0 and finite, jitter in [0, 1); "
             f"not items={items}, blocks={blocks}, between={between}, jitter={jitter}"
         )
     block = torch.arange(items) * blocks // items
@@ -268,6 +269,8 @@ def minibatch_gap(
     if negatives < 1 or draws < 1:
         raise ValueError(f"negatives and draws must be at least 1, not {negatives} and {draws}")
     n = len(z)
+    if n < 2:
+        raise ValueError(f"z must have at least 2 items, an anchor and another, not {n}")
     log_kernel = _log_kernel(z.double(), tau)
     log_mean = log_kernel.logsumexp(dim=1) - math.log(n - 1)
     log_second = (2 * log_kernel).logsumexp(dim=1) - math.log(n - 1)

@@ -79,6 +79,7 @@ def concentrated_points(
     """
     if items < 1 or dim < 1:
         raise ValueError(f"items and dim must be at least 1, not {items} and {dim}")
+    require_between("concentration", concentration, -1e100, 1e100)  # squares of more overflow
     z = torch.randn(items, dim, generator=generator, dtype=torch.float64)
     z[:, 0] += concentration
     return torch.nn.functional.normalize(z, dim=1)

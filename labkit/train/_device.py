@@ -55,6 +55,8 @@ def autocast(precision: str, device: torch.device, method: nn.Module):
 def to_device(items, device: torch.device):
     """``items`` (tensor, PyG ``Data``, list, anything with ``.to``) on ``device``; the original stays where it was."""
     if isinstance(items, torch.Tensor):
+        if items.is_meta:
+            raise ValueError("items must hold numbers; what lies on the meta device has none")
         return items.to(device)
     if isinstance(items, list | tuple):
         return type(items)(to_device(part, device) for part in items)

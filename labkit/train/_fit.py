@@ -4,6 +4,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Number
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from labkit._arguments import checked
-from labkit._checks import require_positive, unknown
+from labkit._checks import require_between, require_positive, unknown
 from labkit._processes import processes, rank, summed
 from labkit.methods import Method
 from labkit.train._batches import Minibatches
@@ -75,6 +76,7 @@ def fit(
     """
     device = choose_device(device)
     batches = to_device(batches, device)
+    require_between("weight_decay", weight_decay, 0, math.inf)
     first = _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume)
     watch = first if watch is None else to_device(watch, device)
     settings = {"epochs": epochs, "seed": seed, "lr": lr, "weight_decay": weight_decay, "schedule": schedule}
@@ -177,4 +179,7 @@ def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, 
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=...: the file to go on from")
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        return next(iter(batches))
+        first = next(iter(batches))
+    if first is None or isinstance(first, str | bytes | Number):
+        raise TypeError(f"batches must hold tensors, graphs or the like, not {first!r} ({type(first).__name__})")
+    return first

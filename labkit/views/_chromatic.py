@@ -6,11 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from labkit._arguments import checked
 from labkit._checks import require_between, require_positive
 from labkit.views._image import ImageView, luma, resample, separable, uniform, unit_images
 from labkit.views._image_transforms import gaussian_kernel
 
 
+@checked(numbers=False)
 def chromatic_aberration(images: Tensor, strength: float) -> Float[Tensor, "items 3 height width"]:
     """Red magnified by 1 + 2 · ``strength`` about the centre of the image and green by 1 + ``strength``; blue stays.
 
@@ -58,6 +60,7 @@ class DropColours(ImageView):
         return torch.where(kept, images, 0.5 + spread / 100 * noise).clamp_(0, 1)
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class ChromaBlur(ImageView):
     """Blur what an image has of colour and leave its grey values alone.

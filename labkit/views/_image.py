@@ -20,10 +20,9 @@ Images = Float[Tensor, "items channels height width"]
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what PIL and torchvision call grey
 
 
-def unit_images(images) -> Images:
+@checked(numbers=False)
+def unit_images(images: Tensor) -> Images:
     """The batch as floats in [0, 1] (uint8 is divided by 255); refuses anything that is no batch of images."""
-    if not isinstance(images, Tensor):
-        raise TypeError(f"images must be a torch tensor, not {type(images).__name__}; use torch.as_tensor(images)")
     if images.dim() != 4:
         hint = "; use images[None] for a single one" if images.dim() == 3 else ""
         raise ValueError(f"images must have shape [items, channels, height, width], not {list(images.shape)}{hint}")

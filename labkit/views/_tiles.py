@@ -4,9 +4,12 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from labkit._arguments import checked
+from labkit._checks import require_counts
 from labkit.views._image import unit_images
 
 
+@checked(numbers=False)
 def tiles(
     images: Tensor,
     size: int,
@@ -61,9 +64,9 @@ def tiles(
     return cut.permute(0, 1, 4, 2, 3)
 
 
+@checked(numbers=False)
 def block_side(size: int, gap: int = 0, jitter: int = 0, grid: int = 3) -> int:
     """Pixels that a block of tiles takes in each direction, wherever its tiles are moved to."""
-    for name, value, least in (("size", size, 1), ("gap", gap, 0), ("jitter", jitter, 0), ("grid", grid, 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be a whole number, at least {least}, not {value!r}")
+    require_counts(size=size, grid=grid)
+    require_counts(0, gap=gap, jitter=jitter)
     return grid * size + (grid - 1) * gap + 2 * jitter

@@ -45,6 +45,8 @@ def test_digits_splits_follow_seed_and_share():
     assert len(load("digits", test_share=0.5).splits["test"]) == 899
     with pytest.raises(ValueError, match="test_share must lie between 0 and 1"):
         load("digits", test_share=1.0)
+    with pytest.raises(ValueError, match="seed must lie between 0 and 4294967295, not -1"):
+        load("digits", seed=-1)
 
 
 def test_photographs_have_their_own_sizes():

@@ -86,6 +86,7 @@ def test_same_seed_same_bits():
         ({"sizes": [3, 3], "probabilities": [[1, 0], [1, 0]]}, "probabilities must be symmetric"),
         ({"sizes": [3, 3], "probabilities": [[1, 0, 0]]}, "probabilities must be symmetric \\[2, 2\\]"),
         ({"sizes": [3], "features": 0}, "features must be at least 1"),
+        ({"sizes": [3], "seed": -1}, "seed must be at least 0, not -1"),
     ],
 )
 def test_bad_input(arguments, says):

@@ -117,6 +117,10 @@ def test_sets_that_are_too_small_are_refused_before_training(z):
     with pytest.raises(ValueError, match="class 2 of y has 3 items in a train part"):
         CrossValidation(folds=4).check(y)
     CrossValidation(folds=4, strengths=1.0).check(y)
+    with pytest.raises(ValueError, match="seed must lie between 0 and 4294967295, not -1"):
+        CrossValidation(folds=4, strengths=1.0).check(y, seed=-1)
+    with pytest.raises(ValueError, match="strengths must be one or more positive, finite values of C, not 'a'"):
+        CrossValidation(strengths=("a", "b"))
     with pytest.raises(ValueError, match="one class only"):
         CrossValidation().check(torch.zeros(20, dtype=torch.long))
     with pytest.raises(ValueError, match="integer class"):

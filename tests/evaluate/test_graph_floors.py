@@ -31,6 +31,8 @@ def test_raw_counts_labels_and_size_counts_nodes_and_edges(graphs):
     assert floors["size"].mean == pytest.approx(0.5)  # all rings are equally large
     assert floors["random GIN"].over == "2 random starts, each 3 folds"
     assert set(graph_set_floors(graphs.packed, graphs.y, protocol=PROTOCOL, random_gins=0)) == {"raw", "size"}
+    with pytest.raises(ValueError, match="random_gins must be at least 0, not -1"):
+        graph_set_floors(graphs.packed, graphs.y, protocol=PROTOCOL, random_gins=-1)
 
 
 def test_a_random_gin_depends_on_its_seed_alone(graphs):

@@ -149,6 +149,7 @@ def test_take_does_not_copy_what_is_float32_already():
         (lambda: explore(Z, texts=["a"]), "texts must have one entry"),
         (lambda: explore(Z, k=0), "k must be at least 1"),
         (lambda: explore(Z, max_points=0), "max_points must be at least 1"),
+        (lambda: explore(Z, seed=-1), "seed must lie between 0 and 4294967295, not -1"),
         (lambda: explore(Z, metric="cosin"), "did you mean 'cosine'"),
         (lambda: explore(Z, projection="umpa"), "did you mean 'umap'"),
         (lambda: explore(Z, views=lambda x: x), "views need images and a method"),

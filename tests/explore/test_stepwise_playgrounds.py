@@ -104,5 +104,7 @@ def test_the_dial_draws_its_scores_and_no_shifts_give_no_gain():
     assert set(np.round(40 * gamma.numpy()[gamma > 0], 1)) <= {0.5, 0.9, 1.0}
     assert gamma.median().item() == pytest.approx(1 / 80, rel=1e-3)
     assert dial.set(d=50).panels[2].title.startswith("Dimensions")
+    fewest = top_d_dial(n=20)  # two views that were moved alike are one, and so the kernel's rank is below 2n − 1
+    assert np.isnan(np.asarray(fewest.panels[0].layers[1].y)).tolist() == [False] * 8 + [True]
     with pytest.raises(ValueError, match="n must lie between 20 and 150"):
         top_d_dial(n=5)

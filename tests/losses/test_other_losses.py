@@ -115,3 +115,9 @@ def test_bad_input_is_named():
         vicreg(a, a, covariance=-1)
     with pytest.raises(ValueError, match="gamma"):
         scaled_cosine_error(a, a, gamma=0)
+
+
+@pytest.mark.parametrize("loss", [byol, scaled_cosine_error])
+def test_a_row_of_zeros_in_half_precision_is_at_right_angles_to_all(loss):
+    a = torch.zeros(3, 4, dtype=torch.float16)
+    assert loss(a, torch.ones(3, 4)) == loss(a.float(), torch.ones(3, 4))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from labkit.methods import Jigsaw, Pretext, RelativePosition, Rotations, hamming_permutations
+from labkit.methods import Jigsaw, Pretext, RelativePosition, Rotations, encoded, hamming_permutations
 from labkit.models import resnet8
 from labkit.train import Minibatches, fit
 from labkit.views import tiles
@@ -139,3 +139,20 @@ def test_scoring_leaves_the_generator_alone_and_small_images_are_refused_before_
         fit(method, Minibatches(images(), 6), epochs=1, progress=False)
     with pytest.raises(ValueError, match=r"n ≥ 2, not \[1, 1, 14, 14\]"):
         fit(method, [images(1, 14)], epochs=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Pretext(resnet8(), lambda images: images), "head is missing, and can't be made: question must have"),
+        (lambda: Pretext(nn.Identity(), Rotations()), "head is missing, .* encoder dim"),
+        (lambda: Pretext(resnet8(), None), "question must be something to call, not None"),
+        (lambda: Rotations(2), "turns must be a sequence, each a whole number of 64 bits, not 2"),
+        (lambda: RelativePosition(3, yoked=float("nan")), "yoked must be True or False, not nan"),
+        (lambda: hamming_permutations(torch.ones(3)), "count must be a whole number of 64 bits, not"),
+        (lambda: encoded(nn.Identity(), torch.rand(4, 3, 8, 8)), r"pieces must be .*\[asked, pieces, channels, height"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(make, says):
+    with pytest.raises((TypeError, ValueError), match=says):
+        make()

@@ -52,7 +52,14 @@ def test_fringes_tell_where_a_lens_bent_the_light_and_nothing_without_it():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(ValueError, match=r"pieces must be \[asked, 2, channels, side, side\]"):
-        read_borders(torch.rand(4, 3, 3, 8, 8))
-    with pytest.raises(ValueError, match="three channels, not 1"):
+    for read in (read_borders, read_fringes):
+        with pytest.raises(ValueError, match=r"pieces must be .* tensor \[asked, 2, channels, side, side\]"):
+            read(torch.rand(4, 3, 3, 8, 8))
+        with pytest.raises(ValueError, match="pieces must have a channel and a side of 3 pixels or more"):
+            read(torch.rand(4, 2, 3, 2, 2))
+        with pytest.raises(ValueError, match="pieces holds NaN"):
+            read(torch.full((4, 2, 3, 8, 8), torch.nan))
+        with pytest.raises(TypeError, match=r"pieces must be a floating-point tensor .*, not None"):
+            read(None)
+    with pytest.raises(ValueError, match="three channels, in which fringes are seen, not 1"):
         read_fringes(torch.rand(4, 2, 1, 8, 8))

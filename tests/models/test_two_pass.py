@@ -104,8 +104,10 @@ def test_graphs_in_pieces():
 
 
 def test_bad_size_is_named():
-    with pytest.raises(ValueError, match="size must be at least 1 item, not 0"):
+    with pytest.raises(ValueError, match="size must be at least 1, not 0"):
         TwoPass(nn.Identity(), 0)
+    with pytest.raises(TypeError, match="size must be a whole number of 64 bits, not"):
+        TwoPass(nn.Identity(), torch.tensor([4, 8]))
 
 
 @pytest.mark.gpu

@@ -161,5 +161,9 @@ def test_bad_input_is_named():
             masking_complexity(kind, 0, 0.5)
     with pytest.raises(ValueError, match="epsilon must lie in"):
         augmentation.top_d_bound(torch.ones(3), 1, 1.0)
+    with pytest.raises(ValueError, match="p must hold at least one input"):
+        augmentation.kernel(torch.ones(0, 4))
+    assert augmentation.complexity_bound(torch.zeros(3), torch.ones(3), 5) == float("inf")
+    assert augmentation.complexity_bound(torch.zeros(3), torch.zeros(3), 5) == 0
     with pytest.raises(ValueError, match="noise must be a positive"):
         augmentation.overlap_graph(torch.zeros(1, 2, 2), 0)

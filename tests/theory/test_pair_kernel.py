@@ -136,3 +136,5 @@ def test_bad_input_is_named():
         gaussian(0)
     with pytest.raises(ValueError, match="rank of the kernel"):
         kernel_pca(x, x, 6)
+    with pytest.raises(ValueError, match="x must hold at least one item"):
+        kernel_pca(x[:0], x, 1)

@@ -1,5 +1,7 @@
 """Closed forms of the losses of second moments, against the losses on many items drawn from the model."""
 
+import math
+
 import pytest
 import torch
 
@@ -65,3 +67,26 @@ def test_bad_input_is_refused():
         redundancy.gaussian_views(5, 1.0, 1.5, 0.5)
     with pytest.raises(ValueError, match="dim must be at least 1"):
         redundancy.w_mse(0.5, dim=0)
+    with pytest.raises(ValueError, match="items must be at least 1"):
+        redundancy.gaussian_views(0, 1.0, 0.0, 0.5)
+    with pytest.raises(TypeError, match="agreement must be a number, not"):
+        redundancy.gaussian_views(5, 1.0, 0.0, torch.ones(3))
+    with pytest.raises(ValueError, match=r"agreement must lie between -1 and 1, not 1\.5"):
+        redundancy.w_mse(torch.tensor([0.5, 1.5]))
+    with pytest.raises(ValueError, match="std must lie between 0 and inf, not -1"):
+        redundancy.vicreg(-1.0, 0.0, 0.5)
+    with pytest.raises(ValueError, match="covariance must lie between 0 and inf, not -1"):
+        redundancy.vicreg_std(0.5, covariance=-1.0)
+    with pytest.raises(ValueError, match="off_diagonal must be a number"):
+        redundancy.barlow_twins(0.5, 0.5, math.nan)
+    with pytest.raises(ValueError, match="on the meta device"):
+        redundancy.barlow_twins(torch.ones(3, device="meta"), 0.5)
+    with pytest.raises(ValueError, match=r"correlation and agreement must have shapes that broadcast, not \(3,\)"):
+        redundancy.barlow_twins(torch.ones(3), torch.ones(2))
+
+
+def test_a_correlation_that_rounding_moved_past_one_is_one():
+    past = 1 + 1e-7
+    assert redundancy.w_mse(past) == redundancy.w_mse(1.0)
+    assert redundancy.w_mse(1.0) == pytest.approx(0, abs=1e-12)
+    assert redundancy.vicreg(1.0, 0.0, past) == 0

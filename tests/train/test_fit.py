@@ -201,6 +201,7 @@ def test_a_loss_that_blows_up_is_reported():
         ({"epochs": 0}, "epochs must be a whole number, at least 1, not 0"),
         ({"epochs": True}, "epochs must be a whole number"),
         ({"lr": 0}, "lr must be a positive"),
+        ({"weight_decay": -1}, "weight_decay must lie between 0 and inf"),
         ({"schedule": "linear"}, "schedule must be"),
         ({"snapshots": [7]}, "outside 0 to 6"),
         ({"watch": None}, "snapshots needs watch"),
@@ -218,6 +219,8 @@ def test_bad_arguments_are_named(options, message):
 def test_bad_batches_and_methods_are_named():
     with pytest.raises(ValueError, match="empty"):
         fit(build(), [], epochs=1)
+    with pytest.raises(TypeError, match="batches must hold tensors, graphs or the like, not 'a' "):
+        fit(build(), ["a", "b"], epochs=1)
     with pytest.raises(ValueError, match="not a generator"):
         fit(build(), (x for x in items().split(8)), epochs=1)
     with pytest.raises(TypeError, match="labkit Method"):

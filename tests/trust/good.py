@@ -5,6 +5,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ LEFT_OUT = {
     "methods.Method": "the base class",
     "models.MaskedRows": "a value that views make for encoders",
     "models.SparseMatrix": "a value that propagation_matrix and sparse_if_faster make",
+    "teach.Comparison": "what beside_paper returns",
     "teach.Prediction": "what predict returns",
     "train.Run": "what fit returns",
     "train.in_parallel": "needs several processes: tests/train/test_parallel.py",
@@ -34,16 +36,22 @@ LEFT_OUT = {
     "train.memory_kept": "takes no argument",
     "train.write_whole": "files and their failures are tests/trust's and tests/train's own",
     "plot.show": "draws on a display",
+    "recipes.PaperNumber": "a record that papers fill in",
+    "recipes.Recipe": "a record that papers fill in",
+    "recipes.Result": "what run returns",
+    "recipes.Trained": "what sweep returns",
     "theory.modes.Modes": "what the functions of modes return",
     "theory.multicut.Clusters": "what greedy_multicut returns",
     "theory.bounds.Losses": "what contrastive_losses returns",
     "theory.bounds.Sampled": "what sampled_losses returns",
+    "theory.spectral.check_graph": "a check that is told what its argument is called",
     "theory.sphere.Composition": "what composition returns",
     "theory.pair_kernel.PairKernelEncoder": "PairKernelEncoder.fit makes it",
 }
 # Numbers that are handed on as they are.
 PASSED_ON = {
     "data.GraphBatch",
+    "methods.encoded",
     "methods.in_blocks",
     "models.diffuse",
     "models.sparse_if_faster",
@@ -73,6 +81,9 @@ CALLED = {
     "data.read_graph": "file",
     "explore.four_losses": "gamma",
     "explore.uniformity_curve": "t",
+    "recipes.choose_protocol": "protocol",
+    "train.fit": "learning rate",
+    "recipes.for_own_graph": "file",
 }
 # What changes an argument, for that is what it is for.
 CHANGES = {"train.fit"}
@@ -187,6 +198,101 @@ def _method(world: World):
     return Squares()
 
 
+def _recipe(world: World):
+    from labkit.evaluate import Protocol
+    from labkit.methods import Method
+    from labkit.recipes import Recipe
+
+    class Rows(Method):
+        """Minimises the squares of a linear map of node features."""
+
+        def __init__(self, dim: int):
+            super().__init__()
+            self.layer = torch.nn.Linear(dim, 2)
+
+        def forward(self, data) -> Tensor:
+            return self.layer(data.x).square().mean()
+
+        def embed(self, data) -> Tensor:
+            return self.layer(data.x).detach()
+
+    protocols = {"random": Protocol.random(0.5, None, 0.5, strengths=1.0)}
+    return Recipe("rows/small", "karate", lambda data: Rows(data.num_features), {"epochs": 1}, protocols)
+
+
+def _material(world: World):
+    from labkit.recipes import Material
+
+    return Material(_data(world))
+
+
+def _result(world: World):
+    from labkit.recipes import run
+
+    return run(_recipe(world), 1, dataset=_data(world), device="cpu", progress=False)
+
+
+def _encoder(world: World):
+    from labkit.models import resnet8
+    from labkit.train import seeded
+
+    with seeded(world.seed):
+        return resnet8(width=2, channels=3).to(world.dtype)
+
+
+def _projector(world: World):
+    from labkit.models import MLP
+
+    return MLP(_encoder(world).dim, 8, 4)
+
+
+def _contrast(world: World):
+    from labkit.losses import nt_xent
+
+    return nt_xent
+
+
+def _question(world: World):
+    from labkit.methods import Rotations
+
+    return Rotations()
+
+
+def _view(world: World):
+    from labkit.views import GaussianNoise
+
+    return GaussianNoise(0.1)
+
+
+def _learned(world: World):
+    from labkit.explore import four_losses
+
+    return four_losses(world.share(MODES) + 1, world.share(MODES))["VICReg"]
+
+
+def _probe(world: World):
+    from labkit.evaluate import Protocol
+
+    return Protocol.public().probe
+
+
+def _puzzles(world: World) -> Tensor:
+    from labkit.methods import hamming_permutations
+
+    return hamming_permutations(4)
+
+
+def _folder(world: World) -> str:
+    """Two classes of two pictures."""
+    from PIL import Image
+
+    for kind in "ab":
+        Path(kind).mkdir(exist_ok=True)
+        for i in range(2):
+            Image.new("RGB", (9, 8), (60 * i, 90, 120)).save(f"{kind}/{i}.png")
+    return "."
+
+
 def _modes(world: World) -> Tensor:
     return torch.linalg.qr(world.normal(world.dim, world.dim)).Q
 
@@ -257,6 +363,14 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "degree": lambda w: 2,
     "weight": lambda w: 0.5,
     "modes": _modes,
+    "encoder": _encoder,
+    "projector": _projector,
+    "view": _view,
+    "methods.loss": _contrast,
+    "methods.question": _question,
+    "recipe": _recipe,
+    "material": _material,
+    "jobs": lambda w: 1,
     # one function's own
     "losses.w_mse.views": lambda w: [w.normal(w.items, w.dim), w.normal(w.items, w.dim)],
     "losses.w_mse.size": lambda w: None,
@@ -284,9 +398,12 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "evaluate.Split.train": lambda w: torch.arange(6),
     "evaluate.Split.validation": lambda w: torch.arange(6, 9),
     "evaluate.Split.test": lambda w: torch.arange(9, 12),
+    "evaluate.Protocol.probe": _probe,
     "evaluate.Protocol.shares": lambda w: None,
-    "views.Compose.views": lambda w: [],
-    "views.RandomChoice.views": lambda w: [],
+    "views.Compose.views": lambda w: [_view(w)],
+    "views.RandomChoice.views": lambda w: [_view(w), _view(w)],
+    "views.GaussianBlur.sigma": lambda w: (0.1, 2.0),
+    "views.tiles.size": lambda w: 2,
     "views.Adjacency.edge_weight": lambda w: w.share(2 * w.items),
     "views.mask_feature_columns.x": lambda w: w.normal(w.items, w.dim),
     "views.Normalize.mean": lambda w: 0.5,
@@ -295,7 +412,14 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "models.diffuse.x": lambda w: w.normal(w.items, w.dim),
     "models.diffuse.kernel": _kernel,
     "models.diffusion_matrix.kernel": _kernel,
+    "models.GAT.hidden": lambda w: 4,
     "models.ResNet.blocks": lambda w: (1, 1),
+    "methods.Jigsaw.permutations": _puzzles,
+    "data.ImageSet.splits": lambda w: {"train": torch.arange(8), "test": torch.arange(8, w.items)},
+    "methods.encoded.encoder": lambda w: _encoder(w).eval(),
+    "methods.encoded.pieces": lambda w: _images(w)[:, None].repeat(1, 2, 1, 1, 1),
+    "methods.read_borders.pieces": lambda w: _images(w)[:, None] * w.share(w.items, 2, 1, 1, 1),
+    "methods.read_fringes.pieces": lambda w: _images(w)[:, None] * w.share(w.items, 2, 1, 1, 1),
     "methods.SkipGram.noise": lambda w: w.share(w.items),
     "methods.inference.embed": lambda w: len,
     "methods.in_blocks.function": lambda w: lambda x: x * 2,
@@ -306,6 +430,8 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "data.GraphSet.graphs": lambda w: (_data(w), _data(w)),
     "data.GraphSet.folds": lambda w: (),
     "data.ImageSet.images": lambda w: torch.zeros(w.items, 3, 8, 8, dtype=torch.uint8),
+    "data.ImageSet.class_names": lambda w: ("a", "b", "c"),
+    "data.read_images.folder": _folder,
     "data.available.name": lambda w: "karate",
     "data.load.name": lambda w: "karate",
     "data.read_graph.source": lambda w: _data(w),
@@ -324,6 +450,17 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "explore.explore.embedding": lambda w: w.normal(w.items, w.dim),
     "explore.explore.images": lambda w: None,
     "explore.explore.graph": lambda w: None,
+    "explore.explore.views": lambda w: None,
+    "explore.explore.method": lambda w: None,
+    "explore.chosen_view.size": lambda w: (8, 8),
+    "explore.order_agreement.a": _learned,
+    "explore.order_agreement.b": _learned,
+    "explore.shortcut_lab.images": lambda w: torch.rand(4, 3, 36, 36, generator=w.generator, dtype=w.dtype),
+    "explore.top_d_dial.n": lambda w: 20,
+    "teach.check.value": lambda w: 0.25,
+    "teach.check.high": lambda w: 0.75,
+    "recipes.for_own_graph.features": lambda w: None,
+    "explore.stepwise_scrubber.labels": lambda w: torch.arange(20) % w.classes,
     "explore.compare.a": lambda w: w.normal(w.items, w.dim),
     "explore.compare.b": lambda w: w.normal(w.items, w.dim),
     "explore.compare.images": lambda w: None,
@@ -334,7 +471,7 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "explore.four_losses.sigma": lambda w: w.share(MODES) + 1,
     "explore.four_losses.rho": lambda w: w.share(MODES),
     "explore.risk_over_shares.labels": lambda w: 8,
-    "explore.closed_form_scores.images": lambda w: torch.rand(40, 64, generator=w.generator),
+    "explore.closed_form_scores.images": lambda w: torch.rand(40, 1, 8, 8, generator=w.generator),
     "explore.closed_form_scores.labels": lambda w: torch.arange(40) % w.classes,
     "explore.closed_form_scores.n": lambda w: 10,
     "explore.closed_form_scores.pixels": lambda w: 1,
@@ -374,6 +511,25 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "theory.pair_kernel.kernel_pca.kernel": _linear,
     "theory.pair_kernel.kernel_pca.dim": lambda w: 2,
     "theory.pair_kernel.pair_kernel.gram": lambda w: (lambda x: x @ x.T)(w.normal(w.items, 2 * w.items)),
+    "theory.redundancy.std": lambda w: w.share(5),
+    "theory.redundancy.correlation": lambda w: w.share(5),
+    "theory.redundancy.agreement": lambda w: w.share(5),
+    "theory.redundancy.gaussian_views.std": lambda w: 0.5,
+    "theory.redundancy.gaussian_views.correlation": lambda w: -0.5,
+    "theory.redundancy.gaussian_views.agreement": lambda w: 0.5,
+    "theory.spectral.balanced.steps": lambda w: 10_000,
+    "theory.sphere.wahba.target": lambda w: w.normal(w.items, w.dim),
+    "theory.sphere.wahba_error.target": lambda w: w.normal(w.items, w.dim),
+    "teach.beside_paper.rows": lambda w: [("GRACE on Cora", "83.3 %", 0.83, "another split"), ("steps", 3, 4, "ours")],
+    "recipes.beside_floors.results": lambda w: [_result(w)],
+    "recipes.choose_protocol.name": lambda w: "random",
+    "recipes.run.dataset": _data,
+    "recipes.run_protocols.dataset": _data,
+    "recipes.seeds": lambda w: [0],
+    "recipes.sweep.protocols": lambda w: _recipe(w).protocols,
+    "recipes.for_own_graph.source": _data,
+    "recipes.spread.values": lambda w: [0.5, 0.25],
+    "recipes.Material.dataset": _data,
     "theory.rate_reduction.orthogonal_rate_reduction.dim": lambda w: 12,
     "theory.rate_reduction.best_number.lengths": lambda w: {2: 3.0, 3: 1.0},
     "theory.spectral.maximum_entropy.scores": lambda w: w.normal(MODES),

@@ -29,6 +29,10 @@ def test_a_white_dot_gets_a_fringe_away_from_the_centre():
     assert torch.equal(chromatic_aberration(image, 0), image)
     with pytest.raises(ValueError, match=r"strength must lie between 0 and 0\.5"):
         chromatic_aberration(image, 0.7)
+    with pytest.raises(TypeError, match="strength must be a number, not"):
+        chromatic_aberration(image, torch.tensor([0.1, 0.2]))
+    with pytest.raises(TypeError, match="sigma must be a number, not"):
+        ChromaBlur(torch.ones(3))
     with pytest.raises(ValueError, match="3 channels, not 1"):
         chromatic_aberration(image[:, :1], 0.1)
 

@@ -453,7 +453,8 @@ GOOD = torch.rand(2, 3, 8, 8)
         (GOOD - 0.5, r"must lie in \[0, 1\]"),
         (GOOD / 0, r"must lie in \[0, 1\]"),
         (torch.zeros(2, 3, 8, 8, dtype=torch.int64), "not torch.int64"),
-        ([[0.0]], "torch tensor, not list"),
+        (torch.zeros(2, 3, 8, 8, device="meta"), "images must be a torch tensor, not .* on the meta device"),
+        ([[0.0]], r"images must be a torch tensor, not \[\[0.0\]\] \(list\)"),
     ],
 )
 @pytest.mark.parametrize("view", [RandomHorizontalFlip(), simclr(8)], ids=name)

@@ -3,7 +3,7 @@
 import json
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,8 @@ from tqdm import tqdm
 from labkit._checks import require_between, require_positive, unknown
 from labkit.data import stochastic_block_model
 from labkit.evaluate import Protocol, Split, linear_probe
-from labkit.methods import GCNClassifier, Method
+from labkit.methods import Method
 from labkit.models import propagation_matrix
-from labkit.papers.graph.supergat import SuperGAT
 from labkit.plot import COLOURS, style
 from labkit.train import fit, seeded, write_whole
 
@@ -72,6 +71,7 @@ def random_partition_graph(
 
 
 def grid(
+    build: Callable[[str, float, Data], Method],
     path: str | Path | None = None,
     *,
     models: Sequence[str] = MODELS,
@@ -90,6 +90,7 @@ def grid(
     ``edge_weights``, for each graph, by validation accuracy, and the weight decay is 1e-5, the middle one of theirs.
 
     Args:
+        build: (model, λ, graph) -> an untrained method, e.g. ``supergat.grid_model``.
         path: JSON file that is rewritten after each graph; graphs it already holds are not computed again.
         models: of "GCN", "GAT", "SuperGAT-SD", "SuperGAT-MX".
         degrees, homophilies, seeds: a graph for each combination.
@@ -119,7 +120,8 @@ def grid(
         accuracy, chosen = _floors(data), {}
         for model in models:
             weights = edge_weights if "Super" in model else (0.0,)
-            best = max((_train(model, weight, data, seed, epochs) for weight in weights), key=lambda run: run[0])
+            tried = [_train(build, model, weight, data, seed, epochs) for weight in weights]
+            best = max(tried, key=lambda run: run[0])
             accuracy[model], chosen[model] = best[1], best[2]
         records.append(cell | {"accuracy": accuracy, "edge_weight": chosen})
         if path:
@@ -134,21 +136,13 @@ def _floors(data: Data) -> dict[str, float]:
     return {name: linear_probe(x, data.y, split, normalize=False).mean for name, x in inputs.items()}
 
 
-def _train(model: str, edge_weight: float, data: Data, seed: int, epochs: int) -> tuple[float, float, float]:
+def _train(build, model: str, edge_weight: float, data: Data, seed: int, epochs: int) -> tuple[float, float, float]:
     """Validation accuracy, test accuracy at that epoch, λ."""
     with seeded(seed):
-        method = _build(model, edge_weight, data)
+        method = build(model, edge_weight, data)
     run = fit(method, [data], epochs=epochs, lr=0.01, weight_decay=1e-5, seed=seed, device="cpu", progress=False)
     test = Protocol.public("argmax").score(run.method.embed(data), data.y, data).mean
     return float(method.best), test, edge_weight
-
-
-def _build(model: str, edge_weight: float, data: Data) -> Method:
-    classes = int(data.y.max()) + 1
-    if model == "GCN":
-        return GCNClassifier(data.num_features, classes, hidden=64)
-    form = {"GAT": "GO", "SuperGAT-SD": "SD", "SuperGAT-MX": "MX"}[model]
-    return SuperGAT(data.num_features, classes, form, edge_weight, dropout=0.0)
 
 
 def draw(records: Sequence[dict[str, Any]]):

@@ -15,8 +15,9 @@ from torch.nn import functional as F
 from labkit._checks import require_between, unknown
 from labkit.claims import Evidence, Lab, claim
 from labkit.evaluate import Protocol
-from labkit.methods import Classifier
+from labkit.methods import Classifier, GCNClassifier
 from labkit.models import Neighbourhoods, SparseMatrix, sparse_if_faster
+from labkit.papers.graph._supergat_grid import grid
 from labkit.recipes import PaperNumber, Recipe
 
 FORMS = ("GO", "DP", "SD", "MX")
@@ -214,13 +215,20 @@ def training_beats_propagation(lab: Lab) -> Evidence:
     return Evidence(trained, [floor] * len(trained), "SuperGAT-MX", "A²X", note="A floor the paper does not report.")
 
 
+def grid_model(model: str, edge_weight: float, data) -> Classifier:
+    """A model of the grid on random partition graphs, by the name it has there."""
+    classes = int(data.y.max()) + 1
+    if model == "GCN":
+        return GCNClassifier(data.num_features, classes, hidden=64)
+    form = {"GAT": "GO", "SuperGAT-SD": "SD", "SuperGAT-MX": "MX"}[model]
+    return SuperGAT(data.num_features, classes, form, edge_weight, dropout=0.0)
+
+
 def _cell(lab: Lab, homophily: float, degree: float, first: str, second: str) -> tuple[list[float], list[float]]:
     """Accuracies of two models (or floors) in one cell of the grid, a graph a seed."""
-    from labkit.papers.graph._supergat_grid import grid
-
     models = [name for name in (first, second) if name not in ("raw", "propagated")]
     epochs = 2 if lab.scale == "smoke" else 100
-    records = grid(models=models, degrees=[degree], homophilies=[homophily], seeds=lab.seeds, epochs=epochs,
+    records = grid(grid_model, models=models, degrees=[degree], homophilies=[homophily], seeds=lab.seeds, epochs=epochs,
                    progress=lab.progress)  # fmt: skip
     return tuple([record["accuracy"][name] for record in records] for name in (first, second))
 

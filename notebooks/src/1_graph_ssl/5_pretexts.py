@@ -248,6 +248,7 @@ shuffled_guess.reveal(dealt["Distance2Labeled"].mean() / gains["Distance2Labeled
 
 # %%
 from labkit.papers.graph._supergat_grid import draw, grid, random_partition_graph
+from labkit.papers.graph.supergat import grid_model
 
 example = random_partition_graph(homophily=0.9, degree=2.5)
 plot.scatter(example.x, example.y, legend=False, title="Ten classes, two features", axis_names=("x₁", "x₂"))
@@ -264,7 +265,7 @@ QUICK = {
     "epochs": 60,
     "edge_weights": (0.1,),
 }
-records = grid(**(SMALL if SMOKE else QUICK))
+records = grid(grid_model, **(SMALL if SMOKE else QUICK))
 draw(records)
 plt.show()
 low = [record["accuracy"] for record in records if record["homophily"] == 0.1]

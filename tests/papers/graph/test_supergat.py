@@ -11,7 +11,7 @@ from labkit.data import stochastic_block_model
 from labkit.models import Neighbourhoods, SparseMatrix
 from labkit.papers.graph import supergat
 from labkit.papers.graph._supergat_grid import SMOKE, draw, grid, random_partition_graph
-from labkit.papers.graph.supergat import SuperGAT, SuperGraphAttention
+from labkit.papers.graph.supergat import SuperGAT, SuperGraphAttention, grid_model
 from labkit.train import fit
 
 
@@ -119,11 +119,11 @@ def test_random_partition_graphs_have_the_homophily_and_degree_asked_for():
 
 def test_the_grid_is_written_as_it_comes_and_goes_on(tmp_path):
     path = tmp_path / "grid.json"
-    records = grid(path, **SMOKE, progress=False)
+    records = grid(grid_model, path, **SMOKE, progress=False)
     assert json.loads(path.read_text()) == records
     assert set(records[0]["accuracy"]) == {"raw", "propagated", "GCN", "GAT", "SuperGAT-SD", "SuperGAT-MX"}
     before = path.stat().st_mtime_ns
-    assert grid(path, **SMOKE, progress=False) == records
+    assert grid(grid_model, path, **SMOKE, progress=False) == records
     assert path.stat().st_mtime_ns == before
     assert len(draw(records).axes) >= 2
 
@@ -140,7 +140,7 @@ def test_what_is_refused(data):
     with pytest.raises(ValueError, match="homophily"):
         random_partition_graph(1.5, 5.0)
     with pytest.raises(ValueError, match="model of the grid"):
-        grid(models=["GIN"])
+        grid(grid_model, models=["GIN"])
     del data.val_mask
     with pytest.raises(ValueError, match="needs val_mask"):
         fit(SuperGAT(6, 2), [data], epochs=1, progress=False)
