@@ -141,6 +141,8 @@ def as_classes(values: np.ndarray) -> tuple[np.ndarray, list[str]] | None:
 def _matrix(name: str, values: Any) -> Any:
     if not isinstance(values, Tensor):
         values = array(name, values)
+    elif values.is_meta:
+        raise ValueError(f"{name} must hold numbers; what lies on the meta device has none")
     kind = str(values.dtype)
     if "complex" in kind or (isinstance(values, np.ndarray) and values.dtype.kind not in "fiub"):
         raise ValueError(f"{name} must hold real numbers, not {kind}")

@@ -16,7 +16,7 @@ MOST = 8  # dimensions
 _TIMES = 400
 
 
-@checked(numbers=False)
+@checked
 def stepwise_scrubber(x: Tensor | None = None, x2: Tensor | None = None, labels: Tensor | None = None) -> Playground:
     """Linear Barlow Twins in closed form: eigenvalues of the cross-correlation, loss, embedding, at any moment.
 
