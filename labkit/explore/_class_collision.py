@@ -9,6 +9,7 @@ from torch import Tensor
 
 from labkit import plot
 from labkit._arguments import checked
+from labkit._checks import require_between, require_counts
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory import bounds
 
@@ -26,9 +27,13 @@ def class_mixture(
         classes: at least 2.
         spread: standard deviation of a class in each of the two dimensions.
         strength: the length of a representation; the loss falls with it as long as classes stay apart.
-        each: points of a class.
+        each: points of a class, at least 1.
         seed: of the points.
     """
+    require_counts(2, classes=classes)
+    require_counts(each=each)
+    require_between("spread", spread, 0, math.inf)
+    require_between("strength", strength, 0, math.inf)
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(classes).repeat_interleave(each)
     angle = 2 * math.pi * y / classes

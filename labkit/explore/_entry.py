@@ -126,7 +126,7 @@ def compare(
     Example:
         >>> labkit.explore.compare(run.snapshots[0], run.snapshots[20], y, titles=("untrained", "epoch 20"))
     """
-    (left, facts), (right, more) = _inputs.read(a), _inputs.read(b)
+    (left, facts), (right, more) = _inputs.read(a, "a"), _inputs.read(b, "b")
     if len(left) != len(right):
         raise ValueError(f"a and b must hold the same items: a has {len(left):,} rows, b has {len(right):,}")
     items = _inputs.choose_rows([left, right], max_points, seed)

@@ -29,6 +29,7 @@ _MOST_IMAGES, _VIEWS = 2000, 32
 _BINS = np.linspace(-1, 1, 41)
 
 
+@checked(numbers=False)
 def image_view_lab(
     images: Tensor,
     labels: Any = None,

@@ -47,8 +47,10 @@ class Items:
         return values[self.rows]
 
 
-def read(source: Any) -> tuple[Any, dict[str, np.ndarray]]:
+def read(source: Any, name: str = "embedding") -> tuple[Any, dict[str, np.ndarray]]:
     """Matrix [items, dim] (an array or tensor, not copied) and the columns that came along with it.
+
+    ``name``: what the argument is called, for errors.
 
     A DataFrame or ``.parquet`` file gives as embedding its column of vectors if it has one, else its floating-point
     columns; the other columns are facts. An ``.npz`` file gives its array named "embedding", "z", "x"..., or its
@@ -60,7 +62,7 @@ def read(source: Any) -> tuple[Any, dict[str, np.ndarray]]:
         return _read_frame(source)
     if isinstance(source, Mapping):
         return _read_arrays(source, "the mapping")
-    return _matrix("embedding", source), {}
+    return _matrix(name, source), {}
 
 
 def choose_rows(matrices: Sequence[Any], max_points: int, seed: int) -> Items:
@@ -139,6 +141,8 @@ def as_classes(values: np.ndarray) -> tuple[np.ndarray, list[str]] | None:
 def _matrix(name: str, values: Any) -> Any:
     if not isinstance(values, Tensor):
         values = array(name, values)
+    elif values.is_meta:
+        raise ValueError(f"{name} must hold numbers; what lies on the meta device has none")
     kind = str(values.dtype)
     if "complex" in kind or (isinstance(values, np.ndarray) and values.dtype.kind not in "fiub"):
         raise ValueError(f"{name} must hold real numbers, not {kind}")

@@ -1,5 +1,6 @@
 """Two-dimensional views of an embedding: those that are there at once, and what each one may claim."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -170,6 +171,8 @@ def _components(series: Series) -> tuple[np.ndarray, Tensor, float]:
     n, dim = len(spaces[0]), series.dim
     count = min(_AXES, dim)
     total = sum(space.variance for space in spaces) / len(spaces)
+    if not math.isfinite(total):
+        raise ValueError("embedding holds values whose squares overflow float32; divide it by a constant")
     if dim <= max(n * len(spaces), 64):
         gram = sum((space.x.T @ space.x).double() for space in spaces) / (n * len(spaces))
         values, vectors = eigh(gram.numpy(), subset_by_index=[dim - count, dim - 1])

@@ -52,6 +52,8 @@ def risk_over_shares(
         "share": mask shares; "bias" and "variance" at each, on clean test labels; "bound": κ·‖f*‖/√n. Blocks have
         whole widths, so that their shares are multiples of 1/length.
     """
+    if not 0 <= degree <= length:
+        raise ValueError(f"degree must lie between 0 and length={length}, not {degree}")
     shares = _SHARES if kind == "random" else np.arange(1, length) / length
     found = []
     for share in shares:

@@ -16,6 +16,8 @@ class Pictures:
     def __init__(self, images: Any, total: int):
         images = getattr(images, "images", images)
         images = images.detach().cpu() if isinstance(images, Tensor) else np.asarray(images)
+        if images.ndim == 0:
+            raise ValueError(f"images must hold a picture for each row, not {images!r}")
         if len(images) != total:
             raise ValueError(
                 f"images holds {len(images):,} pictures for the {total:,} rows of the embedding; give one for each row"

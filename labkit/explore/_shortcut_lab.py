@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from labkit import plot
+from labkit._arguments import checked
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.methods import Pretext, RelativePosition, read_borders, read_fringes
 from labkit.train import seeded
@@ -18,6 +19,7 @@ MENDS = (None, DropColours(), ChromaBlur(2.0))
 _SIZE, _GAPS, _JITTERS, _MOST_IMAGES = 8, 4, 2, 400
 
 
+@checked(numbers=False)
 def shortcut_lab(images: Tensor, networks: Mapping[str, Pretext] | None = None, shown: int = 0) -> Playground:
     """Where did the second patch lie? Sliders for what gives it away, and for what takes that back.
 

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 
 from labkit import plot
 from labkit._arguments import checked
+from labkit._checks import require_between
 from labkit.evaluate import alignment, uniformity, uniformity_floor
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.sphere import concentrated_points, cosine_density
@@ -23,6 +24,7 @@ def two_views(
     points: int, dim: int, concentration: float, noise: float, seed: int = 0
 ) -> tuple[Float[Tensor, "points dim"], Float[Tensor, "points dim"]]:
     """Points on the sphere and a second view of each: moved by normal noise of length about ``noise``, normalised."""
+    require_between("noise", noise, 0, 1e100)  # squares of more overflow
     generator = torch.Generator().manual_seed(seed)
     z = concentrated_points(points, dim, concentration, generator)
     moved = torch.randn(z.shape, generator=generator, dtype=z.dtype) * (noise / dim**0.5)

@@ -16,7 +16,7 @@ MOST = 8  # dimensions
 _TIMES = 400
 
 
-@checked(numbers=False)
+@checked
 def stepwise_scrubber(x: Tensor | None = None, x2: Tensor | None = None, labels: Tensor | None = None) -> Playground:
     """Linear Barlow Twins in closed form: eigenvalues of the cross-correlation, loss, embedding, at any moment.
 
@@ -55,8 +55,11 @@ def stepwise_scrubber(x: Tensor | None = None, x2: Tensor | None = None, labels:
 
 class _Scrubber:
     def __init__(self, x: Tensor, x2: Tensor, labels: Tensor | None):
-        encoder = PairKernelEncoder.fit(x, x2, dim=MOST)
-        self.modes = encoder.embed(x).numpy()
+        encoder = PairKernelEncoder.fit(x, x2)
+        if len(encoder.gamma) < MOST:
+            found = len(encoder.gamma)
+            raise ValueError(f"of x and x2 {MOST} modes are drawn, but the modes that two views share are {found}")
+        self.modes = encoder.embed(x)[:, :MOST].numpy()
         reach = 1.05 * float(np.abs(self.modes[:, :2]).max())
         self.range = (-reach, reach)
         kinds, _ = kinds_of(labels, len(x))

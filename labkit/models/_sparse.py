@@ -155,7 +155,8 @@ def sparse_if_faster(x: Tensor) -> "Tensor | SparseMatrix":
     """
     remembered = _converted.get(x)
     if remembered is None or remembered[0] != x._version:
-        sparse = x.dim() == 2 and x.count_nonzero().item() < SPARSE_BELOW * x.numel()
+        half = x.dtype in (torch.float16, torch.bfloat16)  # there is no sparse product in half precision
+        sparse = x.dim() == 2 and not half and x.count_nonzero().item() < SPARSE_BELOW * x.numel()
         remembered = (x._version, SparseMatrix.from_dense(x) if sparse else None)
         _converted[x] = remembered
     return x if remembered[1] is None else remembered[1]

@@ -131,6 +131,8 @@ class PairKernelEncoder:
         gamma, b = torch.linalg.eigh(_symmetric(root.T @ _swapped(root)) / len(gram))
         gamma, b = gamma.flip(0), b.flip(1)
         found = int((gamma > 1e-10 * gamma[0].abs()).sum())
+        if not found:
+            raise ValueError("x and x2 share no mode: there is nothing to embed by")
         dim = found if dim is None else dim
         if not 1 <= dim <= found:
             raise ValueError(f"dim must lie between 1 and {found}, the modes that two views share; not {dim}")

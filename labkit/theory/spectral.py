@@ -142,10 +142,10 @@ def planted_graph(
     across = torch.as_tensor(between, dtype=torch.float64).expand(max(blocks, 1), max(blocks, 1)).clone()
     if not isinstance(between, Tensor):
         across.fill_diagonal_(1)
-    apart = bool(((across >= 0) & (across < math.inf)).all())
+    apart = bool(((across >= 0) & (across <= 1e30)).all())
     if not 1 <= blocks <= items or items < 3 or not apart or not 0 <= jitter < 1:
         raise ValueError(
-            f"a planted graph needs 3 items or more, 1 to {items} blocks, between ≥ 0 and finite, jitter in [0, 1); "
+            f"a planted graph needs 3 items or more, 1 to {items} blocks, between in [0, 1e30], jitter in [0, 1); "
             f"not items={items}, blocks={blocks}, between={between}, jitter={jitter}"
         )
     block = torch.arange(items) * blocks // items

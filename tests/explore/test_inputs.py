@@ -148,6 +148,8 @@ def test_take_does_not_copy_what_is_float32_already():
         (lambda: explore(Z, graph=np.array([[0.5, 1.0], [1, 2]])), "integer edge_index"),
         (lambda: explore(Z, texts=["a"]), "texts must have one entry"),
         (lambda: explore(Z, k=0), "k must be at least 1"),
+        (lambda: explore(Z, images="x"), "images must hold a picture for each row"),
+        (lambda: compare(Z[:, :0], Z), "a must have shape"),
         (lambda: explore(Z, max_points=0), "max_points must be at least 1"),
         (lambda: explore(Z, seed=-1), "seed must lie between 0 and 4294967295, not -1"),
         (lambda: explore(Z, metric="cosin"), "did you mean 'cosine'"),

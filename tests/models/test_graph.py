@@ -121,3 +121,8 @@ def test_gcn_on_cuda():
     expected = encoder(x, edge_index)
     encoder.cuda()
     torch.testing.assert_close(encoder(sparse_if_faster(x.cuda()), edge_index.cuda()).cpu(), expected)
+
+
+def test_half_precision_stays_dense():
+    x = torch.zeros(4, 3, dtype=torch.float16)
+    assert sparse_if_faster(x) is x

@@ -200,7 +200,7 @@ def test_bad_input_is_named():
     star[0, 1:] = star[1:, 0] = 1
     with pytest.raises(ValueError, match="1 to 4 blocks"):
         planted_graph(4, 5)
-    with pytest.raises(ValueError, match="between ≥ 0 and finite"):
+    with pytest.raises(ValueError, match="between in "):
         planted_graph(6, 2, between=float("inf"))
     with pytest.raises(ValueError, match="z must have at least 2 items, an anchor and another, not 1"):
         spectral.minibatch_gap(torch.ones(1, 2), 0.5, 3)

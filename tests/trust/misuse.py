@@ -224,7 +224,7 @@ def spoilings(value: Any) -> list[tuple[str, Any]]:
         return [*((repr(number), number) for number in numbers), *tensors, *others]
     if isinstance(value, str):
         return [("another", value + "y"), ("empty", ""), ("a number", 3), ("not text", b"\xff"), *others]
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):  # a named tuple is an object
         return [("empty", type(value)()), ("twice", value + value), ("of strings", type(value)("ab")),
                 ("of NaN", type(value)([math.nan, math.nan])), ("negative", type(value)([-1, -2])),
                 ("a number", 2), *others]  # fmt: skip
