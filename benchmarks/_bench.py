@@ -109,12 +109,13 @@ HEAD = " │ ".join(f"{title:<{width}}" for title, width in zip(_TITLES, (58, 38
 def measure(name: str, repeats: int, folder: Path) -> None:
     """Run one benchmark, print its rows as they come, and leave them in ``folder``/``name``.json."""
     module = importlib.import_module(f"benchmarks.{name}")
-    rows = []
+    rows, started = [], time.perf_counter()
     for row in module.main(repeats=repeats):
         print(row, flush=True)
         rows.append(row.record)
     record = {"name": name, "what": module.__doc__.splitlines()[0], "rows": rows, "date": str(date.today())}
-    record |= {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)} | circumstances("cpu")
+    record |= {"seconds": time.perf_counter() - started, "cores": os.cpu_count()}
+    record |= {"load": round(os.getloadavg()[0], 1)} | circumstances("cpu")
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / f"{name}.json", (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
 

@@ -98,7 +98,8 @@ def _read_arrays(path: Path) -> dict[str, Tensor]:
             return load(path.read_bytes())
         except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
             raise ValueError(f"{path} is no whole safetensors file ({error}); write it again") from error
-    raise ValueError(f"{path} must end in {', '.join(GRAPHS)}, not {path.suffix or 'nothing'!r}")
+    ends = path.suffix or "nothing"
+    raise ValueError(f"source must be a file that ends in {', '.join(GRAPHS)}; {path} ends in {ends}")
 
 
 def npz_graph(arrays: dict[str, np.ndarray], where: str) -> Data:

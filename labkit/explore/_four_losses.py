@@ -9,6 +9,7 @@ from torch import Tensor
 
 from labkit import plot
 from labkit._arguments import checked
+from labkit._checks import require_between
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory import modes
 
@@ -40,8 +41,9 @@ def four_losses(
         start: singular value s(0) of W on every mode.
 
     Raises:
-        ValueError: what the losses refuse: σ ≤ 0, |ρ| > 1, β < 0, τ ≤ 0.
+        ValueError: what the losses refuse: σ ≤ 0, |ρ| > 1, β < 0, τ ≤ 0; ``start`` < 0.
     """
+    require_between("start", start, 0, 1e30)
     gamma = sigma * rho
     found = {
         "Barlow Twins": modes.barlow_twins(gamma),

@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from labkit import plot
 from labkit._arguments import checked
-from labkit._checks import require_finite
+from labkit._checks import require_counts, require_finite
 from labkit.explore._inputs import kinds_of, named
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.models import PPR, diffusion_matrix, propagation_matrix
@@ -49,6 +49,7 @@ def graph_view_lab(data: Any, class_names: Any = None, k: int = 10) -> Playgroun
     if getattr(data, "x", None) is None or not data.edge_index.numel():
         raise ValueError("the view lab needs features x [nodes, features] and at least one edge")
     require_finite("x", data.x)
+    require_counts(k=k)
     sliders = {
         "edge_drop": Slider("edges dropped", 0.2, 0.0, 0.95, 0.05),
         "feature_mask": Slider("feature columns masked", 0.3, 0.0, 0.95, 0.05),

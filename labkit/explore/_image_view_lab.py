@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_between, require_matrix
-from labkit.explore._inputs import named
+from labkit.explore._inputs import kinds_of, named
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.views import (
     ColorJitter,
@@ -79,13 +79,11 @@ class _ImageViews:
         self.embed = embed or (lambda pictures: pictures.flatten(1))
         self.centre = self._embedded(self.images).mean(dim=0)
         self.z = self._unit(self.images)
-        kinds = torch.zeros(len(images)).long() if labels is None else torch.as_tensor(labels)
-        if kinds.shape != (len(images),):
-            raise ValueError(f"labels must be [{len(images)}], one for each image, not {list(kinds.shape)}")
-        names = named(kinds.tolist(), class_names)
+        kinds, each = kinds_of(labels, len(images))
+        names = named(each, class_names)
         self.text = [f"image {row}, {name}" for row, name in enumerate(names)] if labels is not None else None
-        shades = plot.colours(len(kinds.unique()))
-        self.colour = [shades[kind] for kind in kinds.unique(return_inverse=True)[1].tolist()]
+        shades = plot.colours(int(kinds.max()) + 1)
+        self.colour = [shades[kind] for kind in kinds.tolist()]
         self.middle = self.z.mean(dim=0)
         self.axes = torch.linalg.svd(self.z - self.middle, full_matrices=False).Vh[:2]
         self.map = self._place(self.z)
@@ -159,7 +157,7 @@ def chosen_view(size: tuple[int, int], crop: float, colour: float, grey: float, 
         colour: strength of the jitter, which changes every view, in [0, 1].
         grey: probability.
         blur: largest σ in pixels, ≥ 0; the smallest is 0.05, and nothing is blurred where this is not more.
-        noise: standard deviation, ≥ 0.
+        noise: standard deviation, in [0, 10].
 
     Raises:
         ValueError: an argument outside its range.
@@ -167,7 +165,7 @@ def chosen_view(size: tuple[int, int], crop: float, colour: float, grey: float, 
     if min(size) < 1:
         raise ValueError(f"size must be a height and a width of at least a pixel, not {tuple(size)}")
     for name, value, low, high in (("crop", crop, 1e-6, 1), ("colour", colour, 0, 1), ("grey", grey, 0, 1),
-                                   ("blur", blur, 0, math.inf), ("noise", noise, 0, math.inf)):  # fmt: skip
+                                   ("blur", blur, 0, math.inf), ("noise", noise, 0, 10)):  # fmt: skip
         require_between(name, value, low, high)
     square = (1.0, 1.0) if crop == 1 else (3 / 4, 4 / 3)
     jitter = ColorJitter(*(0.8 * colour,) * 3, hue=0.2 * colour, p=1.0)

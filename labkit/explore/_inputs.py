@@ -57,7 +57,7 @@ def read(source: Any, name: str = "embedding") -> tuple[Any, dict[str, np.ndarra
     only two-dimensional one.
     """
     if isinstance(source, str | Path):
-        return _read_file(Path(source))
+        return _read_file(Path(source), name)
     if hasattr(source, "columns") and hasattr(source, "dtypes"):
         return _read_frame(source)
     if isinstance(source, Mapping):
@@ -111,6 +111,8 @@ def take(matrix: Any, rows: np.ndarray) -> Tensor:
 def array(name: str, values: Any) -> np.ndarray:
     """Any array-like as NumPy; pandas' missing values become NaN or None."""
     if isinstance(values, Tensor):
+        if values.is_meta:
+            raise ValueError(f"{name} is on the meta device, which holds no numbers")
         values = values.detach().cpu()
         return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     if hasattr(values, "to_numpy"):
@@ -178,9 +180,9 @@ def _sums_are_finite(matrix: Any) -> bool:
         return bool(np.isfinite(np.asarray(matrix).sum(dtype=np.float32)))
 
 
-def _read_file(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
+def _read_file(path: Path, name: str) -> tuple[Any, dict[str, np.ndarray]]:
     if not path.is_file():
-        raise FileNotFoundError(f"embedding file {path} does not exist (looked in {path.resolve().parent})")
+        raise FileNotFoundError(f"{name}: the file {path} does not exist (looked in {path.resolve().parent})")
     if path.suffix == ".npy":
         return _matrix("embedding", np.load(path, mmap_mode="r", allow_pickle=False)), {}
     if path.suffix == ".npz":
@@ -198,7 +200,7 @@ def _read_file(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
         except ImportError as error:
             raise ImportError("reading .parquet needs pandas and pyarrow: pip install 'labkit[tables]'") from error
         return _read_frame(pandas.read_parquet(path))
-    raise ValueError(f"embedding file {path.name} must end in .npz, .npy or .parquet")
+    raise ValueError(f"{name} must be a file that ends in .npz, .npy or .parquet, not {path.name!r}")
 
 
 def _read_arrays(arrays: Mapping[str, Any], where: str) -> tuple[Any, dict[str, np.ndarray]]:

@@ -116,8 +116,8 @@ def mode_growth(
         what they would be at constant rates, (1 + rate · step size)^steps times the first. The run ends at 1.5 times
         the time that the first mode needs to reach 1.
     """
-    if not 0 < small < 1:
-        raise ValueError(f"small must lie between 0 and 1, not {small}: the start is to be smaller than the end")
+    if not 1e-100 <= small < 1:  # below, squares of the start are zero
+        raise ValueError(f"small must lie between 1e-100 and 1, not {small}: the start is to be smaller than the end")
     require_counts(dim=dim, records=records)
     rates, vectors = growth_rates(pi, tau)
     generator = torch.Generator().manual_seed(seed)

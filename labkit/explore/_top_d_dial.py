@@ -39,6 +39,8 @@ def closed_form_scores(
     Cost: three eigendecompositions of 2n × 2n: 40 ms at n = 120 with 300 test images.
     """
     require_between("n", n, 2, len(images) - 1)
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ValueError(f"labels must hold integer classes, not {labels.dtype}; use labels.long()")
     generator = torch.Generator().manual_seed(seed)
     first, second = (shift(images[:n], pixels, generator).flatten(1).double() for _ in range(2))
     seen = torch.cat([first, shift(images[n:], pixels, generator).flatten(1).double()])
