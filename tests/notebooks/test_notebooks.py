@@ -130,9 +130,9 @@ def test_runs_top_to_bottom_at_smoke_scale_and_wrong_answers_are_told_why(source
     assert done.returncode == 0, done.stderr[-3000:]
     assert not (tmp_path / "notes").exists(), f"it wanted out: {(tmp_path / 'notes').read_text()}"
     ran = json.loads(build.target(source, tmp_path / "tested").read_text())
-    wrong = {n: cell for n, cell in enumerate(ran["cells"]) if cell["id"].endswith("-wrong")}
+    wrong = [cell for cell in ran["cells"] if cell["id"].endswith("-wrong")]
     assert len(wrong) == sum(exercises.ANSWER.search(cell.source) is not None for cell in build.read(source).cells)
-    for n, cell in wrong.items():
+    for cell in wrong:
         told = "".join(text({"source": output["text"]}) for output in cell["outputs"] if "text" in output)
         refused = [output for output in cell["outputs"] if output.get("ename") == "ValueError"]
         assert refused or re.search(r"✗ .*\n  hint: \S", told), (cell["source"], cell["outputs"])
