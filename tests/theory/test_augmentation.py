@@ -143,6 +143,20 @@ def test_overlap_is_the_integral_of_two_densities():
     torch.testing.assert_close(found, expected / expected.max(), rtol=1e-9, atol=1e-12)
 
 
+def test_masks_have_chances_that_sum_to_one_and_flips_where_they_are_named():
+    for kind in FAMILIES:
+        kept, chance, flip = augmentation.mask_family(kind, 6, 0.5)
+        assert len(kept) == len(chance)
+        assert chance.sum().item() == pytest.approx(1)
+        assert flip == (0.25 if "flip" in kind else 0)
+        assert (kept.double().mean(1) * chance).sum().item() == pytest.approx(0.5)
+
+
+def test_sixteen_tokens_can_be_listed():
+    assert len(augmentation.mask_family("block", 16, 0.5)[0]) == 9
+    assert len(masking_spectrum("block", 16, 0.5)[0]) > 0
+
+
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="rows ≥ 0 that sum to 1"):
         augmentation.kernel(torch.ones(2, 3))

@@ -93,6 +93,17 @@ def test_plateaus_are_where_the_expanded_loss_is_flat():
     torch.testing.assert_close(u.grad, torch.zeros(3).double(), rtol=0, atol=1e-12)
 
 
+def test_a_direction_without_signal_or_noise_has_its_plateau_too():
+    found = factorisation.infonce_plateaus(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0]), 0.5)
+    torch.testing.assert_close(found, torch.tensor([0.0, 0.5]))
+
+
+def test_an_embedding_may_have_one_dimension_less_than_there_are_objects():
+    factorisation.laplacian_eigenmaps(graph(5), 4, 0.5)
+    with pytest.raises(ValueError, match="dim must lie between 1 and the 5 objects of pi"):
+        factorisation.laplacian_eigenmaps(graph(5), 5, 0.5)
+
+
 def test_bad_input_is_named():
     lonely = torch.zeros(3, 3)
     lonely[0, 1] = 1

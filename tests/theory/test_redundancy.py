@@ -90,3 +90,13 @@ def test_a_correlation_that_rounding_moved_past_one_is_one():
     assert redundancy.w_mse(past) == redundancy.w_mse(1.0)
     assert redundancy.w_mse(1.0) == pytest.approx(0, abs=1e-12)
     assert redundancy.vicreg(1.0, 0.0, past) == 0
+
+
+@pytest.mark.parametrize(("past", "taken"), [(0.8e-6, True), (1.5e-6, False)])
+def test_rounding_may_move_a_correlation_past_its_end_by_a_millionth(past, taken):
+    for agreement in (1 + past, -1 - past):
+        if taken:
+            redundancy.w_mse(agreement)
+        else:
+            with pytest.raises(ValueError, match="agreement must lie between -1 and 1"):
+                redundancy.w_mse(agreement)
