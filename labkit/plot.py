@@ -301,7 +301,7 @@ def _as_pictures(images: np.ndarray) -> np.ndarray:
         images = np.moveaxis(images, 1, -1)
     if images.ndim == 4 and images.shape[-1] == 1:
         images = images[..., 0]
-    if not (images.ndim == 3 or (images.ndim == 4 and images.shape[-1] in (3, 4))) or len(images) == 0:
+    if not (images.ndim == 3 or (images.ndim == 4 and images.shape[-1] in (3, 4))) or images.size == 0:
         raise ValueError(
             f"images must have shape [n, h, w] or [n, channels, h, w] with 1, 3 or 4 channels, not {list(images.shape)}"
         )

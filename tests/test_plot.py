@@ -137,6 +137,7 @@ def test_plotly_figures_keep_to_the_machine(monkeypatch):
         (lambda: plot.bars_with_floors({}), "scores is empty"),
         (lambda: plot.bars_with_floors({"a": 81.5}), "fraction between 0 and 1"),
         (lambda: plot.image_grid(np.zeros((4, 5))), "images must have shape"),
+        (lambda: plot.image_grid(np.zeros((4, 5, 0))), "images must have shape"),
         (lambda: plot.image_grid(np.zeros((4, 5, 5)), titles=["one"]), "1 entries for 4 images"),
     ],
 )
