@@ -86,6 +86,20 @@ def test_the_update_takes_the_last_change_to_the_last_step():
     torch.testing.assert_close(state._newton_step(step, change, product, product), step)
 
 
+def test_the_update_is_symmetric():
+    curvature, step, a, b = drawn(1, 1, 5).exp(), drawn(1, 1, 5), drawn(1, 1, 5), drawn(1, 1, 5)
+    change = step + 0.3 * drawn(1, 1, 5)
+    product, one = (step * change).sum(2, keepdim=True), torch.ones(1, 1, 1)
+
+    def times(gradient):
+        state = _State(step, gradient, curvature, step, product, one)
+        return state._newton_step(step, change, product, (step * gradient).sum(2, keepdim=True))
+
+    assert product.item() > 0
+    assert (a * times(b)).sum().item() == pytest.approx((b * times(a)).sum().item())
+    assert (a * times(a)).sum().item() > 0
+
+
 def test_a_step_that_taught_nothing_is_not_used():
     curvature, gradient = drawn(1, 1, 4).exp(), drawn(1, 1, 4)
     zero = torch.zeros(1, 1, 4, dtype=torch.float64)
