@@ -205,6 +205,8 @@ BROKEN = ("torn files", "finished parts lost", "other ends", "processes left beh
 def start(task, *arguments: Any, said: Path) -> int:
     """Run a task in a process of its own, with what it says in files; its number. The parent must not have trained."""
     sys.stdout.flush()
+    for name in ("out", "err"):  # emptied here: a child that is killed at once would leave what an earlier one said
+        said.with_suffix(f".{name}").write_text("")
     pid = os.fork()
     if pid:
         return pid
@@ -212,7 +214,7 @@ def start(task, *arguments: Any, said: Path) -> int:
     try:
         os.setpgid(0, 0)
         for stream, name in ((1, "out"), (2, "err")):
-            os.dup2(os.open(said.with_suffix(f".{name}"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+            os.dup2(os.open(said.with_suffix(f".{name}"), os.O_WRONLY), stream)
         task(*arguments)
         status = 0
     except BaseException:
