@@ -96,13 +96,13 @@ def main(repeats: int = 5) -> Iterator[Row | Missing]:
             ours["as in fit, bfloat16"] = step(simclr(SIDE), loss, bfloat16=True)
         for precision, once in ours.items():
             entry, asked = f"{name} step, views included, {precision}", 2 if name == "SimCLR" else None
+            why = "the same network is nearly all of it" if precision == "float32" else ""
             with memory_kept():  # as in fit
                 if peers:
                     theirs = step(lightly_view(), peers[name])
-                    yield Row(entry, "lightly's views and loss", *alternate(once, theirs, repeats), at_least=asked)
+                    times = alternate(once, theirs, repeats)
+                    yield Row(entry, "lightly's views and loss", *times, at_least=asked, why=why)
                 else:
                     yield Missing(entry, "lightly's views and loss", GET)
                 plain = step(simclr(SIDE), PLAIN[name])
-                why = "the same network is nearly all of it" if precision == "float32" else ""
                 yield Row(entry, "the plain loss, our views", *alternate(once, plain, repeats), why=why)
-
