@@ -1,6 +1,7 @@
 """Recipes: whole runs on small data, their floors, the keys of the JSON, a graph of one's own, the command line."""
 
 import json
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -218,6 +219,22 @@ def test_claims_run_at_smoke_scale(paper, capsys):
             pytest.skip(f"{name} not found; set LABKIT_DATA")
     assert cli.main(["claims", "verify", paper, "--scale", "smoke"]) == 0
     assert capsys.readouterr().out.count("no verdict") == len(claims)
+
+
+WITHOUT_IMAGES = [paper for paper, module in papers.modules().items() if ".vision." not in module.__name__]
+
+
+@pytest.mark.parametrize("paper", sorted(set(WITHOUT_IMAGES) & {name.split("/")[0] for name in papers.recipes()}))
+def test_every_method_trains_in_bfloat16(paper):
+    """Those of images do so whenever the hardware can; the others when they are asked to."""
+    recipe = next(recipe for name, recipe in papers.recipes().items() if name.startswith(f"{paper}/"))
+    if recipe.data in data.catalogue() and not data.available(recipe.data):
+        pytest.skip(f"{recipe.data} not found; set LABKIT_DATA")
+    small = {"precision": "bfloat16", "progress": False, "snapshots": [0], **recipe.smoke}
+    recipe = replace(recipe, batches=recipe.smoke_batches or recipe.batches)
+    material = recipes.Material(data.load(recipe.data, **recipe.load_options | recipe.smoke_load))
+    trained = recipes.train(recipe, material, seed=0, **small)
+    assert all(map(math.isfinite, trained.history["loss"]))
 
 
 def chains_and_rings(count=40):

@@ -143,7 +143,8 @@ class MaskedRows:
     def __matmul__(self, weight: Float[Tensor, "columns dim"]) -> Float[Tensor, "rows dim"]:
         rows = (self.x @ weight).index_select(0, self.source)
         turn = torch.arange(len(self.hidden), device=rows.device) % max(1, len(self.token))
-        return rows.index_put((self.hidden,), (self.token @ weight).index_select(0, turn))
+        tokens = (self.token @ weight).to(rows.dtype)  # a sparse product stays exact where autocast shortens this one
+        return rows.index_put((self.hidden,), tokens.index_select(0, turn))
 
 
 @checked(numbers=False)

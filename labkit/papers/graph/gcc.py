@@ -20,7 +20,7 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.data import GraphBatch, GraphSet, load
 from labkit.evaluate import CrossValidation, Protocol, Split, linear_probe
 from labkit.losses import info_nce
-from labkit.methods import Method, inference
+from labkit.methods import Method, Queue, inference
 from labkit.papers.graph._ego_nets import EgoNets, EgoPairs, ego_nets, whole_graphs
 from labkit.recipes import PaperNumber, Recipe
 from labkit.train import choose_device, fit, seeded, to_device
@@ -59,8 +59,9 @@ class NetEncoder(nn.Module):
         out = self.dropout(self.heads[0](h.sum(dim=1)))
         for layer, head in zip(self.layers, self.heads[1:], strict=True):
             met = (h + nets.links @ h)[nets.real]  # batch norm must not see the padding
-            h = h.new_zeros(*nets.real.shape, head.in_features)
-            h[nets.real] = layer(met)
+            met = layer(met)
+            h = met.new_zeros(*nets.real.shape, head.in_features)
+            h[nets.real] = met
             out = out + self.dropout(head(h.sum(dim=1)))
         return F.normalize(out, dim=1)
 
@@ -100,8 +101,7 @@ class GCC(Method):
             self.slow = copy.deepcopy(self.encoder).requires_grad_(False)
             self.slow.dropout = nn.Identity()
             dim = self.encoder.heads[0].out_features
-            self.register_buffer("keys", F.normalize(torch.randn(queue, dim), dim=1))
-            self.register_buffer("oldest", torch.zeros((), dtype=torch.int64))
+            self.keys = Queue(queue, dim)
 
     def forward(self, nets: tuple[EgoNets, EgoNets]) -> Float[Tensor, ""]:
         a = self.encoder(nets[0])
@@ -109,7 +109,7 @@ class GCC(Method):
             return info_nce(a, self.encoder(nets[1]), self.temperature)
         with torch.no_grad():
             self.fresh = self.slow(nets[1])
-        positive, negative = (a * self.fresh).sum(dim=1, keepdim=True), a @ self.keys.T
+        positive, negative = (a * self.fresh).sum(dim=1, keepdim=True), a @ self.keys.rows.T
         logits = torch.cat([positive, negative], dim=1) / self.temperature
         return F.cross_entropy(logits, torch.zeros(len(a), dtype=torch.int64, device=a.device))
 
@@ -119,9 +119,7 @@ class GCC(Method):
             return
         for slow, quick in zip(self.slow.parameters(), self.encoder.parameters(), strict=True):
             slow.lerp_(quick, 1 - self.momentum)
-        place = (self.oldest + torch.arange(len(self.fresh), device=self.keys.device)) % len(self.keys)
-        self.keys[place] = self.fresh
-        self.oldest.add_(len(self.fresh)).remainder_(len(self.keys))
+        self.keys.push(self.fresh)
 
     @inference
     def embed(self, graphs: Data | GraphBatch) -> Float[Tensor, "items dim"]:
@@ -138,8 +136,8 @@ class GCC(Method):
             raise ValueError(f"GCC trains on pairs of nets: use EgoPairs(graphs), not {type(nets).__name__}")
         if len(nets[0]) < 2:
             raise ValueError("a batch needs at least 2 pairs to tell apart, not 1")
-        if self.slow is not None and len(self.keys) < len(nets[0]):
-            raise ValueError(f"queue={len(self.keys)} must hold at least one batch, {len(nets[0])} keys")
+        if self.slow is not None and len(self.keys.rows) < len(nets[0]):
+            raise ValueError(f"queue={len(self.keys.rows)} must hold at least one batch, {len(nets[0])} keys")
 
 
 def _build(_, queue: int | None = 4096) -> GCC:

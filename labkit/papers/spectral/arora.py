@@ -39,6 +39,7 @@ class LatentClassContrast(Method):
         others = torch.randint(len(z) - 1, (len(z), self.negatives), device=z.device)
         others = others + (others >= torch.arange(len(z), device=z.device)[:, None])  # not the item's own positive
         margins = (z * positive).sum(1, keepdim=True) - (z[:, None] * positive[others]).sum(2)
+        margins = margins.to(torch.promote_types(margins.dtype, torch.float32))
         return bounds.margin_loss(margins, self.loss).mean()
 
     @inference
