@@ -151,8 +151,8 @@ SETTINGS = {
     "training": {"epochs": 200, "lr": 1e-3},
     # The released code stops when the training loss has not fallen for 20 steps, at about 160 of them, and takes four
     # windows of 2 000 nodes a step; ours takes one window and 200 steps, which validation accuracy on seeds 0 and 1
-    # could not tell from 100 or 400 on Cora. On CiteSeer it also drops small diffusion weights and scales each column of
-    # the rest to [0, 1], of which the paper says nothing; ours leaves the diffusion as it is.
+    # could not tell from 100 or 400 on Cora. On CiteSeer it also drops small diffusion weights and scales each column
+    # of the rest to [0, 1], of which the paper says nothing; ours leaves the diffusion as it is.
     "source": "node/train.py of the released code; epochs by validation accuracy",
     "load_options": {"transform": NormalizeFeatures()},
 }
