@@ -73,13 +73,21 @@ class Claim:
     minutes: float
     paper: str
     name: str
+    reported: str = ""
 
 
-def claim(sentence: str, *, needs: str, minutes: float) -> Callable:
-    """Turn a function ``lab -> Evidence`` into a claim. ``needs``: a data set; ``minutes``: at laptop scale."""
+def claim(sentence: str, *, needs: str, minutes: float, reported: str = "") -> Callable:
+    """Turn a function ``lab -> Evidence`` into a claim.
+
+    Args:
+        sentence: what is claimed, with where the paper says so; ends in "(ours)." when the paper does not say it.
+        needs: a data set.
+        minutes: at laptop scale.
+        reported: what the paper or its code reports for the same comparison, and where; for the board.
+    """
 
     def wrap(test: Callable[["Lab"], Evidence]) -> Claim:
-        return Claim(sentence, test, needs, minutes, test.__module__.rsplit(".", 1)[-1], test.__name__)
+        return Claim(sentence, test, needs, minutes, test.__module__.rsplit(".", 1)[-1], test.__name__, reported)
 
     return wrap
 
@@ -168,56 +176,6 @@ def verify(what: Claim, lab: Lab, folder: str | Path | None = None) -> dict[str,
     return record
 
 
-def board(results: str | Path) -> str:
-    """BOARD.md: a row for each claim and each recipe in ``results``, made from the JSON files and nothing else."""
-    results = Path(results)
-    verdicts = [json.loads(path.read_text()) for path in sorted((results / "claims").glob("*.json"))]
-    numbers = [json.loads(path.read_text()) for path in sorted((results / "recipes").glob("*.json"))]
-    lines = [
-        "# The board",
-        "",
-        "Made by `labkit claims board` from the files in `results/`; a test fails when the two differ.",
-        "A claim *holds* when the 95 % interval of its paired difference over seeds (Student's t) lies above zero,",
-        "*does not hold here* when it lies below, and is *not decided* otherwise.",
-        "Values are percent, or in the unit in brackets; ± is the standard deviation over seeds.",
-        "s: wall time in the session that measured it; claims of one paper share trainings there, so that a later one",
-        "costs less than it would alone.",
-        "",
-        "## Claims",
-        "",
-        "| paper | claim | with | control | difference (95 %) | verdict | seeds | s | command |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in verdicts:
-        cells = [row["paper"], row["sentence"], _arm(row, "treatment"), _arm(row, "control")]
-        cells.append(difference(row))
-        cells += [f"**{row['verdict']}**", len(row["seeds"]), f"{row['seconds']:.0f}"]
-        seeds = "" if len(row["seeds"]) == SCALES[row["scale"]] else f" --seeds {len(row['seeds'])}"
-        cells.append(f"`labkit claims verify {row['paper']} --only {row['claim']}{seeds}`")
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-        if row["note"]:
-            lines.append(f"| | *{row['note']}* | | | | | | | |")
-    lines += [
-        "",
-        "## Recipes",
-        "",
-        "| recipe | protocol | ours | raw | untrained | propagated | other floors | ceiling | paper | over | s "
-        "| command |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in numbers:
-        cells = [row["recipe"], row["protocol"], _spread(row)]
-        floors = dict(row["floors"])
-        cells += [_spread(floors.pop(name)) if name in floors else "" for name in ("raw", "untrained", "propagated")]
-        cells.append(", ".join(f"{name} {_spread(floor)}" for name, floor in floors.items()))
-        cells.append(_spread(row["ceiling"]) if row.get("ceiling") else "")
-        paper = row["paper"]
-        cells.append(f"{paper['mean']:.1f} ({paper['where']})" if paper else "")
-        cells += [row["over"], f"{row['seconds']:.0f}", f"`{row['command']}`"]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines) + "\n"
-
-
 def show(paper: str, results: str | Path | None = None) -> None:
     """Print the claims of a paper with the verdicts in ``results`` (default: the checkout's)."""
     folder = Path(results or Path(__file__).parents[1] / "results") / "claims"
@@ -226,7 +184,7 @@ def show(paper: str, results: str | Path | None = None) -> None:
         print(f"no claim of {paper} was tested yet; run: labkit claims verify {paper}")
     for record in records:
         print(f"{record['verdict'].upper():20}{record['sentence']}")
-        print(f"{'':20}{_arm(record, 'treatment')} · {_arm(record, 'control')} · seeds: {len(record['seeds'])}\n")
+        print(f"{'':20}{arm(record, 'treatment')} · {arm(record, 'control')} · seeds: {len(record['seeds'])}\n")
 
 
 def difference(record: dict[str, Any]) -> str:
@@ -234,16 +192,13 @@ def difference(record: dict[str, Any]) -> str:
     return _number(record["unit"], record["difference"], record["half_width_95"], sign="+")
 
 
-def _arm(row: dict[str, Any], arm: str) -> str:
-    values = row[arm]
-    return f"{row[arm + '_name']}: {_number(row['unit'], statistics.fmean(values), recipes.spread(values))}"
+def arm(record: dict[str, Any], side: str) -> str:
+    """The name of one side, "treatment" or "control", with its mean and standard deviation over seeds."""
+    values = record[side]
+    return f"{record[side + '_name']}: {_number(record['unit'], statistics.fmean(values), recipes.spread(values))}"
 
 
 def _number(unit: str, value: float, spread: float | None, sign: str = "") -> str:
     if unit in ("accuracy", "AUC", "F1") or unit.startswith("share"):
         return f"{100 * value:{sign}.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
     return f"{value:{sign}.3g}" + ("" if spread is None else f" ± {spread:.2g}") + f" ({unit})"
-
-
-def _spread(row: dict[str, Any]) -> str:
-    return f"{100 * row['mean']:.1f} ± {100 * row['std']:.1f}"

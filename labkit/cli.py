@@ -210,7 +210,7 @@ def _claims_verify(options) -> None:
 
 
 def _claims_board(_) -> None:
-    from labkit.claims import board
+    from labkit._board import board
     from labkit.train import write_whole
 
     write_whole(_results().parent / "BOARD.md", board(_results()).encode())

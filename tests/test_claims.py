@@ -1,13 +1,16 @@
 """Verdicts come from the numbers; the board comes from the files."""
 
+import dataclasses
 import json
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from scipy.stats import ttest_rel
 
 from labkit import cli, papers
-from labkit.claims import FAILS, HOLDS, OPEN, Claim, Evidence, Lab, board, claim, difference, verify
+from labkit._board import THEMES, board
+from labkit.claims import FAILS, HOLDS, OPEN, Claim, Evidence, Lab, arm, claim, difference, verify
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,26 +67,71 @@ def test_verify_all_takes_every_paper(monkeypatch, capsys):
     assert [line.split(":")[0].split()[-1] for line in lines] == ["one", "other"]
 
 
-def test_board_has_a_row_for_each_file(tmp_path):
-    (tmp_path / "recipes").mkdir()
-    verify(two_is_more, Lab("laptop"), tmp_path / "claims")
+@pytest.fixture
+def one_paper(monkeypatch):
+    """The suite holds one paper of two claims, and this file's claim is one of them."""
+    paper = ModuleType("labkit.papers.graph.test_claims")
+    paper.__doc__ = (
+        "Two: On Being More\nThan One.\n\nA. Body. 2020.\nhttps://example.org/two · code: https://example.org"
+    )
+    paper.two_is_more, paper.RECIPES = two_is_more, []
+
+    @claim("Nobody has looked.", needs="nothing", minutes=0)
+    def nobody_looked(lab):
+        raise NotImplementedError
+
+    paper.nobody_looked = nobody_looked
+    monkeypatch.setattr(papers, "modules", lambda: {"test_claims": paper})
+    return paper
+
+
+def test_the_board_has_a_heading_a_paper_and_a_row_a_claim(tmp_path, one_paper):
+    record = verify(two_is_more, Lab("laptop"), tmp_path / "claims")
     text = board(tmp_path)
-    assert "Two is more than one." in text
-    assert "**holds**" in text
+    assert "\n### [Two: On Being More Than One](https://example.org/two)\n" in text
+    assert "`labkit claims verify test_claims`: 1 hold, 1 not run." in text
+    seconds = f"{record['seconds']:.0f}"
+    ours = "with: 200.0 ± 0.0<br>without: 100.0 ± 0.0"
+    row = f"| Two is more than one. | **holds** | {ours} | +100.0 ± 0.0 | – | 5 | {seconds} | `--only two_is_more` |"
+    assert row in text.splitlines()
+    assert "Not run: `nobody_looked`." in text
+    assert "| [graph](#graph) | 1 | 2 | 1 | 0 | 0 | 1 | 0 |" in text
+    assert "| all | 1 | 2 | 1 | 0 | 0 | 1 | 0 |" in text
+
+
+def test_a_row_says_what_the_paper_reports_and_how_to_run_it_again(tmp_path, one_paper):
+    verify(two_is_more, Lab(seeds=[0, 1, 2]), tmp_path / "claims")
+    assert board(tmp_path).count("| – | 3 |") == 1
+    assert "| `--only two_is_more --seeds 3` |" in board(tmp_path)
+    one_paper.two_is_more = dataclasses.replace(two_is_more, sentence="Two is more than one (ours).")
+    assert board(tmp_path).count("| ours | 3 |") == 1
+    one_paper.two_is_more = dataclasses.replace(two_is_more, reported="2|1, table 3")
+    assert board(tmp_path).count(r"| 2\|1, table 3 | 3 |") == 1  # a bar of its own would open a column
+
+
+def test_a_result_of_no_claim_has_no_place_on_the_board(tmp_path, one_paper):
+    verify(two_is_more, Lab(seeds=[0, 1]), tmp_path / "claims")
+    del one_paper.two_is_more
+    with pytest.raises(ValueError, match=r"test_claims\.two_is_more\.json: test_claims has no claim 'two_is_more'"):
+        board(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("unit", "shown", "arm"),
+    ("unit", "shown", "ours"),
     [("accuracy", "+10.0 ± 2.5", "ours: 80.0 ± 0.0"), ("nats", "+0.1 ± 0.025 (nats)", "ours: 0.8 ± 0 (nats)")],
 )
-def test_the_board_shows_shares_in_percent_and_other_units_as_they_are(tmp_path, unit, shown, arm):
+def test_shares_are_shown_in_percent_and_other_units_as_they_are(unit, shown, ours):
     @claim("It can be counted.", needs="nothing", minutes=0)
     def counted(lab):
         return Evidence([0.8, 0.8], [0.7, 0.7], "ours", "theirs", unit)
 
-    record = verify(counted, Lab(seeds=[0, 1]), tmp_path / "claims")
+    record = verify(counted, Lab(seeds=[0, 1]))
     assert difference(record | {"half_width_95": 0.025}) == shown
-    assert arm in board(tmp_path)
+    assert arm(record, "treatment") == ours
+
+
+def test_every_theme_has_its_section():
+    assert set(THEMES) == {module.__name__.split(".")[-2] for module in papers.modules().values()}
 
 
 def test_the_board_agrees_with_the_results():

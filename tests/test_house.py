@@ -22,6 +22,7 @@ FLOORS = [
     {"recipes", "explore"},
     {"claims"},
     {"papers"},
+    {"_board"},
     {"cli"},
     {"__main__"},
 ]

@@ -1,0 +1,132 @@
+"""BOARD.md: what every claim and recipe came to, paper by paper, for someone who decides whether to trust the suite."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from labkit import papers
+from labkit.claims import FAILS, HOLDS, OPEN, SCALES, Claim, arm, difference
+
+Record = dict[str, Any]  # a JSON file of results/
+
+THEMES = ("graph", "vision", "spectral", "dynamics")
+VERDICTS = {HOLDS: "hold", FAILS: "do not hold here", OPEN: "not decided", None: "not run"}  # as said of several
+HEAD = """# The board
+
+What came out of the papers' claims and recipes here. Made by `labkit claims board` from the files in `results/` and the
+claims in `labkit/papers/`; a test fails when they differ.
+
+| theme | papers | claims | hold | do not hold here | not decided | not run | recipes measured |
+|---|---|---|---|---|---|---|---|
+{summary}
+
+- A claim is a sentence with a control. It **holds** when the 95 % interval of the paired difference over seeds
+  (Student's t) lies above zero, **does not hold here** when it lies below, and is **not decided** otherwise.
+- *Here* is small: small networks and small data on a few processor cores. What does not hold here may hold at the size
+  of its paper.
+- *Ours* is what is claimed to be better, above what it is compared with: mean ± standard deviation over seeds. The
+  *difference* is their mean difference ± half of the 95 % interval. Both in percent, or in the unit in brackets.
+- *The paper* is what it reports for the same comparison, nearly always on other data, and where that was read. "ours":
+  the sentence is not the paper's. "–": no number was found.
+- *s* is wall time. The claims of one paper share trainings, so that a later one costs less than it would alone.
+- To run a row again, add what its last column says to the command under the paper's name.
+"""
+CLAIMS = """| claim | verdict | ours | difference | the paper | seeds | s | row |
+|---|---|---|---|---|---|---|---|"""
+RECIPES = """| recipe and protocol | ours | the paper | floors | ceiling | over | s |
+|---|---|---|---|---|---|---|"""
+
+
+def board(results: str | Path) -> str:
+    """The page, from the JSON files in ``results`` and the claims that ``labkit.papers`` knows.
+
+    Raises:
+        ValueError: a file is of no known claim; the message names it.
+    """
+    claims, modules = papers.claims(), papers.modules()
+    measured = {(row["paper"], row["claim"]): row for row in _records(results, "claims")}
+    known = {(one.paper, one.name) for several in claims.values() for one in several}
+    for paper, name in sorted(measured.keys() - known):
+        raise ValueError(f"results/claims/{paper}.{name}.json: {paper} has no claim {name!r}; remove the file")
+    recipes = _records(results, "recipes")
+    themes: dict[str, list[str]] = {theme: [] for theme in THEMES}
+    for name, module in modules.items():
+        themes.setdefault(module.__name__.split(".")[-2], []).append(name)
+
+    summary, sections = [], []
+    for theme, names in [*themes.items(), ("all", list(modules))]:
+        several = [one for name in names for one in claims[name]]
+        counts = _counts(several, measured)
+        of_theme = sum(_paper(row) in names for row in recipes)
+        link = theme if theme == "all" else f"[{theme}](#{theme})"
+        summary.append(_row(link, len(names), len(several), *(counts[verdict] for verdict in VERDICTS), of_theme))
+    for theme, names in themes.items():
+        sections.append(f"## {theme.capitalize()}\n")
+        for name in names:
+            sections += _section(modules[name], claims[name], measured, [row for row in recipes if _paper(row) == name])
+    others = [row for row in recipes if _paper(row) not in modules]
+    if others:
+        sections += ["## Ceilings\n", "The same encoders trained with labels.\n", _recipe_table(others)]
+    return "\n".join([HEAD.format(summary="\n".join(summary)), *sections])
+
+
+def _records(results: str | Path, kind: str) -> list[Record]:
+    return [json.loads(path.read_text()) for path in sorted((Path(results) / kind).glob("*.json"))]
+
+
+def _paper(recipe: Record) -> str:
+    return recipe["recipe"].split("/")[0]
+
+
+def _counts(claims: Sequence[Claim], measured: dict[tuple[str, str], Record]) -> Counter:
+    return Counter(measured.get((one.paper, one.name), {}).get("verdict") for one in claims)
+
+
+def _section(module: ModuleType, claims: list[Claim], measured: dict, recipes: list[Record]) -> list[str]:
+    """A paper: its name with a link, the command and the verdicts in one line, then its tables."""
+    name = module.__name__.split(".")[-1]
+    title = " ".join(module.__doc__.split("\n\n")[0].split()).rstrip(".")
+    link = re.search(r"https?://\S+", module.__doc__)
+    counts = _counts(claims, measured)
+    said = ", ".join(f"{counts[verdict]} {words}" for verdict, words in VERDICTS.items() if counts[verdict])
+    lines = [f"### [{title}]({link[0]})\n" if link else f"### {title}\n", f"`labkit claims verify {name}`: {said}.\n"]
+    rows = [_claim_row(one, measured[one.paper, one.name]) for one in claims if (one.paper, one.name) in measured]
+    if rows:
+        lines.append("\n".join([CLAIMS, *rows, ""]))
+    waiting = [f"`{one.name}`" for one in claims if (one.paper, one.name) not in measured]
+    if waiting:
+        lines.append(f"Not run: {', '.join(waiting)}.\n")
+    return lines + ([_recipe_table(recipes)] if recipes else [])
+
+
+def _claim_row(claim: Claim, row: Record) -> str:
+    sentence = claim.sentence + (f"<br>*{row['note']}*" if row["note"] else "")
+    paper = claim.reported or ("ours" if claim.sentence.endswith("(ours).") else "–")
+    seeds = len(row["seeds"])
+    options = f"`--only {row['claim']}" + ("`" if seeds == SCALES[row["scale"]] else f" --seeds {seeds}`")
+    ours = f"{arm(row, 'treatment')}<br>{arm(row, 'control')}".replace(f" ({row['unit']})", "")
+    verdict, seconds = f"**{row['verdict']}**", f"{row['seconds']:.0f}"
+    return _row(sentence, verdict, ours, difference(row), paper, seeds, seconds, options)
+
+
+def _recipe_table(recipes: Sequence[Record]) -> str:
+    rows = []
+    for row in recipes:
+        paper = f"{row['paper']['mean']:.1f}, {row['paper']['where']}" if row["paper"] else "–"
+        floors = "<br>".join(f"{name} {_spread(floor)}" for name, floor in row["floors"].items())
+        ceiling = _spread(row["ceiling"]) if row.get("ceiling") else ""
+        what = f"`{row['command']}`<br>{row['protocol']}"
+        rows.append(_row(what, _spread(row), paper, floors, ceiling, row["over"], f"{row['seconds']:.0f}"))
+    return "\n".join([RECIPES, *rows, ""])
+
+
+def _row(*cells: Any) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _spread(row: Record) -> str:
+    return f"{100 * row['mean']:.1f} ± {100 * row['std']:.1f}"
