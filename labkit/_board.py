@@ -14,13 +14,13 @@ from labkit.claims import FAILS, HOLDS, OPEN, SCALES, Claim, arm, difference
 Record = dict[str, Any]  # a JSON file of results/
 
 THEMES = ("graph", "vision", "spectral", "dynamics")
-VERDICTS = {HOLDS: "hold", FAILS: "do not hold here", OPEN: "not decided", None: "not run"}  # as said of several
+VERDICTS = (HOLDS, FAILS, OPEN, "not run")
 HEAD = """# The board
 
 What came out of the papers' claims and recipes here. Made by `labkit claims board` from the files in `results/` and the
 claims in `labkit/papers/`; a test fails when they differ.
 
-| theme | papers | claims | hold | do not hold here | not decided | not run | recipes measured |
+| theme | papers | claims | holds | does not hold here | not decided | not run | recipes measured |
 |---|---|---|---|---|---|---|---|
 {summary}
 
@@ -28,10 +28,11 @@ claims in `labkit/papers/`; a test fails when they differ.
   (Student's t) lies above zero, **does not hold here** when it lies below, and is **not decided** otherwise.
 - *Here* is small: small networks and small data on a few processor cores. What does not hold here may hold at the size
   of its paper.
-- *Ours* is what is claimed to be better, above what it is compared with: mean ± standard deviation over seeds. The
-  *difference* is their mean difference ± half of the 95 % interval. Both in percent, or in the unit in brackets.
-- *The paper* is what it reports for the same comparison, nearly always on other data, and where that was read. "ours":
-  the sentence is not the paper's. "–": no number was found.
+- *Ours* is what should be larger if the claim is right, above what should be smaller: mean ± standard deviation over
+  seeds. The *difference* is their mean difference ± half of the 95 % interval. Both in percent, or in the unit in
+  brackets.
+- *The paper* is what it or its code reports for the same comparison, nearly always on other data, and where. "ours": the
+  sentence is not the paper's. "–": nothing was found that could be traced to a source.
 - *s* is wall time. The claims of one paper share trainings, so that a later one costs less than it would alone.
 - To run a row again, add what its last column says to the command under the paper's name.
 """
@@ -83,7 +84,7 @@ def _paper(recipe: Record) -> str:
 
 
 def _counts(claims: Sequence[Claim], measured: dict[tuple[str, str], Record]) -> Counter:
-    return Counter(measured.get((one.paper, one.name), {}).get("verdict") for one in claims)
+    return Counter(measured.get((one.paper, one.name), {}).get("verdict", "not run") for one in claims)
 
 
 def _section(module: ModuleType, claims: list[Claim], measured: dict, recipes: list[Record]) -> list[str]:
@@ -92,7 +93,7 @@ def _section(module: ModuleType, claims: list[Claim], measured: dict, recipes: l
     title = " ".join(module.__doc__.split("\n\n")[0].split()).rstrip(".")
     link = re.search(r"https?://\S+", module.__doc__)
     counts = _counts(claims, measured)
-    said = ", ".join(f"{counts[verdict]} {words}" for verdict, words in VERDICTS.items() if counts[verdict])
+    said = ", ".join(f"{counts[verdict]} × {verdict}" for verdict in VERDICTS if counts[verdict])
     lines = [f"### [{title}]({link[0]})\n" if link else f"### {title}\n", f"`labkit claims verify {name}`: {said}.\n"]
     rows = [_claim_row(one, measured[one.paper, one.name]) for one in claims if (one.paper, one.name) in measured]
     if rows:

@@ -89,7 +89,7 @@ def test_the_board_has_a_heading_a_paper_and_a_row_a_claim(tmp_path, one_paper):
     record = verify(two_is_more, Lab("laptop"), tmp_path / "claims")
     text = board(tmp_path)
     assert "\n### [Two: On Being More Than One](https://example.org/two)\n" in text
-    assert "`labkit claims verify test_claims`: 1 hold, 1 not run." in text
+    assert "`labkit claims verify test_claims`: 1 × holds, 1 × not run." in text
     seconds = f"{record['seconds']:.0f}"
     ours = "with: 200.0 ± 0.0<br>without: 100.0 ± 0.0"
     row = f"| Two is more than one. | **holds** | {ours} | +100.0 ± 0.0 | – | 5 | {seconds} | `--only two_is_more` |"

@@ -189,7 +189,8 @@ def _cora(**changes) -> Recipe:
     return replace(CORA, build=partial(_build, **changes))
 
 
-@claim("Training on two corrupted views beats the same encoder untrained.", needs="cora", minutes=2)
+@claim("Training on two corrupted views beats the same encoder untrained.",
+       needs="cora", minutes=2, reported="83.3 ± 0.4 for GRACE, random splits")  # fmt: skip
 def training_helps(lab: Lab) -> Evidence:
     trained = lab.scores(CORA)
     untrained = lab.scores(CORA, embed=lambda run: run.snapshots[0])

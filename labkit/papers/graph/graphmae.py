@@ -229,7 +229,8 @@ def wide_start_helps(lab: Lab) -> Evidence:
     return Evidence(lab.scores(_short()), lab.scores(_short(gain=1.0)), "gain √2", "gain 1")
 
 
-@claim("On whole graphs, training beats the same encoder untrained.", needs="mutag", minutes=2)
+@claim("On whole graphs, training beats the same encoder untrained.",
+       needs="mutag", minutes=2, reported="88.2 ± 1.3 for GraphMAE, README")  # fmt: skip
 def training_helps_on_graphs(lab: Lab) -> Evidence:
     mutag = next(recipe for recipe in RECIPES if recipe.name == "graphmae/mutag")
     untrained = lab.scores(mutag, embed=lambda run: run.snapshots[0])

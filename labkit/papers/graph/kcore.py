@@ -220,14 +220,16 @@ def core_takes_less_time(lab: Lab) -> Evidence:
     return Evidence(saved, [0.0] * len(saved), "time saved", "whole graph (DeepWalk)", "share of DeepWalk's seconds")
 
 
-@claim("CoreWalk's fewer walks take less time than DeepWalk's.", needs="cora", minutes=4)
+@claim("CoreWalk's fewer walks take less time than DeepWalk's.",
+       needs="cora", minutes=4, reported="22.5 s against 36.1 s, the code's own output")  # fmt: skip
 def corewalk_takes_less_time(lab: Lab) -> Evidence:
     pairs = zip(_seconds(lab, COREWALK), _seconds(lab, DEEPWALK), strict=True)
     saved = [1 - ours / full for ours, full in pairs]
     return Evidence(saved, [0.0] * len(saved), "time saved", "DeepWalk", "share of DeepWalk's seconds")
 
 
-@claim("CoreWalk stays within one point of DeepWalk.", needs="cora", minutes=4)
+@claim("CoreWalk stays within one point of DeepWalk.",
+       needs="cora", minutes=4, reported="micro-F1 74.5 against 73.3, the code's own output")  # fmt: skip
 def corewalk_keeps_quality(lab: Lab) -> Evidence:
     full = [score - 0.01 for score in lab.scores(DEEPWALK)]
     return Evidence(lab.scores(COREWALK), full, "CoreWalk", "DeepWalk less one point")

@@ -192,7 +192,8 @@ GAT = {"cora": RECIPES[2], "citeseer": RECIPES[3]}
 CORA_UNSUPERVISED_ATTENTION = replace(CORA, build=partial(_build, form="MX", edge_weight=0.0))
 
 
-@claim("On Cora, mixed attention with edge prediction beats GAT.", needs="cora", minutes=6)
+@claim("On Cora, mixed attention with edge prediction beats GAT.",
+       needs="cora", minutes=6, reported="84.9 ± 0.4, README, against 83.0 ± 0.7, the GAT paper")  # fmt: skip
 def mixed_beats_gat(lab: Lab) -> Evidence:
     note = "Each at the weight decay and epochs that the released code tuned for it."
     return Evidence(lab.scores(CORA), lab.scores(GAT["cora"]), "SuperGAT-MX", "GAT", note=note)

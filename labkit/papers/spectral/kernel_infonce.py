@@ -192,13 +192,15 @@ def laplacian_beats_gaussian(lab: Lab) -> Evidence:
 
 
 @claim("The sum of a Gaussian and a Laplacian kernel beats the Gaussian alone (table 1).",
-       needs="nuisance-mnist", minutes=4)  # fmt: skip
+       needs="nuisance-mnist", minutes=4,
+       reported="91.7 for the best mixture against 90.6 on CIFAR-10, table 1")  # fmt: skip
 def sum_beats_gaussian(lab: Lab) -> Evidence:
     return _compare(lab, "sum", "gaussian")
 
 
 @claim("A Gaussian on one half of the vector and a Laplacian on the other beat the Gaussian alone (table 1).",
-       needs="nuisance-mnist", minutes=4)  # fmt: skip
+       needs="nuisance-mnist", minutes=4,
+       reported="91.7 for the best mixture against 90.6 on CIFAR-10, table 1")  # fmt: skip
 def concatenation_beats_gaussian(lab: Lab) -> Evidence:
     return _compare(lab, "concatenation", "gaussian")
 

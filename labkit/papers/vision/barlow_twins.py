@@ -45,13 +45,15 @@ def beats_raw_pixels(lab: Lab) -> Evidence:
     return against_raw(lab, SMALL, "Barlow Twins")
 
 
-@claim("Without the redundancy term the projection uses fewer dimensions (table 5).", needs="nuisance-mnist", minutes=2)
+@claim("Without the redundancy term the projection uses fewer dimensions (table 5).",
+       needs="nuisance-mnist", minutes=2, reported="in accuracy: 71.4 against 57.3, table 5")  # fmt: skip
 def redundancy_term_keeps_rank(lab: Lab) -> Evidence:
     ours, without = (last(lab.runs(recipe), "z.effective_rank") for recipe in (SMALL, REDUNDANT))
     return Evidence(ours, without, "λ = 0.005", "λ = 0", "effective rank")
 
 
-@claim("Without the redundancy term the representation is worse (table 5).", needs="nuisance-mnist", minutes=2)
+@claim("Without the redundancy term the representation is worse (table 5).",
+       needs="nuisance-mnist", minutes=2, reported="71.4 against 57.3, table 5")  # fmt: skip
 def redundancy_term_helps(lab: Lab) -> Evidence:
     return against(lab, SMALL, REDUNDANT, "λ = 0.005", "λ = 0")
 

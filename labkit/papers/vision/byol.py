@@ -59,17 +59,19 @@ def beats_raw_pixels(lab: Lab) -> Evidence:
 
 
 @claim("Without the predictor the projection collapses: its directions lie closer together (table 5b).",
-       needs="nuisance-mnist", minutes=3)  # fmt: skip
+       needs="nuisance-mnist", minutes=3, reported="collapse: accuracy 0.2 against 72.5, table 5b")  # fmt: skip
 def predictor_prevents_collapse(lab: Lab) -> Evidence:
     ours, without = (spread(lab.runs(recipe)) for recipe in (SMALL, NO_PREDICTOR))
     return Evidence(ours, without, "with predictor", "without", "spread of directions, 0 to 1")
 
 
-@claim("Without the predictor the representation is worse (table 5b).", needs="nuisance-mnist", minutes=3)
+@claim("Without the predictor the representation is worse (table 5b).",
+       needs="nuisance-mnist", minutes=3, reported="72.5 against 0.2, table 5b")  # fmt: skip
 def predictor_helps(lab: Lab) -> Evidence:
     return against(lab, SMALL, NO_PREDICTOR, "with predictor", "without")
 
 
-@claim("A slowly moving target beats the network itself as its target (table 5a).", needs="nuisance-mnist", minutes=3)
+@claim("A slowly moving target beats the network itself as its target (table 5a).",
+       needs="nuisance-mnist", minutes=3, reported="72.5 against 0.3, table 5a")  # fmt: skip
 def slow_target_helps(lab: Lab) -> Evidence:
     return against(lab, SMALL, changed(SMALL, momentum=None), "momentum 0.99", "stop-gradient alone")

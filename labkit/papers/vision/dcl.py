@@ -64,7 +64,9 @@ def beats_raw_pixels(lab: Lab) -> Evidence:
     return against_raw(lab, NUISANCE, "DCL")
 
 
-@claim("At a batch of 16 the decoupled loss beats NT-Xent.", needs="nuisance-mnist", minutes=20)
+@claim("At a batch of 16 the decoupled loss beats NT-Xent.",
+       needs="nuisance-mnist", minutes=20,
+       reported="68.2, which is 6.4 above SimCLR, at a batch of 256, abstract")  # fmt: skip
 def helps_small_batches(lab: Lab) -> Evidence:
     return against(lab, SMALL_BATCH, changed(SMALL_BATCH, coupled=True), "decoupled", "NT-Xent")
 

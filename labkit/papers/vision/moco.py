@@ -67,12 +67,14 @@ def beats_raw_pixels(lab: Lab) -> Evidence:
     return against_raw(lab, SMALL, "MoCo")
 
 
-@claim("More negatives help: a long queue beats a short one (section 4.1).", needs="nuisance-mnist", minutes=2)
+@claim("More negatives help: a long queue beats a short one (section 4.1).",
+       needs="nuisance-mnist", minutes=2,
+       reported="60.6 with 65 536 keys against 59.0 with 4 096, section 4.1")  # fmt: skip
 def long_queue_helps(lab: Lab) -> Evidence:
     return against(lab, SMALL, changed(SMALL, queue=64), "1 024 keys", "64 keys, one batch")
 
 
 @claim("The key encoder has to move slowly: without momentum, training fails (section 4.1).",
-       needs="nuisance-mnist", minutes=2)  # fmt: skip
+       needs="nuisance-mnist", minutes=2, reported="59.0 against no convergence, section 4.1")  # fmt: skip
 def momentum_needed(lab: Lab) -> Evidence:
     return against(lab, SMALL, changed(SMALL, momentum=0.0), "momentum 0.99", "none")

@@ -75,7 +75,7 @@ def beats_raw_pixels(lab: Lab) -> Evidence:
 
 
 @claim("The nearest neighbour is a better positive than the other view itself (table 5).",
-       needs="nuisance-mnist", minutes=2)  # fmt: skip
+       needs="nuisance-mnist", minutes=2, reported="75.6 against 71.7, abstract")  # fmt: skip
 def neighbour_beats_self(lab: Lab) -> Evidence:
     return against(lab, SMALL, changed(SMALL, friend="self"), "nearest neighbour", "the other view")
 

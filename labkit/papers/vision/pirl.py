@@ -155,8 +155,9 @@ RECIPES = [FASHION, JIGSAW]
 NO_TILES = changed(FASHION, weight=0.0)
 
 
-@claim("Being invariant to a puzzle beats solving it: the same encoder, images and steps.", needs="fashion-mnist",
-       minutes=2)  # fmt: skip
+@claim("Being invariant to a puzzle beats solving it: the same encoder, images and steps.",
+       needs="fashion-mnist", minutes=2,
+       reported="63.6 against 45.7 on ImageNet, as other papers quote both")  # fmt: skip
 def invariance_beats_prediction(lab: Lab) -> Evidence:
     return against(lab, FASHION, JIGSAW, "invariant", "solves the puzzle")
 

@@ -289,7 +289,8 @@ def beats_kmeans_on_nuisances(lab: Lab) -> Evidence:
     return _against_kmeans(lab, simclr.RECIPES[1])
 
 
-@claim("Going on with its own confident labels makes the clusters better (section 2.3).", needs="digits", minutes=1)
+@claim("Going on with its own confident labels makes the clusters better (section 2.3).",
+       needs="digits", minutes=1, reported="88.3 against 81.6 on CIFAR-10, README")  # fmt: skip
 def self_labelling_helps(lab: Lab) -> Evidence:
     pair = [accuracy(lab, found(lab, methods)) for methods in (labelled(lab), clustered(lab))]
     return Evidence(*pair, "after self-labelling", "SCAN")

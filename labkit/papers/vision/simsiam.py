@@ -62,19 +62,19 @@ def beats_raw_pixels(lab: Lab) -> Evidence:
 
 
 @claim("Without the stop-gradient the projection collapses to a point (section 4.1, figure 2).",
-       needs="nuisance-mnist", minutes=2)  # fmt: skip
+       needs="nuisance-mnist", minutes=2, reported="spread 0 and loss −1 without it, figure 2")  # fmt: skip
 def stop_gradient_prevents_collapse(lab: Lab) -> Evidence:
     ours, without = (spread(lab.runs(recipe)) for recipe in (SMALL, NO_STOP))
     return Evidence(ours, without, "stop-gradient", "none", "spread of directions, 0 to 1")
 
 
-@claim(
-    "Without the stop-gradient the representation is worse (section 4.1, table 1).", needs="nuisance-mnist", minutes=2
-)
+@claim("Without the stop-gradient the representation is worse (section 4.1, table 1).",
+       needs="nuisance-mnist", minutes=2, reported="67.7 against 0.1, figure 2")  # fmt: skip
 def stop_gradient_helps(lab: Lab) -> Evidence:
     return against(lab, SMALL, NO_STOP, "stop-gradient", "none")
 
 
-@claim("Without the predictor it does not work (section 4.2, table 2).", needs="nuisance-mnist", minutes=2)
+@claim("Without the predictor it does not work (section 4.2, table 2).",
+       needs="nuisance-mnist", minutes=2, reported="67.7 against 0.1, table 1")  # fmt: skip
 def predictor_helps(lab: Lab) -> Evidence:
     return against(lab, SMALL, NO_PREDICTOR, "with predictor", "without")

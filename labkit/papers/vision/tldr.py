@@ -174,17 +174,19 @@ def _against(lab: Lab, control: str, dim: int, name: str = "digits", keep: bool 
 
 
 @claim("At 8 dimensions a linear map learned from neighbour pairs finds the class more often than PCA.",
-       needs="digits", minutes=0.5)  # fmt: skip
+       needs="digits", minutes=0.5, reported="mAP 4 points higher on ROxford, abstract")  # fmt: skip
 def beats_pca_at_8(lab: Lab) -> Evidence:
     return _against(lab, "PCA", 8)
 
 
-@claim("At 32 dimensions it finds the class more often than PCA.", needs="digits", minutes=0.5)
+@claim("At 32 dimensions it finds the class more often than PCA.",
+       needs="digits", minutes=0.5, reported="mAP 4 points higher on ROxford, abstract")  # fmt: skip
 def beats_pca_at_32(lab: Lab) -> Evidence:
     return _against(lab, "PCA", 32)
 
 
-@claim("On MNIST, at 8 dimensions, it finds the class more often than PCA.", needs="mnist", minutes=1)
+@claim("On MNIST, at 8 dimensions, it finds the class more often than PCA.",
+       needs="mnist", minutes=1, reported="mAP 4 points higher on ROxford, abstract")  # fmt: skip
 def beats_pca_on_mnist(lab: Lab) -> Evidence:
     return _against(lab, "PCA", 8, "mnist")
 

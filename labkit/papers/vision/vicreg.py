@@ -63,20 +63,20 @@ def beats_raw_pixels(lab: Lab) -> Evidence:
 
 
 @claim("Without the variance term the representation is worse: it collapses (table 7).",
-       needs="nuisance-mnist", minutes=2)  # fmt: skip
+       needs="nuisance-mnist", minutes=2, reported="68.6 against collapse, table 7")  # fmt: skip
 def variance_term_helps(lab: Lab) -> Evidence:
     return against(lab, SMALL, NO_VARIANCE, "with variance", "without")
 
 
 @claim("Without the variance term the directions of the projections lie closer together.",
-       needs="nuisance-mnist", minutes=2)  # fmt: skip
+       needs="nuisance-mnist", minutes=2, reported="in accuracy: 68.6 against collapse, table 7")  # fmt: skip
 def variance_term_keeps_spread(lab: Lab) -> Evidence:
     ours, without = (spread(lab.runs(recipe)) for recipe in (SMALL, NO_VARIANCE))
     return Evidence(ours, without, "with variance", "without", "spread of directions, 0 to 1")
 
 
 @claim("Without the covariance term the projection uses fewer dimensions (section 6.2).",
-       needs="nuisance-mnist", minutes=2)  # fmt: skip
+       needs="nuisance-mnist", minutes=2, reported="in accuracy: 68.6 against 57.5, table 7")  # fmt: skip
 def covariance_term_keeps_rank(lab: Lab) -> Evidence:
     ours, without = (last(lab.runs(recipe), "z.effective_rank") for recipe in (SMALL, NO_COVARIANCE))
     return Evidence(ours, without, "with covariance", "without", "effective rank")
