@@ -31,12 +31,12 @@ claims in `labkit/papers/`; a test fails when they differ.
 - *Ours* is what should be larger if the claim is right, above what should be smaller: mean ± standard deviation over
   seeds. The *difference* is their mean difference ± half of the 95 % interval. Both in percent, or in the unit in
   brackets.
-- *The paper* is what it or its code reports for the same comparison, nearly always on other data, and where. "ours": the
-  sentence is not the paper's. "–": nothing was found that could be traced to a source.
+- *The paper* is what it or its code reports for the same comparison, nearly always on other data, and where. "ours":
+  the sentence is not the paper's. "–": nothing was found that could be traced to a source.
 - *s* is wall time. The claims of one paper share trainings, so that a later one costs less than it would alone.
 - To run a row again, add what its last column says to the command under the paper's name.
 """
-CLAIMS = """| claim | verdict | ours | difference | the paper | seeds | s | row |
+CLAIMS = """| claim | verdict | ours | difference | the paper | seeds | s | again |
 |---|---|---|---|---|---|---|---|"""
 RECIPES = """| recipe and protocol | ours | the paper | floors | ceiling | over | s |
 |---|---|---|---|---|---|---|"""
@@ -126,7 +126,8 @@ def _recipe_table(recipes: Sequence[Record]) -> str:
 
 
 def _row(*cells: Any) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+    """A line of a table; bars do not open columns, and a number stays on one line with its spread."""
+    return "| " + " | ".join(str(cell).replace("|", "\\|").replace(" ± ", "\u00a0±\u00a0") for cell in cells) + " |"
 
 
 def _spread(row: Record) -> str:
