@@ -90,14 +90,14 @@ def beats_raw_pixels(lab: Lab) -> Evidence:
     return against_raw(lab, SMALL, "InstDisc")
 
 
-@claim("512 draws stay within two points of the full softmax over the bank (table 3).",
+@claim("512 draws come within two points of the full softmax over the bank.",
        needs="nuisance-mnist", minutes=2, reported="78.4 against 80.8, k-NN on CIFAR-10")  # fmt: skip
 def draws_come_near_the_full_softmax(lab: Lab) -> Evidence:
     full = [score - 0.02 for score in lab.scores(FULL)]
     return Evidence(lab.scores(SMALL), full, "512 draws", "full softmax less two points")
 
 
-@claim("More draws help: 512 beat 16 (table 3).",
+@claim("More draws help: 512 beat 16.",
        needs="nuisance-mnist", minutes=2, reported="78.4 with 512 against 63.4 with 10, k-NN on CIFAR-10")  # fmt: skip
 def more_draws_help(lab: Lab) -> Evidence:
     return against(lab, SMALL, changed(SMALL, negatives=16), "512 draws", "16 draws")

@@ -75,7 +75,7 @@ def variance_term_keeps_spread(lab: Lab) -> Evidence:
     return Evidence(ours, without, "with variance", "without", "spread of directions, 0 to 1")
 
 
-@claim("Without the covariance term the projection uses fewer dimensions (section 6.2).",
+@claim("Without the covariance term the projection uses fewer dimensions (appendix D.4).",
        needs="nuisance-mnist", minutes=2, reported="in accuracy: 68.6 against 57.5, table 7")  # fmt: skip
 def covariance_term_keeps_rank(lab: Lab) -> Evidence:
     ours, without = (last(lab.runs(recipe), "z.effective_rank") for recipe in (SMALL, NO_COVARIANCE))

@@ -468,7 +468,7 @@ for paper in ("node2vec", "kcore", "gcc"):
 
 # %%
 beside_paper(
-    ("DeepWalk on Cora, public split", "67.2 % (run by Yang et al. 2016; from memory)", found["q = 1 (DeepWalk)"],
+    ("DeepWalk on Cora, public split", "67.2 % (Yang et al. 2016, as the GAT paper quotes it)", found["q = 1 (DeepWalk)"],
      "Adam in place of SGD, walks drawn anew in each epoch; the probe's strength is chosen by validation"),
     ("figure 3: variance of roles between the clusters at q = 2", "roles are seen (no number)",
      explained_by_roles(novel, figure3[2.0]),
