@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from joblib.parallel import ThreadingBackend
 from test_recipes import small_recipe, two_groups
 
 from labkit import cli, recipes
@@ -43,6 +44,16 @@ def test_worker_processes_give_the_scores_of_one():
 
 def test_threads_of_one_process_do_not_share_their_random_numbers():
     assert run(jobs=3, backend="threading").scores == run().scores
+
+
+def test_backends_that_give_no_seed_before_the_last_one_work_in_rounds(monkeypatch, tmp_path):
+    """Ray's is one: what a round gave is kept before the next."""
+    monkeypatch.setattr(ThreadingBackend, "supports_return_generator", False)
+    keep = tmp_path / "sweep.part"
+    with pytest.raises(Interrupted):
+        run(jobs=2, backend="threading", keep=keep, on_seed=interrupt_after(1))
+    assert [one["seed"] for one in json.loads(keep.read_text())["done"]] == [0, 1]
+    assert run(jobs=2, backend="threading").scores == run().scores
 
 
 def test_a_cluster_whose_library_is_missing_is_named(monkeypatch, capsys):

@@ -8,6 +8,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,7 @@ def _each(recipe, material, seeds, protocols, jobs, backend, training) -> Iterat
             yield _one(recipe, material, seed, protocols, training)
         return
     from joblib import Parallel, delayed, parallel_config
+    from joblib.parallel import get_active_backend
 
     quiet = training | {"progress": False}  # bars of several processes would write over each other
     tasks = (delayed(_one)(recipe, material, seed, protocols, quiet) for seed in seeds)
@@ -126,7 +128,11 @@ def _each(recipe, material, seeds, protocols, jobs, backend, training) -> Iterat
     except (ValueError, ImportError) as error:
         raise ValueError(f"joblib has no backend {backend!r} here: {error}") from error
     with context:
-        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+        if get_active_backend()[0].supports_return_generator:
+            yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(tasks)
+        else:  # Ray, multiprocessing: in rounds, so that what has ended is kept
+            while some := list(islice(tasks, jobs)):
+                yield from Parallel(n_jobs=jobs)(some)
 
 
 def _workers():
