@@ -105,7 +105,8 @@ def _section(module: ModuleType, claims: list[Claim], measured: dict, recipes: l
 
 
 def _claim_row(claim: Claim, row: Record) -> str:
-    sentence = claim.sentence + (f"<br>*{row['note']}*" if row["note"] else "")
+    guess = f"Perhaps: {claim.why_not}" if claim.why_not and row["verdict"] == FAILS else ""
+    sentence = "<br>".join([claim.sentence, *(f"*{remark}*" for remark in (row["note"], guess) if remark)])
     paper = claim.reported or ("ours" if claim.sentence.endswith("(ours).") else "–")
     seeds = len(row["seeds"])
     options = f"`--only {row['claim']}" + ("`" if seeds == SCALES[row["scale"]] else f" --seeds {seeds}`")

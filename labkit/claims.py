@@ -74,9 +74,10 @@ class Claim:
     paper: str
     name: str
     reported: str = ""
+    why_not: str = ""
 
 
-def claim(sentence: str, *, needs: str, minutes: float, reported: str = "") -> Callable:
+def claim(sentence: str, *, needs: str, minutes: float, reported: str = "", why_not: str = "") -> Callable:
     """Turn a function ``lab -> Evidence`` into a claim.
 
     Args:
@@ -84,10 +85,12 @@ def claim(sentence: str, *, needs: str, minutes: float, reported: str = "") -> C
         needs: a data set.
         minutes: at laptop scale.
         reported: what the paper or its code reports for the same comparison, and where; for the board.
+        why_not: what may be the reason, if it does not hold here; for the board, which then shows it as a guess.
     """
 
     def wrap(test: Callable[["Lab"], Evidence]) -> Claim:
-        return Claim(sentence, test, needs, minutes, test.__module__.rsplit(".", 1)[-1], test.__name__, reported)
+        paper = test.__module__.rsplit(".", 1)[-1]
+        return Claim(sentence, test, needs, minutes, paper, test.__name__, reported, why_not)
 
     return wrap
 

@@ -109,6 +109,19 @@ def test_a_row_says_what_the_paper_reports_and_how_to_run_it_again(tmp_path, one
     assert board(tmp_path).count(r"| 2\|1, table 3 | 3 |") == 1  # a bar of its own would open a column
 
 
+def test_a_guess_at_the_reason_is_shown_where_a_claim_does_not_hold(tmp_path, one_paper):
+    for name, values in (("holds", [1.0, 1.1]), ("fails", [-1.0, -1.1])):
+        one = claim("It is more than zero.", needs="nothing", minutes=0, why_not="it may be less.")(
+            lambda lab, values=values: Evidence(values, [0.0, 0.0], "it", "zero")
+        )
+        one = dataclasses.replace(one, name=name)
+        setattr(one_paper, name, one)
+        verify(one, Lab(seeds=[0, 1]), tmp_path / "claims")
+    shown = {row.split("`")[1]: "<br>*Perhaps: it may be less.*" in row for row in board(tmp_path).splitlines()
+             if "It is more than zero." in row}  # fmt: skip
+    assert shown == {"--only holds --seeds 2": False, "--only fails --seeds 2": True}
+
+
 def test_a_result_of_no_claim_has_no_place_on_the_board(tmp_path, one_paper):
     verify(two_is_more, Lab(seeds=[0, 1]), tmp_path / "claims")
     del one_paper.two_is_more

@@ -145,12 +145,25 @@ def across_views_beats_one_view(lab: Lab) -> Evidence:
     return Evidence(lab.scores(LOCAL), lab.scores(ONE_VIEW), "across views", "within a view")
 
 
-@claim("Local targets keep the texture of the object, which a global feature may drop.", needs="world", minutes=3)
+@claim(
+    "Local targets keep the texture of the object, which a global feature may drop.",
+    needs="world",
+    minutes=3,
+    why_not="texture reaches the global feature too, as its views are crops of one surface.",
+)
 def local_keeps_texture(lab: Lab) -> Evidence:
     return Evidence(_texture(lab, LOCAL), _texture(lab, GLOBAL), "global and local", "global alone")
 
 
-@claim("The global feature beats raw pixels at the shape of the object.", needs="world", minutes=3)
+@claim(
+    "The global feature beats raw pixels at the shape of the object.",
+    needs="world",
+    minutes=3,
+    why_not=(
+        "minutes of training for a loss that compares every place with every other; features are still near "
+        "their random start."
+    ),
+)
 def beats_raw_pixels(lab: Lab) -> Evidence:
     scores = lab.scores(LOCAL)
     return Evidence(scores, [lab.floors(LOCAL)["raw"].mean] * len(scores), "AMDIM", "raw pixels")

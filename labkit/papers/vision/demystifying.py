@@ -203,7 +203,12 @@ def crops_bring_invariance_to_cuts(lab: Lab) -> Evidence:
     return _against(lab, "cut", CONTRASTIVE, WHOLE, "with crops", "whole frames")
 
 
-@claim("Contrastive features are more invariant to occlusion than supervised ones (table 1).", needs="world", minutes=4)
+@claim(
+    "Contrastive features are more invariant to occlusion than supervised ones (table 1).",
+    needs="world",
+    minutes=4,
+    why_not="the supervised encoder sees the same crops here, and the labels on top.",
+)
 def more_occlusion_invariant_than_supervised(lab: Lab) -> Evidence:
     return _against(lab, "occlusion", CONTRASTIVE, SUPERVISED, "contrastive", "supervised")
 
