@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     verify = claims.add_parser("verify", help="test the claims of a paper")
     verify.add_argument("paper", nargs="?")
     verify.add_argument("--all", action="store_true", help="of every paper")
-    verify.add_argument("--only", metavar="CLAIM", help="one claim by name")
+    verify.add_argument("--only", nargs="+", metavar="CLAIM", help="these, by name; what they train in common, once")
     verify.add_argument("--scale", default="laptop", choices=["smoke", "laptop", "gpu"])
     verify.add_argument("--seeds", type=_positive, help="instead of the scale's own number")
     verify.add_argument("--device", default="auto")
@@ -199,9 +199,11 @@ def _claims_verify(options) -> None:
     if not options.all and options.paper not in known:
         raise ValueError(unknown("paper with claims", options.paper, known) + "; --all tests every paper")
     for paper in known if options.all else [options.paper]:
-        chosen = [one for one in known[paper] if options.only in (None, one.name)]
-        if not chosen:
-            raise ValueError(unknown(f"claim of {paper}", options.only, [one.name for one in known[paper]]))
+        claims = {one.name: one for one in known[paper]}
+        for name in options.only or ():
+            if name not in claims:
+                raise ValueError(unknown(f"claim of {paper}", name, claims))
+        chosen = [claims[name] for name in options.only or claims]
         seeds = range(options.seeds) if options.seeds else None
         lab = Lab(options.scale, seeds, options.device)
         for one in chosen:

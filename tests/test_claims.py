@@ -67,6 +67,22 @@ def test_verify_all_takes_every_paper(monkeypatch, capsys):
     assert [line.split(":")[0].split()[-1] for line in lines] == ["one", "other"]
 
 
+def test_several_claims_are_chosen_by_name_and_share_a_lab(monkeypatch, capsys):
+    labs = []
+
+    def named(name):
+        one = claim("It is counted.", needs="nothing", minutes=0)(lambda lab: labs.append(lab) or evidence([1], [0]))
+        return dataclasses.replace(one, name=name)
+
+    monkeypatch.setattr(papers, "claims", lambda: {"paper": [named(name) for name in ("one", "two", "three")]})
+    assert cli.main(["claims", "verify", "paper", "--scale", "smoke", "--only", "three", "one"]) == 0
+    assert len(labs) == 2
+    assert labs[0] is labs[1]
+    assert cli.main(["claims", "verify", "paper", "--scale", "smoke", "--only", "one", "tow"]) == 2
+    assert len(labs) == 2  # refused before any work
+    assert "no claim of paper named 'tow'; did you mean 'two'" in capsys.readouterr().err
+
+
 @pytest.fixture
 def one_paper(monkeypatch):
     """The suite holds one paper of two claims, and this file's claim is one of them."""
