@@ -11,7 +11,7 @@ from labkit._arguments import checked
 from labkit._checks import require_between, require_counts, unknown
 from labkit.data import check_graph
 from labkit.methods._method import Method, inference
-from labkit.models import GraphConvolution, SparseMatrix, propagation_matrix, sparse_if_faster
+from labkit.models import GraphConvolution, SparseMatrix, dropout, propagation_matrix, sparse_if_faster
 
 
 @checked(numbers=False)
@@ -127,7 +127,7 @@ class GCNClassifier(Classifier):
     def classify(self, x: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and hidden layer for these features and edges."""
         propagation = _propagation(edge_index, len(x))
-        hidden = F.dropout(self.first(sparse_if_faster(x), propagation).relu(), self.dropout, self.training)
+        hidden = dropout(self.first(sparse_if_faster(x), propagation).relu(), self.dropout, self.training)
         return self.second(hidden, propagation), hidden
 
     def forward(self, data) -> Float[Tensor, ""]:

@@ -5,7 +5,7 @@ from labkit.models._diffusion import PPR, Heat, OneStep, diffuse, diffusion_matr
 from labkit.models._gin import GIN, neighbours_and_itself
 from labkit.models._graph import GCN, GraphConvolution, propagation_matrix
 from labkit.models._heads import MLP, Prototypes
-from labkit.models._sparse import MaskedRows, SparseMatrix, sparse_if_faster
+from labkit.models._sparse import MaskedRows, SparseMatrix, dropout, sparse_if_faster
 from labkit.models._two_pass import TwoPass
 from labkit.models._vision import ResNet, ViT, resnet8, resnet18
 
@@ -28,6 +28,7 @@ __all__ = [
     "ViT",
     "diffuse",
     "diffusion_matrix",
+    "dropout",
     "neighbours_and_itself",
     "propagation_matrix",
     "resnet8",

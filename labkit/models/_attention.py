@@ -11,7 +11,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from labkit._arguments import checked
 from labkit._checks import require_counts, require_edges, unknown
 from labkit.models._heads import ACTIVATIONS
-from labkit.models._sparse import MaskedRows, SparseMatrix
+from labkit.models._sparse import MaskedRows, SparseMatrix, dropout
 
 _sorted: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
@@ -133,7 +133,7 @@ class GraphAttention(nn.Module):
         halves = torch.cat([torch.einsum("ihd,hd->ih", weight, a) for a in (self.to_source, self.to_target)], dim=1)
         source, target = (x @ halves).chunk(2, dim=1)
         score = F.leaky_relu(source.index_select(0, edges.source) + target.index_select(0, edges.target), self.slope)
-        return F.dropout(edges.softmax(score), self.dropout, self.training)
+        return dropout(edges.softmax(score), self.dropout, self.training)
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[0]}, {self.to_source.shape[1]}, heads={self.heads}"
@@ -181,13 +181,8 @@ class GAT(nn.Module):
     def forward(self, x: Tensor | SparseMatrix | MaskedRows, edge_index: Tensor) -> Float[Tensor, "nodes hidden"]:
         edges = Neighbourhoods.of(edge_index, x.shape[0])
         for attend, activate in zip(self.layers, self.activations, strict=True):
-            x = activate(attend(self._dropped(x), edges))
+            x = activate(attend(dropout(x, self.dropout, self.training), edges))
         return x
-
-    def _dropped(self, x):
-        if not self.training or not self.dropout:
-            return x
-        return F.dropout(x, self.dropout) if isinstance(x, Tensor) else x.dropout(self.dropout)
 
     def __repr__(self) -> str:
         first = self.layers[0]

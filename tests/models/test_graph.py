@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.nn import GCNConv
 
-from labkit.models import GCN, GraphConvolution, SparseMatrix, propagation_matrix, sparse_if_faster
+from labkit.models import GCN, GraphConvolution, SparseMatrix, dropout, propagation_matrix, sparse_if_faster
 
 
 def random_edges(nodes, edges, seed=0):
@@ -126,3 +126,41 @@ def test_gcn_on_cuda():
 def test_half_precision_stays_dense():
     x = torch.zeros(4, 3, dtype=torch.float16)
     assert sparse_if_faster(x) is x
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.73])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16])
+def test_dropout_keeps_the_mean_and_drops_the_share_asked_for(p, kind):
+    torch.manual_seed(0)
+    x = torch.ones(300, 1001, dtype=kind, requires_grad=True)
+    y = dropout(x, p)
+    assert y.dtype == kind
+    kept = y != 0
+    assert kept.double().mean() == pytest.approx(1 - p, abs=4 * (p * (1 - p) / x.numel()) ** 0.5)
+    torch.testing.assert_close(
+        y[kept], torch.full_like(y[kept], 1 / (1 - p)), rtol=1e-2 if kind.itemsize == 2 else 1e-4, atol=0
+    )
+    (grad,) = torch.autograd.grad(y.sum(), x)
+    assert torch.equal(grad, y)
+
+
+def test_dropout_draws_every_entry_by_itself():
+    """Four entries share the bits of one number: their draws must not."""
+    torch.manual_seed(0)
+    drawn = torch.stack([dropout(torch.ones(8), 0.5) != 0 for _ in range(4000)]).double()
+    apart = torch.corrcoef(drawn.T) - torch.eye(8)
+    assert apart.abs().max() < 0.08  # five standard deviations
+    assert (drawn.mean(0) - 0.5).abs().max() < 0.04
+
+
+def test_dropout_at_its_ends_and_of_what_is_sparse():
+    x = torch.randn(3, 4)
+    assert dropout(x, 0.0) is x
+    assert dropout(x, 0.4, training=False) is x
+    assert not dropout(x, 1.0).any()
+    assert not dropout(x, 1 - 1e-9).any()
+    assert dropout(torch.zeros(0, 3), 0.5).shape == (0, 3)
+    sparse = SparseMatrix.from_dense(torch.eye(400))
+    assert 120 < dropout(sparse, 0.5).to_dense().count_nonzero() < 280
+    with pytest.raises(ValueError, match=r"p must lie between 0 and 1, not 1\.5"):
+        dropout(x, 1.5)

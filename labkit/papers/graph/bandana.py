@@ -23,7 +23,7 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.data import check_graph, load
 from labkit.evaluate import Protocol
 from labkit.methods import Method, inference
-from labkit.models import GraphConvolution, SparseMatrix, propagation_matrix, sparse_if_faster
+from labkit.models import GraphConvolution, dropout, propagation_matrix, sparse_if_faster
 from labkit.papers.graph._links import LinkScore, link_split, rank_links
 from labkit.recipes import PaperNumber, Recipe, circumstances, spread
 from labkit.train import choose_device, fit, seeded, write_whole
@@ -82,7 +82,8 @@ class Bandana(Method):
         losses = []
         for convolve, norm in zip(self.convolutions, self.norms, strict=True):
             weight, target = self.draw(edges, nodes)
-            x = F.elu(norm(convolve(self._dropped(x), propagation_matrix(edges, nodes, weight))))
+            x = dropout(x, self.dropout, self.training)
+            x = F.elu(norm(convolve(x, propagation_matrix(edges, nodes, weight))))
             linked, unlinked = (self.decoder(x[a] * x[b]).log_softmax(dim=1) for a, b in (edges, others))
             losses.append(-(target * linked[:, 0]).mean() - unlinked[:, 1].mean())
         return torch.stack(losses).mean()
@@ -111,9 +112,6 @@ class Bandana(Method):
         check_graph(data)
         if data.num_nodes < 2 or not data.edge_index.numel():
             raise ValueError("Bandana needs at least two nodes and one edge: it learns from edges alone")
-
-    def _dropped(self, x: Tensor | SparseMatrix) -> Tensor | SparseMatrix:
-        return F.dropout(x, self.dropout, self.training) if isinstance(x, Tensor) else x.dropout(self.dropout)
 
 
 # config/Cora.yml and Citeseer.yml, "link", of the released code; the paper's (AUC, AP), ± over ten runs on one split.

@@ -10,7 +10,6 @@ from functools import partial
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch_geometric.transforms import NormalizeFeatures, OneHotDegree
 
 from labkit._checks import require_between, require_positive
@@ -18,7 +17,7 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.data import check_graph
 from labkit.evaluate import CrossValidation, Protocol
 from labkit.methods import Method, inference
-from labkit.models import GAT, GraphAttention, MaskedRows, Neighbourhoods, SparseMatrix, sparse_if_faster
+from labkit.models import GAT, GraphAttention, MaskedRows, Neighbourhoods, SparseMatrix, dropout, sparse_if_faster
 from labkit.papers.graph._graphmae_of_graphs import GraphMAEOfGraphs
 from labkit.recipes import PaperNumber, Recipe
 from labkit.views import hide_nodes
@@ -83,15 +82,16 @@ class GraphMAE(Method):
         visible, hidden, tokens, source = hide_nodes(nodes, self.mask_rate, self.replace_rate, data.x.device)
         masked = MaskedRows(x, source, tokens, self.token)
         code = self.encoder(masked, data.edge_index)
-        if self.remask:  # a row of zeros stays one under a linear map, so only the other rows go through it
-            code = torch.zeros_like(code).index_copy(0, visible, self.to_decoder(code.index_select(0, visible)))
+        if self.remask:  # a row of zeros stays one under a linear map and dropout, so only the other rows go through
+            shown = dropout(self.to_decoder(code.index_select(0, visible)), self.dropout, self.training)
+            code = shown.new_zeros(len(code), shown.shape[1]).index_copy(0, visible, shown)
         else:
-            code = self.to_decoder(code)
+            code = dropout(self.to_decoder(code), self.dropout, self.training)
         return self.error(x, hidden, self.propagated(code, data.edge_index))
 
     def propagated(self, code: Tensor, edge_index: Tensor) -> Float[Tensor, "nodes hidden"]:
         """The decoder's attention over codes, before its linear map W to the features' width: m with y = Wm + b."""
-        code, edges = F.dropout(code, self.dropout, self.training), Neighbourhoods.of(edge_index, len(code))
+        edges = Neighbourhoods.of(edge_index, len(code))
         return edges.sum(self.decoder.attention(code, edges), code[:, None]).flatten(1)
 
     def error(

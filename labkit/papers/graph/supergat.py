@@ -16,7 +16,7 @@ from labkit._checks import require_between, unknown
 from labkit.claims import Evidence, Lab, claim
 from labkit.evaluate import Protocol
 from labkit.methods import Classifier, GCNClassifier
-from labkit.models import Neighbourhoods, SparseMatrix, sparse_if_faster
+from labkit.models import Neighbourhoods, SparseMatrix, dropout, sparse_if_faster
 from labkit.papers.graph._supergat_grid import grid
 from labkit.recipes import PaperNumber, Recipe
 
@@ -58,7 +58,7 @@ class SuperGraphAttention(nn.Module):
         if self.form == "MX":
             score = self._additive(h, edges.source, edges.target) * score.sigmoid()
         weight = edges.softmax(F.leaky_relu(score, 0.2))
-        return edges.sum(F.dropout(weight, self.dropout, self.training), h), h
+        return edges.sum(dropout(weight, self.dropout, self.training), h), h
 
     def edge_logits(
         self, h: Float[Tensor, "nodes heads dim"], source: Int64[Tensor, " pairs"], target: Int64[Tensor, " pairs"]
@@ -123,11 +123,9 @@ class SuperGAT(Classifier):
     def layers(self, data) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Logits, hidden layer, and h of both layers."""
         x, edges = sparse_if_faster(data.x), Neighbourhoods.of(data.edge_index, data.num_nodes)
-        if self.training:
-            x = F.dropout(x, self.dropout) if isinstance(x, Tensor) else x.dropout(self.dropout)
-        out, h1 = self.first(x, edges)
+        out, h1 = self.first(dropout(x, self.dropout, self.training), edges)
         hidden = F.elu(out.flatten(1) + self.first_bias)
-        out, h2 = self.second(F.dropout(hidden, self.dropout, self.training), edges)
+        out, h2 = self.second(dropout(hidden, self.dropout, self.training), edges)
         return out.mean(dim=1) + self.second_bias, hidden, [h1, h2]
 
     def encode(self, data):
