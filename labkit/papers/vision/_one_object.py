@@ -44,8 +44,8 @@ def world_recipe(paper: str, build: Callable[..., Method], side: int = SIDE, **c
         smoke_load={"n_train": 192, "n_test": 96},
         variant="laptop",
     )
-    ceiling = replace(supervised(recipe, unit_images, small_encoder), name=f"supervised/one-object-{side}")
-    return replace(recipe, ceiling=ceiling, **changes)
+    ceiling = supervised(recipe, lambda images: unit_images, small_encoder)
+    return replace(recipe, ceiling=replace(ceiling, name=f"supervised/one-object-{side}"), **changes)
 
 
 def small_encoder(images) -> ResNet:
