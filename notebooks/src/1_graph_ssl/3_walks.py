@@ -329,7 +329,7 @@ tradeoff = {k: kcore.tradeoff(cora, [k], list(SEEDS)[:2], **short)[k] for k in t
 corewalk = [kcore.embed(cora, 0, "linear", seed, **short) for seed in list(SEEDS)[:2]]
 scattered = [kcore.embed_part(cora, kcore.random_part(cora, 3, seed), seed, **short) for seed in list(SEEDS)[:2]]
 
-# %%
+# %% tags=["timed"]
 with plot.style():
     figure, axis = plt.subplots(figsize=(7, 4))
     for k, row in tradeoff.items():
