@@ -137,7 +137,7 @@ def clean(notebook: nbformat.NotebookNode, measured: str) -> None:
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = cell.source.replace(BANNER, f"{BANNER} <em>{measured}</em>")
+            cell.source = cell.source.replace(BANNER, f"{BANNER} <p><em>{measured}</em></p>")
         if cell.cell_type != "code":
             continue
         cell.metadata.pop("execution", None)
@@ -155,7 +155,7 @@ def measurement(seconds: float, peak: float) -> str:
 def last_seconds(notebook: Path) -> float | None:
     """What the banner of a built notebook says that it took; None where there is no banner."""
     text = notebook.read_text() if notebook.is_file() else ""
-    found = re.search(rf"{re.escape(BANNER)} <em>Last build: ([\d.]+) (s|min) of processor time", text)
+    found = re.search(rf"{re.escape(BANNER)} <p><em>Last build: ([\d.]+) (s|min) of processor time", text)
     return float(found[1]) * {"s": 1, "min": 60}[found[2]] if found else None
 
 

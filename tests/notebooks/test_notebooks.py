@@ -164,7 +164,7 @@ def test_runs_top_to_bottom_at_smoke_scale_and_wrong_answers_are_told_why(source
 def test_what_the_banner_says_a_build_took_can_be_read_back(seconds, said, tmp_path):
     notebook = tmp_path / "1_one.ipynb"
     assert build.last_seconds(notebook) is None
-    notebook.write_text(f"{build.BANNER} <em>{build.measurement(seconds, 2**20)}</em>")
+    notebook.write_text(f"{build.BANNER} <p><em>{build.measurement(seconds, 2**20)}</em></p>")
     assert build.last_seconds(notebook) == pytest.approx(said, abs=3)  # minutes are written to a tenth
 
 

@@ -23,7 +23,7 @@ import networkx as nx
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 import labkit
 from labkit import plot
