@@ -108,7 +108,8 @@ def test_the_papers_number_stands_beside_ours_with_the_reason():
     assert table._repr_markdown_().splitlines() == [
         "|  | paper | ours | why they differ |",
         "| --- | --- | --- | --- |",
-        r"| accuracy | 83.3 ± 0.4 % | 82.0 ± 1.4 % | other \| splits |".replace(" ±", "\xa0±").replace("± ", "±\xa0")
+        r"| accuracy | 83.3 ± 0.4 % | 82.0 ± 1.4 % | other \| splits |".replace(" ±", "\xa0±")
+        .replace("± ", "±\xa0")
         .replace(" %", "\xa0%"),
         "| modes | 5 | 5 | none |",
     ]

@@ -216,9 +216,7 @@ def running_server(root: Path) -> Iterator[tuple[str, Path]]:
     ]  # fmt: skip
     environment = {**os.environ, **folders}
     with open(root / "lab.log", "w") as log:
-        process = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=log, cwd=ROOT
-        )
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=ROOT)
         try:
             _wait_for(f"http://127.0.0.1:{port}/api/status", process, root / "lab.log")
             yield f"http://127.0.0.1:{port}", served

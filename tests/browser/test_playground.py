@@ -9,14 +9,14 @@ from labkit.explore._playground import Layer, Panel, Playground, Slider
 
 def panels(height):
     shade = "#aa0000" if height > 1 else "#00aa00"
-    return [Panel("one", [Layer("bars", [1, 2, 3], [height, 2, 3], "#123456"), Layer("line", [1, 3], [0, 0], "#654321")],
-                  "x", "y"),
-            Panel("other", [Layer("points", [0, 1], [height, 0], [shade, "#0000aa"], text=["a", "b"])], "x", "y")]
+    bars, line = Layer("bars", [1, 2, 3], [height, 2, 3], "#123456"), Layer("line", [1, 3], [0, 0], "#654321")
+    points = Layer("points", [0, 1], [height, 0], [shade, "#0000aa"], text=["a", "b"])
+    return [Panel("one", [bars, line], "x", "y"), Panel("other", [points], "x", "y")]
 
 playground = Playground(panels, {"height": Slider("height", 1.0, 0.0, 5.0, 0.5)}, "a playground")
 playground"""
-DRAWN = """() => { const plot = document.querySelector('.js-plotly-plot'); return !plot?._fullData ? [] :
-    plot._fullData.map(t => [t.type, t.mode == 'lines' ? t.line.color : t.marker.color, [...t.x], [...t.y], t.text]) }"""
+DRAWN = """() => (document.querySelector('.js-plotly-plot')?._fullData ?? []).map(
+    t => [t.type, t.mode == 'lines' ? t.line.color : t.marker.color, [...t.x], [...t.y], t.text])"""
 
 
 def test_bars_keep_their_colour_and_everything_its_place_while_one_number_is_dragged(lab):
