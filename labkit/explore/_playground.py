@@ -252,8 +252,10 @@ def _fill(figure: Any, panels: Sequence[Panel]) -> None:
     ):
         if values:
             figure.plotly_restyle({name: list(values.values())}, list(values))
-    for title, panel in zip(figure.layout.annotations, panels, strict=True):
-        says = "<br>".join(textwrap.wrap(panel.says, 44))
+    said = [textwrap.wrap(panel.says, 44) for panel in panels]
+    lines = max(map(len, said))
+    for title, panel, says in zip(figure.layout.annotations, panels, said, strict=True):
+        says = "<br>".join(says + [" "] * (lines - len(says)))  # titles stand side by side
         title.text = f"<b>{panel.title}</b><br><span style='font-size:11px'>{says}</span>"
     for column, panel in enumerate(panels, 1):
         suffix = "" if column == 1 else str(column)
