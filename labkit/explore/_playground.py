@@ -269,7 +269,7 @@ def _colours(colour: Any) -> Any:
 
 
 def _floats(values: Any) -> np.ndarray:
-    return np.asarray(values, dtype=np.float32)  # plotly sends float32 as bytes, all else as lists
+    return np.ascontiguousarray(values, dtype=np.float32)  # plotly sends float32 as bytes, all else as lists
 
 
 def _picture(values: np.ndarray) -> str:

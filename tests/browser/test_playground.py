@@ -5,12 +5,13 @@ import pytest
 pytestmark = pytest.mark.browser
 
 PLAYGROUND = """
+import numpy as np
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 
 def panels(height):
     shade = "#aa0000" if height > 1 else "#00aa00"
     bars, line = Layer("bars", [1, 2, 3], [height, 2, 3], "#123456"), Layer("line", [1, 3], [0, 0], "#654321")
-    points = Layer("points", [0, 1], [height, 0], [shade, "#0000aa"], text=["a", "b"])
+    points = Layer("points", *np.array([[0, height], [1, 0]]).T, [shade, "#0000aa"], text=["a", "b"])
     return [Panel("one", [bars, line], "x", "y"), Panel("other", [points], "x", "y")]
 
 playground = Playground(panels, {"height": Slider("height", 1.0, 0.0, 5.0, 0.5)}, "a playground")
