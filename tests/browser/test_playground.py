@@ -23,7 +23,9 @@ DRAWN = """() => (document.querySelector('.js-plotly-plot')?._fullData ?? []).ma
 def test_bars_keep_their_colour_and_everything_its_place_while_one_number_is_dragged(lab):
     lab.open([PLAYGROUND])
     lab.run(0)
-    lab.page.wait_for_function("() => document.querySelector('.js-plotly-plot')?._fullData?.length === 3")
+    lab.page.wait_for_function(
+        "() => document.querySelector('.js-plotly-plot')?._fullData?.length === 3", timeout=120_000
+    )
     for height, shade in ((1, "#00aa00"), (4, "#aa0000"), (0.5, "#00aa00")):
         lab.python(f"playground.set(height={height}).values")
         expected = [
