@@ -23,6 +23,7 @@ help:
 	@echo "make slides     the openers of the themes as slides, in build/slides"
 	@echo "make bench      ratios against named peers"
 
+lab: export JUPYTER_CONFIG_PATH := $(CURDIR)/notebooks/src/jupyter:$(JUPYTER_CONFIG_PATH)
 lab: $(STAMP)
 	$(BIN)/jupyter lab $(ROOT_FLAG) $(AT_HOME) --LabApp.default_url=/lab/tree/notebooks/0_start_here.ipynb
 

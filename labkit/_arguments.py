@@ -44,6 +44,7 @@ def checked(thing: Callable | None = None, *, numbers: bool = True) -> Callable:
 
     @wraps(thing)
     def with_checked_arguments(*args, **kwargs):
+        __tracebackhide__ = True  # in a notebook's traceback this is a step between the reader and the function
         if not order:  # at the first call: annotations may name what is defined further down
             order.extend(_rules(thing, numbers, rules))
         sizes: dict[str, tuple[int, str]] = {}

@@ -3,6 +3,7 @@
 import json
 import math
 import statistics
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -186,8 +187,10 @@ def show(paper: str, results: str | Path | None = None) -> None:
     if not records:
         print(f"no claim of {paper} was tested yet; run: labkit claims verify {paper}")
     for record in records:
-        print(f"{record['verdict'].upper():20}{record['sentence']}")
-        print(f"{'':20}{arm(record, 'treatment')} · {arm(record, 'control')} · seeds: {len(record['seeds'])}\n")
+        evidence = f"{arm(record, 'treatment')} · {arm(record, 'control')} · seeds: {len(record['seeds'])}"
+        for verdict, said in ((record["verdict"].upper(), record["sentence"]), ("", evidence)):
+            print(textwrap.fill(said, 100, initial_indent=f"{verdict:20}", subsequent_indent=20 * " "))
+        print()
 
 
 def difference(record: dict[str, Any]) -> str:

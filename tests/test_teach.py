@@ -63,16 +63,18 @@ def test_in_a_notebook_a_slider_is_read_at_the_reveal_and_locked(monkeypatch, ca
     assert "you said 45, it is 46: spot on" in capsys.readouterr().out
 
 
-def test_check_says_where_the_band_is(capsys):
+def test_check_says_the_band_but_not_to_one_who_has_a_hint(capsys):
     check("x", 1.0, 0.9, 1.1, paper=1.05)
     check("y", 2.0, 0.9, 1.1, hint="halve it")
     check("z", float("nan"), 0.9, 1.1, hint="log of what?")
     check("w", ..., 0.9, 1.1, hint="start with one")
+    check("v", 0.5, 0.9, 1.1, paper=1.05)
     out = capsys.readouterr().out
     assert "✓ x: 1 (within 0.9 to 1.1; the paper: 1.05)" in out
-    assert "✗ y: 2 (outside 0.9 to 1.1)\n  hint: halve it" in out
-    assert "✗ z: nan (not a number; asked: 0.9 to 1.1)\n  hint: log of what?" in out
-    assert "✗ w: no answer yet (asked: 0.9 to 1.1)\n  hint: start with one" in out
+    assert "✗ y: 2 (too high)\n  hint: halve it" in out
+    assert "✗ z: nan (not a number)\n  hint: log of what?" in out
+    assert "✗ w: no answer yet\n  hint: start with one" in out
+    assert "✗ v: 0.5 (too low: asked is 0.9 to 1.1; the paper: 1.05)" in out
 
 
 def test_check_takes_a_tensor_of_one_number_and_names_what_is_none(capsys):
@@ -106,7 +108,9 @@ def test_the_papers_number_stands_beside_ours_with_the_reason():
     assert table._repr_markdown_().splitlines() == [
         "|  | paper | ours | why they differ |",
         "| --- | --- | --- | --- |",
-        r"| accuracy | 83.3 ± 0.4 % | 82.0 ± 1.4 % | other \| splits |",
+        r"| accuracy | 83.3 ± 0.4 % | 82.0 ± 1.4 % | other \| splits |".replace(" ±", "\xa0±")
+        .replace("± ", "±\xa0")
+        .replace(" %", "\xa0%"),
         "| modes | 5 | 5 | none |",
     ]
     assert str(table).startswith("accuracy: paper 83.3 ± 0.4 %, ours 82.0 ± 1.4 %. other")

@@ -68,7 +68,10 @@ def load(name: str, **options) -> Any:
         if option not in allowed:
             choices = f"it takes: {', '.join(allowed)}" if allowed else "it takes none"
             raise ValueError(f"{name!r} has no option {option!r}; {choices}")
-    value = read(entry, **options)
+    try:
+        value = read(entry, **options)
+    except FileNotFoundError as error:
+        raise error.with_traceback(None) from None  # the sentence says it all; the way to it would fill a screen
     if not options:
         _require_expected(entry, sizes(value))
     return value

@@ -20,6 +20,8 @@ from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import unknown
 
+_WIDE = 280  # pixels of a panel: three of them beside the list of files on a small screen
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -220,7 +222,7 @@ def _figure(panels: Sequence[Panel]) -> Any:
         if panel.is_map:
             sheet.update_yaxes(scaleanchor=f"x{column if column > 1 else ''}", row=1, col=column)
     sheet.update_layout(
-        width=330 * len(panels), height=380, margin={"l": 50, "r": 20, "t": 60, "b": 50}, template="plotly_white",
+        width=_WIDE * len(panels), height=380, margin={"l": 50, "r": 20, "t": 75, "b": 50}, template="plotly_white",
         legend={"orientation": "h", "y": -0.2},
     )  # fmt: skip
     for title, column in zip(sheet.layout.annotations, range(1, len(panels) + 1), strict=True):
@@ -234,21 +236,27 @@ def _figure(panels: Sequence[Panel]) -> Any:
 
 
 def _fill(figure: Any, panels: Sequence[Panel]) -> None:
-    """New data into the traces that are there: nothing is made anew, so that dragging stays smooth."""
+    """New data into the traces that are there: nothing is made anew, so that dragging stays smooth.
+
+    Each property goes to the traces that have it. Assigned one by one in a batch it would go to all, and be lost where
+    it was not assigned: bars would lose their colour.
+    """
     layers = [layer for panel in panels for layer in panel.layers]
-    for trace, layer in zip(figure.data, layers, strict=True):
-        if layer.kind == "image":
-            trace.source = _picture(layer.values)
-            continue
-        trace.x, trace.y = _floats(layer.x), _floats(layer.y)
-        if layer.kind == "points":
-            trace.marker.color = layer.colour if isinstance(layer.colour, str) else list(layer.colour)
-        if layer.kind == "heat":
-            trace.z = _floats(layer.values)
-        elif layer.text is not None:
-            trace.text = list(layer.text)
-    for title, panel in zip(figure.layout.annotations, panels, strict=True):
-        title.text = f"<b>{panel.title}</b><br><span style='font-size:11px'>{panel.says}</span>"
+    numbers = [i for i, layer in enumerate(layers) if layer.kind != "image"]
+    figure.plotly_restyle({name: [_floats(getattr(layers[i], name)) for i in numbers] for name in "xy"}, numbers)
+    for name, values in (
+        ("source", {i: _picture(layer.values) for i, layer in enumerate(layers) if layer.kind == "image"}),
+        ("z", {i: _floats(layer.values) for i, layer in enumerate(layers) if layer.kind == "heat"}),
+        ("marker.color", {i: _colours(layer.colour) for i, layer in enumerate(layers) if layer.kind == "points"}),
+        ("text", {i: list(layers[i].text) for i in numbers if layers[i].text is not None}),
+    ):
+        if values:
+            figure.plotly_restyle({name: list(values.values())}, list(values))
+    said = [textwrap.wrap(panel.says, 44) for panel in panels]
+    lines = max(map(len, said))
+    for title, panel, says in zip(figure.layout.annotations, panels, said, strict=True):
+        says = "<br>".join(says + [" "] * (lines - len(says)))  # titles stand side by side
+        title.text = f"<b>{panel.title}</b><br><span style='font-size:11px'>{says}</span>"
     for column, panel in enumerate(panels, 1):
         suffix = "" if column == 1 else str(column)
         for axis, limits in (("x", panel.x_range), ("y", panel.y_range)):
@@ -256,8 +264,12 @@ def _fill(figure: Any, panels: Sequence[Panel]) -> None:
                 figure.layout[f"{axis}axis{suffix}"].range = list(limits)
 
 
+def _colours(colour: Any) -> Any:
+    return colour if isinstance(colour, str) else list(colour)
+
+
 def _floats(values: Any) -> np.ndarray:
-    return np.asarray(values, dtype=np.float32)  # plotly sends float32 as bytes, all else as lists
+    return np.ascontiguousarray(values, dtype=np.float32)  # plotly sends float32 as bytes, all else as lists
 
 
 def _picture(values: np.ndarray) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from labkit._arguments import checked
 from labkit._checks import require_between, require_positive, unknown

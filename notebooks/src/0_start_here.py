@@ -113,7 +113,7 @@ print(after)
 # No label was used until this figure. Training improves on the network's random start, and adds little to the pixels, or
 # nothing: centred digits on black have no nuisance that is worth ignoring. Where place, contrast and background change
 # from image to image, pixels fail and the same method does not: that is
-# [`2_contrastive_vision/1_simclr`](2_contrastive_vision/1_simclr.ipynb).
+# [2_contrastive_vision/1_simclr](2_contrastive_vision/1_simclr.ipynb).
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Look into it
@@ -224,11 +224,11 @@ score()
 #
 # | theme | notebook |
 # |---|---|
-# | graphs | [`1_graph_ssl/1_grace.ipynb`](1_graph_ssl/1_grace.ipynb): two corrupted views of one graph, and what was there before training |
-# | vision | [`2_contrastive_vision/1_simclr.ipynb`](2_contrastive_vision/1_simclr.ipynb): what you call the same is what you learn |
-# | theory | [`3_spectral_theory/1_contrastive_is_spectral_clustering.ipynb`](3_spectral_theory/1_contrastive_is_spectral_clustering.ipynb): the loss is one that you know |
-# | dynamics | [`4_stepwise_dynamics/1_one_dimension_at_a_time.ipynb`](4_stepwise_dynamics/1_one_dimension_at_a_time.ipynb): what is learnt first, and when |
-# | yours | [`0_your_own_data.ipynb`](0_your_own_data.ipynb): a folder of images, a graph, an embedding |
+# | graphs | [1_graph_ssl/1_grace.ipynb](1_graph_ssl/1_grace.ipynb): two corrupted views of one graph, and what was there before training |
+# | vision | [2_contrastive_vision/1_simclr.ipynb](2_contrastive_vision/1_simclr.ipynb): what you call the same is what you learn |
+# | theory | [3_spectral_theory/1_contrastive_is_spectral_clustering.ipynb](3_spectral_theory/1_contrastive_is_spectral_clustering.ipynb): the loss is one that you know |
+# | dynamics | [4_stepwise_dynamics/1_one_dimension_at_a_time.ipynb](4_stepwise_dynamics/1_one_dimension_at_a_time.ipynb): what is learnt first, and when |
+# | yours | [0_your_own_data.ipynb](0_your_own_data.ipynb): a folder of images, a graph, an embedding |
 #
 # Your own embedding, from anywhere: `labkit.explore.explore(z, labels=y)`, with a NumPy array, a tensor, a data frame
 # or a file. **What this does not show**: one easy data set, one seed, one small network. The board

@@ -14,7 +14,7 @@ import base64
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import jupytext
@@ -105,7 +105,7 @@ def build(
         notebook.cells.insert(0, nbformat.v4.new_code_cell("%config InlineBackend.figure_formats = ['png', 'svg']"))
     notebook.cells.append(nbformat.v4.new_code_cell(USAGE))
     client.execute(env=os.environ | environment)
-    seconds, peak = map(float, notebook.cells.pop().outputs[0].text.split())
+    seconds, peak = map(float, "".join(output.text for output in notebook.cells.pop().outputs).split())
     if figures is not None:
         del notebook.cells[0]
         save_pictures(notebook, target(source, figures).with_suffix(""))
@@ -137,11 +137,11 @@ def clean(notebook: nbformat.NotebookNode, measured: str) -> None:
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = cell.source.replace(BANNER, f"{BANNER} <em>{measured}</em>")
+            cell.source = cell.source.replace(BANNER, f"{BANNER} <p><em>{measured}</em></p>")
         if cell.cell_type != "code":
             continue
         cell.metadata.pop("execution", None)
-        cell.outputs = [output for output in map(_kept, cell.outputs) if output is not None]
+        cell.outputs = _joined(output for output in map(_kept, cell.outputs) if output is not None)
 
 
 def measurement(seconds: float, peak: float) -> str:
@@ -155,7 +155,7 @@ def measurement(seconds: float, peak: float) -> str:
 def last_seconds(notebook: Path) -> float | None:
     """What the banner of a built notebook says that it took; None where there is no banner."""
     text = notebook.read_text() if notebook.is_file() else ""
-    found = re.search(rf"{re.escape(BANNER)} <em>Last build: ([\d.]+) (s|min) of processor time", text)
+    found = re.search(rf"{re.escape(BANNER)} <p><em>Last build: ([\d.]+) (s|min) of processor time", text)
     return float(found[1]) * {"s": 1, "min": 60}[found[2]] if found else None
 
 
@@ -175,6 +175,17 @@ def _kept(output):
             output.execution_count = None
         return output if output.data else None
     return output
+
+
+def _joined(outputs: Iterable[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Text that follows on text is one output, as JupyterLab shows it: where a kernel cuts it is a matter of time."""
+    joined = []
+    for output in outputs:
+        if joined and output.output_type == joined[-1].output_type == "stream":
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def main() -> int:

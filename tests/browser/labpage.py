@@ -14,7 +14,7 @@ from pathlib import Path
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _PATIENCE = 120_000  # ms; a busy machine may need long to load JupyterLab
-NEWS = "@jupyterlab/apputils-extension:announcements"  # its pop-up would cover the corner
+ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]  # WebGL2 by SwiftShader, no WebGPU
 
 _RUN = """async i => { const w = window.jupyterapp.shell.currentWidget; w.content.activeCellIndex = i;
@@ -205,9 +205,7 @@ def running_server(root: Path) -> Iterator[tuple[str, Path]]:
         port = probe.getsockname()[1]
     names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
     folders = {name: str(root / "jupyter" / name) for name in names}
-    config = root / "jupyter" / "JUPYTER_CONFIG_DIR" / "labconfig"
-    config.mkdir(parents=True)
-    (config / "page_config.json").write_text(json.dumps({"disabledExtensions": {NEWS: True}}))
+    folders["JUPYTER_CONFIG_PATH"] = str(ROOT / "notebooks" / "src" / "jupyter")  # as in `make lab`
     served = root / "notebooks"
     served.mkdir()
     command = [
@@ -218,9 +216,7 @@ def running_server(root: Path) -> Iterator[tuple[str, Path]]:
     ]  # fmt: skip
     environment = {**os.environ, **folders}
     with open(root / "lab.log", "w") as log:
-        process = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=log, cwd=Path(__file__).resolve().parents[2]
-        )
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=ROOT)
         try:
             _wait_for(f"http://127.0.0.1:{port}/api/status", process, root / "lab.log")
             yield f"http://127.0.0.1:{port}", served

@@ -60,6 +60,8 @@ def test_start_here_runs_and_the_selection_comes_back(lab, tmp_path):
     cell = find(lab, "rows = explorer.selection")
     lab.run(cell)
     assert "selected; classes:" in lab.outputs(cell)[0]["text"]
+    assert not lab.page.get_by_text("Jupyter news").count(), "a question covers the corner"
+    assert not [output for cell in range(lab.cells()) for output in lab.outputs(cell) if output.get("name") == "stderr"]
     assert not lab.outputs(cell)[0]["text"].startswith("0 selected")
     assert lab.external == []
     assert lab.errors == []

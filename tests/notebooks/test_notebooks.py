@@ -6,10 +6,11 @@ import json
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from trust.notebooks import stay_here
+from trust.notebooks import TIMED, compared, stay_here
 
 from labkit import data
 
@@ -64,7 +65,10 @@ def test_outputs_are_static_and_small(source):
     assert "widgets" not in notebook["metadata"]
     pictures = 0
     for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
+        outputs = cell.get("outputs", [])
+        streams = [output["output_type"] == "stream" for output in outputs]
+        assert not any(map(all, pairwise(streams))), "text that a kernel cut in two is joined"
+        for output in outputs:
             assert output["output_type"] != "error"
             kinds = output.get("data", {})
             assert set(kinds) <= build.KEPT
@@ -89,6 +93,24 @@ def test_a_notebook_has_what_a_reader_is_promised(source):
         assert re.search(rf"\b{what}\(", code), f"{what}(...) is missing"
     assert len(re.findall(r"\*\*Exercise(?: \d)?\*\* \((?:easy|medium|hard), \d+ min\)", prose)) >= 2
     assert "<summary>Solution</summary>" in prose
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=ids)
+def test_only_a_cell_about_seconds_may_come_out_otherwise_the_next_time(source):
+    for cell in build.read(source).cells:
+        assert TIMED not in cell.metadata.get("tags", []) or "seconds" in cell.source
+
+
+def test_of_measured_times_the_words_are_compared_and_of_all_else_everything():
+    def said(seconds, share, picture="a"):
+        return {"text": [f"it took {seconds} s\n", f"{share} of it"], "data": {"image/png": picture}}
+
+    assert compared(said(1.5, 0.3), timed=False) == compared(said(2, 0.3), timed=False)
+    assert compared(said(1.5, 0.3), timed=False) != compared(said(1.5, 0.4), timed=False)
+    assert compared(said(1.5, 0.3), timed=False) != compared(said(1.5, 0.3, "b"), timed=False)
+    assert compared(said(1.5, 0.3), timed=True) == compared(said(1e-5, 0.4, "b"), timed=True)
+    assert compared(said(1.5, 0.3), timed=True) != compared(said(1.5, "half"), timed=True)
+    assert compared(said(1.5, 0.3), timed=True) != compared(said(1.5, 0.3) | {"data": {}}, timed=True)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=ids)
@@ -142,7 +164,7 @@ def test_runs_top_to_bottom_at_smoke_scale_and_wrong_answers_are_told_why(source
 def test_what_the_banner_says_a_build_took_can_be_read_back(seconds, said, tmp_path):
     notebook = tmp_path / "1_one.ipynb"
     assert build.last_seconds(notebook) is None
-    notebook.write_text(f"{build.BANNER} <em>{build.measurement(seconds, 2**20)}</em>")
+    notebook.write_text(f"{build.BANNER} <p><em>{build.measurement(seconds, 2**20)}</em></p>")
     assert build.last_seconds(notebook) == pytest.approx(said, abs=3)  # minutes are written to a tenth
 
 

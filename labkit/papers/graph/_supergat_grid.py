@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch_geometric.data import Data
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from labkit._checks import require_between, require_positive, unknown
 from labkit.data import stochastic_block_model

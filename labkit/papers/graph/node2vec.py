@@ -259,12 +259,29 @@ def hadamard_beats_other_operators(lab: Lab) -> Evidence:
 
 
 def spectral(data, dim: int) -> Float[Tensor, "nodes dim"]:
-    """The eigenvectors of D^-1/2 A D^-1/2 with the ``dim`` largest eigenvalues: spectral clustering's embedding."""
-    from scipy.sparse import coo_matrix, diags
-    from scipy.sparse.linalg import eigsh
+    """The eigenvectors of D^-1/2 A D^-1/2 with the ``dim`` largest eigenvalues: spectral clustering's embedding.
 
-    a = coo_matrix((np.ones(data.num_edges), data.edge_index.numpy()), shape=(data.num_nodes,) * 2).tocsr()
-    scale = diags(1 / np.sqrt(np.maximum(np.asarray(a.sum(1)).ravel(), 1)))
-    start = np.random.default_rng(0).random(data.num_nodes)
-    vectors = eigsh(scale @ a @ scale, k=min(dim, data.num_nodes - 1), which="LA", v0=start)[1]
-    return torch.from_numpy(vectors[:, ::-1].copy()).float()
+    The largest is 1, once for each connected component, and its eigenvectors are known: the roots of the degrees on one
+    component, 0 elsewhere. They come first, larger components before smaller ones. Lanczos iterations would find few of
+    so many equal eigenvalues (on Cora 16 of 78), and rounding would say which; they find the others.
+    """
+    from scipy.sparse import coo_matrix, diags
+    from scipy.sparse.csgraph import connected_components
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    nodes, dim = data.num_nodes, min(dim, data.num_nodes - 1)
+    a = coo_matrix((np.ones(data.num_edges), data.edge_index.numpy()), shape=(nodes, nodes)).tocsr()
+    degree = np.asarray(a.sum(1)).ravel()
+    of = connected_components(a, directed=False)[1]
+    mass = np.bincount(of, degree)  # of a component; 0 for a node without edges, whose eigenvalue is 0
+    rank = np.argsort(np.argsort(-mass, kind="stable"))
+    one = coo_matrix((np.sqrt(degree / np.maximum(mass, 1)[of]), (np.arange(nodes), rank[of]))).tocsc()
+    one = one[:, : min(dim, np.count_nonzero(mass))]
+    vectors = one.toarray()
+    if wanted := dim - one.shape[1]:
+        scale = diags(1 / np.sqrt(np.maximum(degree, 1)))
+        across = scale @ a @ scale
+        rest = LinearOperator(a.shape, lambda v: across @ v - 2 * (one @ (one.T @ v)), dtype=float)  # 1 becomes -1
+        start = np.random.default_rng(0).random(nodes)
+        vectors = np.hstack([vectors, eigsh(rest, k=wanted, which="LA", v0=start)[1][:, ::-1]])
+    return torch.from_numpy(vectors).float()

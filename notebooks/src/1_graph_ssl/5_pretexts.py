@@ -24,7 +24,7 @@ from functools import partial
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 import labkit
 from labkit import evaluate, plot

@@ -23,7 +23,7 @@ import os
 import torch
 from matplotlib import pyplot as plt
 from torch.nn import functional as F
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 import labkit
 from labkit import evaluate, plot

@@ -21,7 +21,7 @@ import os
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 import labkit
 from labkit import plot

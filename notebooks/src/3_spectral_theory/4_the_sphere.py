@@ -22,7 +22,7 @@ import os
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 import labkit
 from labkit import evaluate, plot
@@ -231,8 +231,8 @@ rows = coloured.splits["test"][:300]
 with plot.style():
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.8))
     for axis, name in zip(axes, list(trained)[:3], strict=True):
-        z = trained[name].embed(coloured.images)[rows]
-        target = torch.stack([hue[rows].cos(), hue[rows].sin()], 1)
+        z = trained[name].embed(coloured.images)[rows].double()  # in float32, rounding moves a pixel from run to run
+        target = torch.stack([hue[rows].cos(), hue[rows].sin()], 1).double()
         plane = torch.linalg.lstsq(z - z.mean(0), target).solution  # the plane that shows the hue best
         axis.scatter(*((z - z.mean(0)) @ plane).T, c=hue[rows], cmap="twilight", s=12)
         axis.set(title=f"{name}\nR² {kept[name]:.2f}", xticks=[], yticks=[])

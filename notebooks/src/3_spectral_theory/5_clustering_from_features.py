@@ -23,7 +23,7 @@ import time
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 import labkit
 from labkit import plot
@@ -180,7 +180,7 @@ for n in tqdm(sizes, leave=False):
             clusters = method(points, 0.5)
             taken[name][n] = time.process_time() - started
 
-# %%
+# %% tags=["timed"]
 with plot.style():
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
     for position, (name, row) in enumerate(taken.items()):

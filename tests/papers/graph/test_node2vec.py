@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
+from torch_geometric.data import Data
 
 from labkit.data import load, stochastic_block_model
 from labkit.papers.graph import _links, node2vec
@@ -89,3 +90,23 @@ def test_the_figure_s_embedding_and_the_control():
     assert vectors.shape == (60, 3)
     split = (vectors[:, 1] > 0) == (data.y == 0)
     assert split.float().mean().item() in (0.0, 1.0)
+
+
+def test_the_control_is_whole_where_the_graph_is_in_pieces():
+    """One eigenvalue of 1 a component: an iterative solver alone finds some of them, others on another machine."""
+    whole, twig = stochastic_block_model([30, 30], 0.4, 0.02).edge_index, torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    edges = torch.cat([whole, *(60 + 3 * k + twig for k in range(40))], dim=1)
+    data = Data(edge_index=edges, num_nodes=182)  # the last two nodes have no edges
+    a = torch.zeros(182, 182).double()
+    a[tuple(edges)] = 1
+    scale = a.sum(1).clamp(min=1).rsqrt()
+    across = scale[:, None] * a * scale
+    values = torch.linalg.eigvalsh(across).flip(0)
+    for dim in (5, 41, 44):
+        found = node2vec.spectral(data, dim).double()
+        assert found.shape == (182, dim)
+        assert torch.allclose(found.T @ found, torch.eye(dim).double(), atol=1e-5)
+        assert torch.allclose(across @ found, found * values[:dim], atol=1e-5)
+    split = found[:60, 41] > 0
+    assert split[:30].float().mean().item() in (0.0, 1.0)
+    assert torch.equal(split[:30], ~split[30:])

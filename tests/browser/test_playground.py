@@ -1,0 +1,40 @@
+"""A playground in a real JupyterLab: what plotly draws is what Python computed, before and after dragging."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+PLAYGROUND = """
+import numpy as np
+from labkit.explore._playground import Layer, Panel, Playground, Slider
+
+def panels(height):
+    shade = "#aa0000" if height > 1 else "#00aa00"
+    bars, line = Layer("bars", [1, 2, 3], [height, 2, 3], "#123456"), Layer("line", [1, 3], [0, 0], "#654321")
+    points = Layer("points", *np.array([[0, height], [1, 0]]).T, [shade, "#0000aa"], text=["a", "b"])
+    return [Panel("one", [bars, line], "x", "y"), Panel("other", [points], "x", "y")]
+
+playground = Playground(panels, {"height": Slider("height", 1.0, 0.0, 5.0, 0.5)}, "a playground")
+playground"""
+DRAWN = """() => (document.querySelector('.js-plotly-plot')?._fullData ?? []).map(
+    t => [t.type, t.mode == 'lines' ? t.line.color : t.marker.color, [...t.x], [...t.y], t.text])"""
+
+
+def test_bars_keep_their_colour_and_everything_its_place_while_one_number_is_dragged(lab):
+    lab.open([PLAYGROUND])
+    lab.run(0)
+    lab.page.wait_for_function(
+        "() => document.querySelector('.js-plotly-plot')?._fullData?.length === 3", timeout=120_000
+    )
+    for height, shade in ((1, "#00aa00"), (4, "#aa0000"), (0.5, "#00aa00")):
+        lab.python(f"playground.set(height={height}).values")
+        expected = [
+            ["bar", "#123456", [1, 2, 3], [height, 2, 3], ""],
+            ["scatter", "#654321", [1, 3], [0, 0], ""],
+            ["scatter", [shade, "#0000aa"], [0, 1], [height, 0], ["a", "b"]],
+        ]
+        lab.page.wait_for_function(f"y => {{ const d = ({DRAWN})(); return d.length && d[0][3][0] === y }}", arg=height)
+        lab.page.wait_for_timeout(300)
+        drawn = lab.page.evaluate(DRAWN)
+        assert [[kind, colour, x, y, text or ""] for kind, colour, x, y, text in drawn] == expected
+    assert lab.errors == []
