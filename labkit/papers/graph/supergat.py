@@ -250,7 +250,7 @@ def mixed_wins_where_neighbours_agree(lab: Lab) -> Evidence:
     "At homophily 0.1 and degree 10, the graph is worth having: scaled dot-product attention beats features alone.",
     needs="sbm",
     minutes=3,
-    why_not="with ten classes 0.1 is chance: neighbours say nothing, and a softmax over them can't leave all of them out.",
+    why_not="with ten classes 0.1 is chance: neighbours say nothing, and a softmax can't leave all of them out.",
 )
 def attention_beats_features_alone(lab: Lab) -> Evidence:
     note = f"{GRID} A floor that the paper's figure does not draw."
