@@ -268,7 +268,8 @@ with plot.style(axes__grid=False):
     figure, axis = plt.subplots(figsize=(4.4, 3.4))
     axis.imshow(100 * grid, cmap="cividis", vmin=60, vmax=75)
     for row, column in np.ndindex(grid.shape):
-        axis.text(column, row, f"{100 * grid[row, column]:.1f}", ha="center", va="center", color="white")
+        ink = "white" if grid[row, column] < 0.68 else "black"
+        axis.text(column, row, f"{100 * grid[row, column]:.1f}", ha="center", va="center", color=ink)
     axis.set(
         xticks=range(3),
         xticklabels=values,
