@@ -65,7 +65,7 @@ def main(repeats: int = 5) -> list[Row]:
     peer = "the released formulation"
     times = alternate(_ours(), _published(), repeats)
     memory = extra_memory(__name__, "_ours"), extra_memory(__name__, "_published")
-    why = "products of 512 columns and dropout of codes, which both have, are half of what is left"
+    why = "dense and sparse products, which both have, are half of what is left"
     return [
         Row("GraphMAE epoch", peer, *times, at_least=4, why=why),
         Row("GraphMAE epoch, extra memory", peer, *memory, unit="MB"),
