@@ -1104,6 +1104,7 @@ class Explorer {
     const n = this.panes[0].map?.n ?? 0, bits = typed(Uint8Array, this.model.get("_selection"));
     this.flags = new Uint8Array(n);
     this.selected = 0;
+    this.nameField = null;
     this.verdict = null; // it spoke of the selection before
     if (bits.length === Math.ceil(n / 8))
       for (let i = 0; i < n; i++) this.selected += this.flags[i] = (bits[i >> 3] >> (i & 7)) & 1;
@@ -1377,13 +1378,16 @@ class Explorer {
       rich(p, line);
       return p;
     });
-    const name = h("input", { className: "lk-search", placeholder: "name it", ariaLabel: "Name of this selection", onkeydown: (event) => {
+    // One field for as long as the selection lasts: what is being typed outlives a verdict that arrives meanwhile.
+    const name = (this.nameField ??= h("input", { className: "lk-search", placeholder: "name it", ariaLabel: "Name of this selection", onkeydown: (event) => {
       event.stopPropagation();
       if (event.key === "Enter" && name.value.trim()) this.ask({ do: "save", name: name.value.trim() });
-    } });
+    } }));
+    const typing = name.matches(":focus");
     const actions = data.standalone ? [] : [button("Probe", "Fit a linear probe, selection against the rest, and colour every point by its score", () => this.ask({ do: "probe" })),
       button("Random blob", "Select as many points around a random one: how cluster-like does chance look?", () => this.ask({ do: "blob" }))];
     this.picked.replaceChildren(...[text, ...lines, h("p", { className: "lk-actions" }, ...actions, button("Clear", "Clear the selection (Esc)", () => this.select(null)), data.standalone ? null : name), chips].filter(Boolean));
+    if (typing) name.focus();
   }
 
   readVerdict() {

@@ -246,6 +246,18 @@ def test_naming_a_selection_keeps_it(fresh):
     fresh.until("e.selection.tolist()", [5, 6, 7])
 
 
+def test_a_name_that_is_being_typed_outlives_a_verdict_that_arrives(fresh):
+    fresh.python("e.select([5, 6, 7]); 1")
+    field = fresh.page.get_by_label("Name of this selection")
+    field.fill("od")
+    fresh.explorer("e => e.readVerdict()")
+    assert field.input_value() == "od"
+    fresh.page.keyboard.type("d")
+    assert field.input_value() == "odd"
+    fresh.python("e.select([9]); 1")
+    fresh.page.wait_for_function("() => document.querySelector('[aria-label=\"Name of this selection\"]').value === ''")
+
+
 def test_another_map_is_chosen_and_glides_in(fresh):
     fresh.page.get_by_label("Map", exact=True).select_option("raw")
     fresh.until("e._left['map']", "raw")
