@@ -14,7 +14,7 @@ from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.losses import info_nce
 from labkit.methods import Queue, SelfDistillation
-from labkit.papers.vision._nuisance import against, against_raw, changed, encoder_of, family, head, view_of
+from labkit.papers.vision._nuisance import against, against_raw, changed, encoder_of, family, head, patient, view_of
 
 FRIENDS = ("nearest", "self", "random")
 
@@ -65,17 +65,18 @@ def _build(images, **changes) -> NNCLR:
     return NNCLR(encoder_of(images), view_of(images), **changes)
 
 
-RECIPES = family("nnclr", _build)
+# On the validation images: 47.9 % with SimCLR's Adam at 4e-3 after 16 epochs; SGD at 0.1 gives 31.0, and 76.1 after 48.
+RECIPES = family("nnclr", _build, **patient(48))
 SMALL = RECIPES[1]
 
 
-@claim("Neighbours as positives beat raw pixels.", needs="nuisance-mnist", minutes=1)
+@claim("Neighbours as positives beat raw pixels.", needs="nuisance-mnist", minutes=2)
 def beats_raw_pixels(lab: Lab) -> Evidence:
     return against_raw(lab, SMALL, "NNCLR")
 
 
 @claim("The nearest neighbour is a better positive than the other view itself (table 5).",
-       needs="nuisance-mnist", minutes=2, reported="75.6 against 71.7, abstract")  # fmt: skip
+       needs="nuisance-mnist", minutes=4, reported="75.6 against 71.7, abstract")  # fmt: skip
 def neighbour_beats_self(lab: Lab) -> Evidence:
     return against(lab, SMALL, changed(SMALL, friend="self"), "nearest neighbour", "the other view")
 

@@ -14,7 +14,7 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.losses import swav
 from labkit.methods import TwoView
 from labkit.models import Prototypes
-from labkit.papers.vision._nuisance import against, against_raw, changed, encoder_of, family, head, view_of
+from labkit.papers.vision._nuisance import against, against_raw, changed, encoder_of, family, head, patient, view_of
 
 
 class SwAV(TwoView):
@@ -50,7 +50,8 @@ def _build(images, **changes) -> SwAV:
     return SwAV(encoder_of(images), view_of(images), **changes)
 
 
-RECIPES = family("swav", _build)
+# On the validation images: 30.9 % with SimCLR's Adam at 4e-3 after 16 epochs; SGD at 0.1 gives 25.5, and 64.5 after 48.
+RECIPES = family("swav", _build, **patient(48))
 SMALL = RECIPES[1]
 UNEVEN = changed(SMALL, iterations=0)
 
@@ -66,7 +67,7 @@ def prototypes_used(lab: Lab, recipe) -> list[float]:
     return found
 
 
-@claim("Predicting each other's assignment beats raw pixels.", needs="nuisance-mnist", minutes=1)
+@claim("Predicting each other's assignment beats raw pixels.", needs="nuisance-mnist", minutes=2)
 def beats_raw_pixels(lab: Lab) -> Evidence:
     return against_raw(lab, SMALL, "SwAV")
 
