@@ -10,6 +10,7 @@ import numpy as np
 
 from labkit._files import write_whole
 from labkit.explore import _twin
+from labkit.explore._web import SCRIPT, STYLE
 
 if TYPE_CHECKING:
     from labkit.explore._explorer import Explorer
@@ -116,15 +117,11 @@ def to_html(explorer: "Explorer", path: Path) -> None:
     note = " ".join(filter(None, [explorer.items.note, "This page stands alone: no kernel, no network."]))
     state["_data"] = {**state["_data"], "standalone": True, "table": table, "note": note, "asks": False}
     state["_focus"] = state["_focus"] if table else -1
-    esm = _ESM.read_text()
-    page = _PAGE.format(
-        title="Explorer", css=_ESM.with_suffix(".css").read_text(),
-        esm=esm.replace("export default { render };", "const explorer = { render };"), state=_script(state),
-    )  # fmt: skip
+    esm = SCRIPT.replace("export default { render };", "const explorer = { render };")
+    page = _PAGE.format(title="Explorer", css=STYLE, esm=esm, state=_script(state))
     write_whole(path, page.encode())
 
 
-_ESM = Path(__file__).with_name("explorer.js")
 _FOREIGN = {
     "_dom_classes", "_model_module", "_model_module_version", "_model_name", "_view_count", "_view_module",
     "_view_module_version", "_view_name", "_esm", "_css", "_anywidget_id", "_star",

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -16,8 +15,8 @@ from labkit.explore._lens import Lens
 from labkit.explore._painter import BY_EPOCH, BY_MAP, Painter
 from labkit.explore._probe import Verdict
 from labkit.explore._sources import Sources
+from labkit.explore._web import SCRIPT, STYLE
 
-_HERE = Path(__file__).parent
 _TEXTS = 5_000  # points up to which all texts travel with the map
 _COLUMNS = 4  # facts shown on hover
 _MANY = 50_000  # points from which measuring waits until the map is painted
@@ -30,8 +29,8 @@ def _bytes(value: Any, owner: Any) -> bytes:
 class Wiring(anywidget.AnyWidget):
     """Traits, observers and messages. A selection is state in its own trait, never an event: none can be lost."""
 
-    _esm = _HERE / "explorer.js"
-    _css = _HERE / "explorer.css"
+    _esm = SCRIPT
+    _css = STYLE
 
     # From Python to the browser.
     _data = t.Dict().tag(sync=True)

@@ -1,0 +1,44 @@
+// Keyboard and search.
+
+import { short } from "./tools.js";
+
+export class Keyboard {
+  key(event, pane) {
+    const { key } = event, arrow = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[key];
+    const steps = { ArrowLeft: [40, 0], ArrowRight: [-40, 0], ArrowUp: [0, 40], ArrowDown: [0, -40] }[key];
+    const actions = {
+      l: () => this.setMode("lasso"), b: () => this.setMode("box"), p: () => this.setMode("pan"), n: () => this.toggleNames(),
+      e: () => this.edgesTool && this.toggleEdges(), 0: () => pane.home(), "+": () => pane.zoom(1.4), "=": () => pane.zoom(1.4), "-": () => pane.zoom(1 / 1.4),
+      " ": () => this.focus >= 0 && this.toggle(this.focus), s: () => this.selectNear(),
+      c: () => this.focus >= 0 && this.colour.kind === "class" && this.selectClass(this.values[this.focus]),
+      Enter: () => this.setFocus(this.hover >= 0 ? this.hover : pane.pick(pane.width / 2, pane.height / 2, 1e6)),
+      Escape: () => (this.model.get("_focus") >= 0 ? this.setFocus(-1) : this.select(null)), // what is drawn may be a frame behind
+      ",": () => this.setTime(Math.ceil(pane.time) - 1), ".": () => this.setTime(Math.floor(pane.time) + 1),
+    };
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (arrow && event.shiftKey) pane.pan(...steps);
+    else if (arrow) this.walk(arrow, pane);
+    else if (actions[key]) actions[key]();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  // Arrow keys step through the true neighbours of the chosen point; Enter goes there.
+  walk(by, pane) {
+    if (this.focus < 0 || !this.near) return this.setFocus(pane.pick(pane.width / 2, pane.height / 2, 1e6));
+    const list = this.near[pane.side];
+    this.step = Math.max(1, Math.min(list.rows.length, (this.step || 0) + by));
+    const j = list.rows[this.step - 1];
+    this.setHover(j, pane);
+    this.say(`neighbour ${this.step} of ${list.rows.length}: row ${this.row(j)} ${this.className(j)}, distance ${short(list.distances[this.step - 1])}`);
+  }
+
+  find(text) {
+    const row = Number(text), i = this.rows ? this.rows.indexOf(row) : row;
+    if (text !== "" && Number.isInteger(row)) {
+      if (i >= 0 && i < this.flags.length) this.setFocus(i);
+      else this.say(`no row ${text} is shown`);
+    } else if (text) this.ask({ do: "find", text });
+  }
+}

@@ -1,0 +1,89 @@
+// The selection, in bits and in words.
+
+import { h, number, percent, rich, short, typed, wilson } from "./tools.js";
+
+export class Selection {
+  bits(flags) {
+    const bits = new Uint8Array(Math.ceil(flags.length / 8));
+    for (let i = 0; i < flags.length; i++) if (flags[i]) bits[i >> 3] |= 1 << (i & 7);
+    return bits;
+  }
+
+  select(bits, how = "replace", origin = {}) {
+    const old = this.current(), next = bits ?? new Uint8Array(0);
+    if (how === "add") for (let b = 0; b < next.length; b++) next[b] |= old[b];
+    if (how === "subtract") for (let b = 0; b < next.length; b++) next[b] = old[b] & ~next[b];
+    this.set({ _selection: new DataView(next.some((b) => b) ? next.buffer : new ArrayBuffer(0)), _origin: origin });
+  }
+
+  // The selection as the model holds it, which may be a frame ahead of what is drawn.
+  current() {
+    const bits = typed(Uint8Array, this.model.get("_selection"));
+    return bits.length ? bits.slice() : new Uint8Array(Math.ceil(this.flags.length / 8));
+  }
+
+  toggle(i) {
+    const bits = this.current();
+    bits[i >> 3] ^= 1 << (i & 7);
+    this.select(bits, "replace", { by: "click" });
+  }
+
+  selectClass(k, add) {
+    this.select(this.bits(Uint8Array.from(this.values, (value) => value === k)), add ? "add" : "replace", { by: "legend", name: this.colour.classes[k].name });
+  }
+
+  selectNear() {
+    const flags = new Uint8Array(this.flags.length);
+    for (const side of ["left", "right"]) this.near?.[side]?.rows.forEach((j) => { flags[j] = 1; });
+    if (this.focus >= 0) flags[this.focus] = 1;
+    this.select(this.bits(flags), "replace", { by: "neighbours", row: this.row(this.focus) });
+  }
+
+  sentence() {
+    const { colour, selected } = this, n = this.flags.length, head = `${number(selected)} of ${number(n)} selected (${percent(selected / n)})`;
+    if (colour?.kind === "class") {
+      const chosen = this.counts(this.flags), k = chosen.indexOf(Math.max(...chosen)), base = this.counts(null)[k] / n;
+      const [low, high] = wilson(chosen[k], selected);
+      return `**${head}**: **${percent(chosen[k] / selected)}** are ${colour.classes[k].name} (95 % interval ${percent(low)} to ${percent(high)}), against ${percent(base)} of all.`;
+    }
+    if (colour?.kind !== "value") return `**${head}**.`;
+    const sums = [0, 0], sizes = [0, 0];
+    for (let i = 0; i < n; i++) if (this.values[i] > -1e37) {
+      sums[this.flags[i]] += this.values[i];
+      sizes[this.flags[i]]++;
+    }
+    return `**${head}**: mean ${colour.name} ${short(sums[1] / sizes[1])}, the rest ${short(sums[0] / sizes[0])}.`;
+  }
+
+  showPicked() {
+    const { data } = this, button = (text, title, onclick) => h("button", { type: "button", className: "lk-button", textContent: text, title, onclick });
+    const saved = (this.menu?.saved ?? []).map(({ name, size }) => h("button", { type: "button", className: "lk-chip", textContent: `${name} (${number(size)})`, onclick: () => this.ask({ do: "restore", name }) }));
+    const chips = saved.length ? h("p", { className: "lk-chips" }, ...saved) : null;
+    if (!this.selected) {
+      this.picked.replaceChildren(...[h("p", { className: "lk-hint", textContent: "Drag on the map or click a class name to select; click a point for its true neighbours." }), chips].filter(Boolean));
+      return;
+    }
+    const text = h("p");
+    rich(text, this.sentence());
+    const lines = (this.verdict?.lines ?? []).map((line) => {
+      const p = h("p", { className: "lk-verdict" });
+      rich(p, line);
+      return p;
+    });
+    // One field for as long as the selection lasts: what is being typed outlives a verdict that arrives meanwhile.
+    const name = (this.nameField ??= h("input", { className: "lk-search", placeholder: "name it", ariaLabel: "Name of this selection", onkeydown: (event) => {
+      event.stopPropagation();
+      if (event.key === "Enter" && name.value.trim()) this.ask({ do: "save", name: name.value.trim() });
+    } }));
+    const typing = name.matches(":focus");
+    const actions = data.standalone ? [] : [button("Probe", "Fit a linear probe, selection against the rest, and colour every point by its score", () => this.ask({ do: "probe" })),
+      button("Random blob", "Select as many points around a random one: how cluster-like does chance look?", () => this.ask({ do: "blob" }))];
+    this.picked.replaceChildren(...[text, ...lines, h("p", { className: "lk-actions" }, ...actions, button("Clear", "Clear the selection (Esc)", () => this.select(null)), data.standalone ? null : name), chips].filter(Boolean));
+    if (typing) name.focus();
+  }
+
+  readVerdict() {
+    this.verdict = this.model.get("_verdict");
+    this.showPicked();
+  }
+}
