@@ -69,30 +69,31 @@ def _build(images, **changes) -> WMSE:
     return WMSE(encoder_of(images), view_of(images), **changes)
 
 
-RECIPES = family("w_mse", _build)
+# On the validation images: 32.3 % after 16 epochs, 68.8 after 48 (dim = 16: 13.8); with SGD at 0.1 24.6 after 48.
+RECIPES = family("w_mse", _build, training={"epochs": 48})
 SMALL = RECIPES[1]
 NOT_WHITE = changed(SMALL, whiten=False)
 
 
-@claim("Whitened views that agree beat raw pixels, without negatives.", needs="nuisance-mnist", minutes=1)
+@claim("Whitened views that agree beat raw pixels, without negatives.", needs="nuisance-mnist", minutes=2)
 def beats_raw_pixels(lab: Lab) -> Evidence:
     return against_raw(lab, SMALL, "W-MSE")
 
 
-@claim("Without whitening the projection collapses to a point (section 3).", needs="nuisance-mnist", minutes=2)
+@claim("Without whitening the projection collapses to a point (section 3).", needs="nuisance-mnist", minutes=4)
 def whitening_prevents_collapse(lab: Lab) -> Evidence:
     ours, without = (spread(lab.runs(recipe)) for recipe in (SMALL, NOT_WHITE))
     return Evidence(ours, without, "whitened", "not whitened", "spread of directions, 0 to 1")
 
 
-@claim("Whitening keeps the dimensions of the projection in use.", needs="nuisance-mnist", minutes=2)
+@claim("Whitening keeps the dimensions of the projection in use.", needs="nuisance-mnist", minutes=4)
 def whitening_keeps_rank(lab: Lab) -> Evidence:
     ours, without = (last(lab.runs(recipe), "z.effective_rank") for recipe in (SMALL, NOT_WHITE))
     return Evidence(ours, without, "whitened", "not whitened", "effective rank")
 
 
 @claim("Four views beat two (table 1).",
-       needs="nuisance-mnist", minutes=4, reported="92.0 against 91.6 on CIFAR-10, table 1")  # fmt: skip
+       needs="nuisance-mnist", minutes=8, reported="92.0 against 91.6 on CIFAR-10, table 1")  # fmt: skip
 def four_views_beat_two(lab: Lab) -> Evidence:
     note = "Four views see twice as many pictures in as many steps, as in the paper."
     return against(lab, changed(SMALL, views=4), SMALL, "four views", "two", note=note)
