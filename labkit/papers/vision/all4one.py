@@ -16,7 +16,7 @@ from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.losses import info_nce
 from labkit.methods import Queue, SelfDistillation
-from labkit.papers.vision._nuisance import against, against_raw, changed, encoder_of, family, head, view_of
+from labkit.papers.vision._nuisance import against, against_raw, changed, encoder_of, family, head, patient, view_of
 
 FRIENDS = ("nearest", "random")
 
@@ -126,7 +126,8 @@ def _build(images, **changes) -> All4One:
     return All4One(encoder_of(images), view_of(images), **changes)
 
 
-RECIPES = family("all4one", _build)
+# On the validation images: 41.9 % with SimCLR's Adam at 4e-3 after 16 epochs; SGD at 0.1 gives 65.7 after 48.
+RECIPES = family("all4one", _build, **patient(48))
 SMALL = RECIPES[1]
 
 

@@ -76,33 +76,35 @@ class InstDisc(TwoView):
             raise ValueError(f"the bank has {len(self.bank.rows)} rows, but a batch holds row {int(batch[1].max())}")
 
 
-def _build(images, **changes) -> InstDisc:
-    return InstDisc(encoder_of(images), view_of(images), len(images.splits["train"]), **changes)
+def _build(images, negatives: int | None = None, **changes) -> InstDisc:
+    return InstDisc(encoder_of(images), view_of(images), len(images.splits["train"]), negatives=negatives, **changes)
 
 
-RECIPES = family("instdisc", _build, batches=numbered)
+# The full softmax: over a bank of 4 000 it costs no more than draws. On the validation images it has 62.7 % after 48
+# epochs; 512 draws have 14.9 after 16 and 15.0 after 48 (with SGD at 0.1: 14.2).
+RECIPES = family("instdisc", _build, batches=numbered, training={"epochs": 48})
 SMALL = RECIPES[1]
-FULL = changed(SMALL, negatives=None)
+DRAWS = changed(SMALL, negatives=512)
 
 
-@claim("Telling every image from all others beats raw pixels.", needs="nuisance-mnist", minutes=1)
+@claim("Telling every image from all others beats raw pixels.", needs="nuisance-mnist", minutes=2)
 def beats_raw_pixels(lab: Lab) -> Evidence:
     return against_raw(lab, SMALL, "InstDisc")
 
 
 @claim("512 draws come within two points of the full softmax over the bank.",
-       needs="nuisance-mnist", minutes=2, reported="78.4 against 80.8, k-NN on CIFAR-10")  # fmt: skip
+       needs="nuisance-mnist", minutes=4, reported="78.4 against 80.8, k-NN on CIFAR-10")  # fmt: skip
 def draws_come_near_the_full_softmax(lab: Lab) -> Evidence:
-    full = [score - 0.02 for score in lab.scores(FULL)]
-    return Evidence(lab.scores(SMALL), full, "512 draws", "full softmax less two points")
+    full = [score - 0.02 for score in lab.scores(SMALL)]
+    return Evidence(lab.scores(DRAWS), full, "512 draws", "full softmax less two points")
 
 
 @claim("More draws help: 512 beat 16.",
-       needs="nuisance-mnist", minutes=2, reported="78.4 with 512 against 63.4 with 10, k-NN on CIFAR-10")  # fmt: skip
+       needs="nuisance-mnist", minutes=4, reported="78.4 with 512 against 63.4 with 10, k-NN on CIFAR-10")  # fmt: skip
 def more_draws_help(lab: Lab) -> Evidence:
-    return against(lab, SMALL, changed(SMALL, negatives=16), "512 draws", "16 draws")
+    return against(lab, DRAWS, changed(SMALL, negatives=16), "512 draws", "16 draws")
 
 
-@claim("The bank has to follow the images: one that never moves teaches less.", needs="nuisance-mnist", minutes=2)
+@claim("The bank has to follow the images: one that never moves teaches less.", needs="nuisance-mnist", minutes=4)
 def bank_has_to_move(lab: Lab) -> Evidence:
     return against(lab, SMALL, changed(SMALL, momentum=1.0), "momentum 0.5", "random rows, kept")
