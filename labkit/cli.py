@@ -2,8 +2,10 @@
 
 import argparse
 import os
+import shlex
 import sys
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -11,7 +13,9 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it did what was asked, 2 when the request can't be met (with one sentence why)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    options.typed = arguments
     try:
         return options.command(options) or 0
     except BrokenPipeError:  # `labkit data list | head`
@@ -156,9 +160,16 @@ def _run_here(options) -> None:
         if len(results) > 1:
             files = [options.json.with_suffix(f".{protocol}.json") for protocol in options.protocol]
         for file, result in zip(files, results, strict=True):
-            result.save(file)
+            replace(result, command=_again(options.typed)).save(file)
         if keep:
             keep.unlink(missing_ok=True)
+
+
+def _again(typed: list[str]) -> str:
+    """The command that gives the same result; where it was saved does not belong to it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--json")
+    return shlex.join(["labkit", *parser.parse_known_args(typed)[1]])
 
 
 def _print_seed(one) -> None:

@@ -11,6 +11,7 @@ from scipy.stats import ttest_rel
 from labkit import cli, papers
 from labkit._board import THEMES, board
 from labkit.claims import FAILS, HOLDS, OPEN, Claim, Evidence, Lab, arm, claim, difference, verify
+from labkit.recipes._recipe import printed
 
 ROOT = Path(__file__).parents[1]
 
@@ -174,6 +175,12 @@ def test_every_result_is_of_a_claim_or_recipe_that_exists():
         assert json.loads(path.read_text())["sentence"] == claims[path.stem].sentence
     for path in (ROOT / "results" / "recipes").glob("*.json"):
         assert json.loads(path.read_text())["recipe"] in papers.recipes()
+
+
+def test_every_result_is_of_its_recipe_as_it_is_now():
+    for path in (ROOT / "results" / "recipes").glob("*.json"):
+        record = json.loads(path.read_text())
+        assert record["training"] == printed(papers.recipe(record["recipe"]).training), f"{path.name}: run it again"
 
 
 def test_every_paper_has_a_reference_recipes_and_claims():

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from dataclasses import replace
 from functools import partial
 
@@ -18,7 +19,7 @@ from labkit.views import Adjacency
 
 KEYS = {
     *("recipe", "variant", "protocol", "seeds", "scores", "mean", "std", "over", "floors", "paper", "ceiling"),
-    *("seconds", "device", "threads", "versions", "commit", "dirty", "command"),
+    *("seconds", "device", "threads", "versions", "commit", "dirty", "command", "training"),
 }
 
 
@@ -135,7 +136,10 @@ def test_a_graph_of_ones_own_through_the_command_line(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "grace/mine" in out
     assert "random 10/10/80 %" in out
-    assert json.loads(target.read_text())["recipe"] == "grace/mine"
+    record = json.loads(target.read_text())
+    assert record["recipe"] == "grace/mine"
+    assert record["command"] == shlex.join(["labkit", *arguments])
+    assert record["training"]["epochs"] == "2"
 
 
 def test_an_edge_list_and_a_graphml_through_the_command_line(tmp_path, capsys):

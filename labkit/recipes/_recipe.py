@@ -65,7 +65,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Result:
-    """What a recipe gave: one score a seed, floors and ceiling beside it, the paper's number, and where it was run."""
+    """What a recipe gave: one score a seed, floors and ceiling beside it, the paper's number, and where it was run.
+
+    ``training`` are the arguments of ``fit``, as they print: a recipe that changes leaves its results behind.
+    """
 
     recipe: str
     variant: str
@@ -84,6 +87,7 @@ class Result:
     commit: str
     dirty: bool
     command: str
+    training: dict[str, str]
     ceiling: dict[str, Any] | None = None
 
     def save(self, path: str | Path) -> None:
@@ -102,6 +106,11 @@ class Result:
         lines.append(f"  protocol: {self.protocol}")
         lines.append(f"  {self.seconds:.0f} s on {self.device}, {self.threads} threads")
         return "\n".join(lines)
+
+
+def printed(training: dict[str, Any]) -> dict[str, str]:
+    """Arguments of ``fit`` as a file can hold them; what changes no number is left out."""
+    return {name: str(value) for name, value in sorted(training.items()) if name not in ("device", "progress")}
 
 
 @checked

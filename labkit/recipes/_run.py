@@ -16,7 +16,7 @@ from labkit.data import load, read_graph
 from labkit.evaluate import Protocol, Score
 from labkit.recipes._circumstances import circumstances
 from labkit.recipes._material import Material
-from labkit.recipes._recipe import Recipe, Result, choose_protocol
+from labkit.recipes._recipe import Recipe, Result, choose_protocol, printed
 from labkit.recipes._sweep import Trained, sweep
 from labkit.train import choose_device
 
@@ -107,7 +107,9 @@ def run_protocols(
             seconds=seconds,
             command=f"labkit run {recipe.name} --seeds {len(seeds)}"
             + "".join(f" --protocol {each}" for each in chosen)
+            + (f" --epochs {training['epochs']}" if "epochs" in training else "")
             + f" --jobs {jobs}" * (jobs > 1),
+            training=printed(recipe.training | training),
             ceiling=ceiling and {"recipe": recipe.ceiling.name} | _facts(ceiling),
             **circumstances(device),
         )
@@ -119,7 +121,7 @@ def _ceilings(recipe, material, seeds, chosen, pooled, results: Path | None, opt
     """The ceiling's score by protocol: as it was measured before, or trained now."""
     if not recipe.ceiling:
         return {}
-    known = {name: results and _measured(recipe.ceiling.name, pooled[name], seeds, results) for name in chosen}
+    known = {name: results and _measured(recipe.ceiling, pooled[name], seeds, results) for name in chosen}
     missing = {name: protocol for name, protocol in chosen.items() if not known[name]}
     trained = sweep(recipe.ceiling, material, seeds, missing, **options) if missing else []
     return known | {name: Score.pool(one.scores[name] for one in trained) for name in missing}
@@ -185,11 +187,12 @@ def _with_features(name: str | None, called: str | Path, graph):
     return {"constant": Constant(), "degree": LocalDegreeProfile()}[name](graph)
 
 
-def _measured(name: str, like: Score, seeds: list[int], results: Path) -> Score | None:
+def _measured(recipe: Recipe, like: Score, seeds: list[int], results: Path) -> Score | None:
     """The recipe's scores of these seeds under the protocol of ``like``, if one of the saved results holds them all."""
+    wanted = (recipe.name, printed(recipe.training), like.protocol)
     for path in sorted(results.glob("*.json")):
         record = json.loads(path.read_text())
-        if (record["recipe"], record["protocol"]) == (name, like.protocol):
+        if (record["recipe"], record["training"], record["protocol"]) == wanted:
             scores = dict(zip(record["seeds"], record["scores"], strict=True))
             if scores.keys() >= set(seeds):
                 return Score.of([scores[seed] for seed in seeds], like.over, like.protocol)
