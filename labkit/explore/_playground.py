@@ -197,9 +197,12 @@ def _figure(panels: Sequence[Panel]) -> Any:
     from plotly.subplots import make_subplots
 
     sheet = make_subplots(rows=1, cols=len(panels), subplot_titles=[" "] * len(panels), horizontal_spacing=0.07)
+    shown = set()  # the panels share a legend, which says a thing once
     for column, panel in enumerate(panels, 1):
         for layer in panel.layers:
-            named = {"name": layer.name, "showlegend": bool(layer.name), "opacity": layer.opacity}
+            new = (layer.name, layer.kind) not in shown
+            shown.add((layer.name, layer.kind))
+            named = {"name": layer.name, "showlegend": bool(layer.name) and new, "opacity": layer.opacity}
             look = {"hovertemplate": "%{text}<extra></extra>"} if layer.text is not None else {"hoverinfo": "skip"}
             if layer.kind == "bars":
                 trace = go.Bar(marker_color=layer.colour, **named, **look)
@@ -249,6 +252,7 @@ def _fill(figure: Any, panels: Sequence[Panel]) -> None:
         ("z", {i: _floats(layer.values) for i, layer in enumerate(layers) if layer.kind == "heat"}),
         ("marker.color", {i: _colours(layer.colour) for i, layer in enumerate(layers) if layer.kind == "points"}),
         ("text", {i: list(layers[i].text) for i in numbers if layers[i].text is not None}),
+        ("name", {i: layers[i].name for i in numbers if layers[i].name}),
     ):
         if values:
             figure.plotly_restyle({name: list(values.values())}, list(values))
@@ -323,4 +327,5 @@ def _draw(ax: Any, panel: Panel) -> None:
         ax.set_axis_off()
         ax.set_aspect("equal", adjustable="box" if panel.x_range else "datalim")
     if any(layer.name for layer in panel.layers):
-        ax.legend(fontsize=9)
+        where = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "ncols": 3, "handletextpad": 0.2}
+        ax.legend(fontsize=9, **(where if panel.is_map else {}))  # a map has points everywhere, and no axis below it
