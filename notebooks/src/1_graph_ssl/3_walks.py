@@ -517,14 +517,15 @@ check("chance to return", returns, seen - 0.01, seen + 0.01, hint="1/p against 1
 # **Exercise 2** (medium, 10 min). Section 3 blames the length of the vectors. Scale the rows of the third epoch's
 # embedding (q = 2) to length 1 and cluster again: how much of the structural variance is left?
 #
-# <details><summary>Hint</summary><code>torch.nn.functional.normalize(z)</code></details>
+# <details><summary>Hint</summary><code>normalize(z)</code></details>
 # <details><summary>Solution</summary>
-# <code>left = explained_by_roles(novel, clusters(torch.nn.functional.normalize(early), 3))</code></details>
+# <code>left = explained_by_roles(novel, clusters(normalize(early), 3))</code></details>
 
 # %%
+from torch.nn.functional import normalize
+
 early = runs[2.0][0].snapshots[3]
-shorn = torch.nn.functional.normalize(early)
-left = explained_by_roles(novel, clusters(shorn, 3))  # your answer here
+left = explained_by_roles(novel, clusters(normalize(early), 3))  # your answer here
 print(f"with lengths: {explained_by_roles(novel, clusters(early, 3)):.2f}")
 check("share of structural variance without lengths", left, 0.0, 0.1,
       hint="give each row length 1, then cluster into three, as above")  # fmt: skip

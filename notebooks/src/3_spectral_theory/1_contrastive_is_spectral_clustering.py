@@ -66,7 +66,7 @@ plt.show()
 # ## 2 · InfoNCE is the cross-entropy of two random graphs
 #
 # Draw a graph from π: every object picks one other. Draw another from the embedding, where i picks j with probability
-# k_ij / Σ_{l≠i} k_il, k_ij = exp(−‖z_i − z_j‖² / 2τ). Theorem 3.1: the cross-entropy of the second under the first is
+# $k_{ij} / \sum_{l \ne i} k_{il}$, $k_{ij} = \exp(-\|z_i - z_j\|^2 / 2\tau)$. Theorem 3.1: the cross-entropy of the second under the first is
 # InfoNCE. With five objects there are 4⁵ = 1 024 graphs, few enough to list them all. **Predict** by how much the two
 # sides differ.
 
@@ -104,7 +104,7 @@ print(f"InfoNCE on a swap graph {spectral.graph_infonce(swap, torch.cat([a, b]),
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 3 · Two terms: a trace and a log-partition
 #
-# H = tr(Zᵀ L Z)/τ + Σ_i log Σ_{l≠i} k_il. The trace is what spectral clustering minimises; alone it would put everything
+# $H = \mathrm{tr}(Z^\top L Z) / \tau + \sum_i \log \sum_{l \ne i} k_{il}$. The trace is what spectral clustering minimises; alone it would put everything
 # on one point. The paper writes L = D − π. **Predict**: for a π that is not symmetric, is that right?
 
 # %%
@@ -132,8 +132,8 @@ paper_guess.reveal(off)
 # ## 4 · What is learnt first
 #
 # Nothing in the identity says that the embedding *becomes* the eigenvectors: the log-partition is no orthogonality
-# constraint. But start small, and expand it: along eigenvector v_k of π, with eigenvalue p_k, the embedding grows as
-# exp(rate·t) with **rate_k = (2/τ)(p_k + 1/(n − 1))**. The log-partition lifts all modes alike, the Laplacian orders
+# constraint. But start small, and expand it: along eigenvector $v_k$ of π, with eigenvalue $p_k$, the embedding grows as
+# exp(rate·t) with $\mathrm{rate}_k = (2 / \tau)(p_k + 1 / (n - 1))$. The log-partition lifts all modes alike, the Laplacian orders
 # them. (This is ours; the paper has no dynamics.)
 
 # %%
@@ -249,7 +249,7 @@ gap_guess.reveal(gaps[1][0])
 #
 # ## 7 · Other kernels
 #
-# If the exponential is a kernel, others will do: exp(−‖·‖^γ/τ) for γ ≤ 2, and sums of them. Two conventions to know:
+# If the exponential is a kernel, others will do: $\exp(-\|\cdot\|^\gamma / \tau)$ for γ ≤ 2, and sums of them. Two conventions to know:
 # γ = 2 at τ is the cosine loss at τ/2, and what the released code calls `sum` is a sum of two *losses*.
 
 # %%

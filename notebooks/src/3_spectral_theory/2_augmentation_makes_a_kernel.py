@@ -36,7 +36,7 @@ ITEMS = 60 if SMOKE else 250
 # %% [markdown]
 # ## 1 · From views to a graph
 #
-# Two images are linked as far as their views can coincide: A_ij = ∫ p(a|x_i) p(a|x_j) da. With nine windows of each image
+# Two images are linked as far as their views can coincide: $A_{ij} = \int p(a|x_i)\, p(a|x_j)\, da$. With nine windows of each image
 # and Gaussian noise on every pixel this integral is a mean of 81 exponentials, no sampling needed.
 
 # %%
@@ -92,9 +92,9 @@ explore.augmentation_lab(digits.images[:200], digits.labels[:200])
 # %% [markdown]
 # ## 2 · The loss that factorises this graph
 #
-# HaoChen et al.: −2·E[f·f⁺] + E[(f·f⁻)²] equals ‖Ā − FFᵀ‖² less a constant, so that its minimum in d dimensions is
-# −Σ_{i≤d} λ_i². The line is that formula; the points are gradient descent on the loss. The second panel is their
-# guarantee, with constants worked out here: a linear probe on d dimensions misses at most φ/(1 − λ_{d+1}) of the
+# HaoChen et al.: $-2\, E[f \cdot f^+] + E[(f \cdot f^-)^2]$ equals $\|\bar A - F F^\top\|^2$ less a constant, so that its minimum in d dimensions is
+# $-\sum_{i \le d} \lambda_i^2$. The line is that formula; the points are gradient descent on the loss. The second panel is their
+# guarantee, with constants worked out here: a linear probe on d dimensions misses at most $\varphi / (1 - \lambda_{d+1})$ of the
 # labels, φ the share of links that join two digits. **Predict** how tight that is at d = 10.
 
 # %%
@@ -140,7 +140,7 @@ tight_guess.reveal(missed[ten] / bound[ten])
 #
 # ## 3 · How complex is an augmentation?
 #
-# Zhai et al. measure it by κ² = max_x K_X(x, x), K_X(x, x') = Σ_a p(a|x) p(a|x')/p(a), the sum of all eigenvalues where
+# Zhai et al. measure it by $\kappa^2 = \max_x K(x, x)$, $K(x, x') = \sum_a p(a|x)\, p(a|x') / p(a)$, the sum of all eigenvalues where
 # it is the same for all x. Take six tokens that are ±1 and mask a share α of them. All inputs and all masks can be
 # listed; the formulas are one line each. **Predict** κ² at α = ½ for random masks: it lies between 1 and 2⁶ = 64.
 
@@ -181,8 +181,8 @@ check("κ² of random masks at ½, all inputs listed", kappa, 11.3906, 11.3907, 
 # ## 4 · The best mask share
 #
 # A small κ² means few labels. So mask everything? No: what the target needs must survive too. The bound has both: it
-# goes as κ·‖f*‖/√n with ‖f*‖² = Σ v_i²/λ_i. For a target that joins d of m tokens and random masks that is
-# (2 − α)^{m/2}·(1 − α)^{−d/2}/√n. **Predict** the best share for m = 10, d = 3, if you believe the bound.
+# goes as $\kappa \|f^*\| / \sqrt n$ with $\|f^*\|^2 = \sum_i v_i^2 / \lambda_i$. For a target that joins d of m tokens and random masks that is
+# $(2 - \alpha)^{m/2} (1 - \alpha)^{-d/2} / \sqrt n$. **Predict** the best share for m = 10, d = 3, if you believe the bound.
 
 # %%
 share_guess = predict("Best mask share of ten tokens for a target that joins three?", guess=0.15)
@@ -271,7 +271,7 @@ order_guess.reveal(order)
 # ## 6 · The same spectrum, other losses
 #
 # **VICReg** with squared variances, on a free embedding, is Laplacian eigenmaps: mode k ends with variance
-# max(0, 1 − weight·λ_k) (Balestriero and LeCun). **Linear InfoNCE** leaves an augmented direction at
+# $\max(0, 1 - \mathrm{weight} \cdot \lambda_k)$ (Balestriero and LeCun). **Linear InfoNCE** leaves an augmented direction at
 # ‖w‖² = τγ/σ² (the toy of Jing et al.): lower, not gone. Lines are formulas, points are training.
 
 # %%
@@ -317,8 +317,8 @@ plt.show()
 #
 # **Exercise 1** (easy, 5 min). Which share of 12 tokens must blocks mask so that κ² is 64?
 #
-# <details><summary>Hint</summary>Blocks of m tokens: κ² = 2^((1−α)m).</details>
-# <details><summary>Solution</summary>2^((1−α)·12) = 2⁶, so α = 0.5.</details>
+# <details><summary>Hint</summary>Blocks of m tokens: κ² = 2<sup>(1−α)m</sup>.</details>
+# <details><summary>Solution</summary>2<sup>(1−α)·12</sup> = 2⁶, so α = 0.5.</details>
 
 # %%
 alpha = 0.5  # your answer here
@@ -333,7 +333,7 @@ check(
 #
 # <details><summary>Hint</summary>All eigenvalues but the first are equal, and κ² is the sum of all.</details>
 # <details><summary>Solution</summary><code>p = (1 − q − q/7)·I + (q/7)·1</code>; λ = (1 − 8q/7)², κ² = 1 + 7λ = 2, so
-# q = (7/8)(1 − 7^(−½)) = 0.544.</details>
+# q = (7/8)(1 − 7<sup>−½</sup>) = 0.544.</details>
 
 # %%
 q = 0.544  # your answer here
