@@ -188,6 +188,8 @@ def show(paper: str, results: str | Path | None = None) -> None:
         print(f"no claim of {paper} was tested yet; run: labkit claims verify {paper}")
     for record in records:
         evidence = f"{arm(record, 'treatment')} · {arm(record, 'control')} · seeds: {len(record['seeds'])}"
+        for together in (" ± ", "seeds: "):  # no line ends there
+            evidence = evidence.replace(together, together.replace(" ", "\N{NO-BREAK SPACE}"))
         for verdict, said in ((record["verdict"].upper(), record["sentence"]), ("", evidence)):
             print(textwrap.fill(said, 100, initial_indent=f"{verdict:20}", subsequent_indent=20 * " "))
         print()

@@ -46,10 +46,11 @@ class Prediction:
 
 
 @checked
-def predict(question: str, guess: float, low: float = 0.0, high: float = 1.0) -> Prediction:
+def predict(question: str, guess: float, low: float = 0, high: float = 1.0) -> Prediction:
     """Write down a guess between ``low`` and ``high`` before running on.
 
-    In JupyterLab a slider shows it as well, which may be dragged until the reveal.
+    In JupyterLab a slider shows it as well, which may be dragged until the reveal; where all three numbers are whole
+    (``int``), it stops at whole numbers only.
 
     Raises:
         ValueError: the guess lies outside, or ``low`` and ``high`` are not finite with room between them.
@@ -184,8 +185,11 @@ def _slider(guess: float, low: float, high: float) -> Any:
     import ipywidgets
     from IPython.display import display
 
-    slider = ipywidgets.FloatSlider(
-        guess, min=low, max=high, step=(high - low) / 100, description="guess", readout_format=".3g"
-    )
+    if all(isinstance(number, int) for number in (guess, low, high)):
+        slider = ipywidgets.IntSlider(guess, min=low, max=high, description="guess")
+    else:
+        slider = ipywidgets.FloatSlider(
+            guess, min=low, max=high, step=(high - low) / 100, description="guess", readout_format=".3g"
+        )
     display(slider)
     return slider

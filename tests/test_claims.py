@@ -10,7 +10,7 @@ from scipy.stats import ttest_rel
 
 from labkit import cli, papers
 from labkit._board import THEMES, board
-from labkit.claims import FAILS, HOLDS, OPEN, Claim, Evidence, Lab, arm, claim, difference, verify
+from labkit.claims import FAILS, HOLDS, OPEN, Claim, Evidence, Lab, arm, claim, difference, show, verify
 from labkit.recipes._recipe import printed
 
 ROOT = Path(__file__).parents[1]
@@ -197,3 +197,17 @@ def test_unknown_recipes_are_named_with_their_neighbours():
     with pytest.raises(ValueError, match="no recipe named 'grase/cora'; did you mean 'grace/cora'"):
         papers.recipe("grase/cora")
     assert papers.recipe("grace").name == "grace/cora"
+
+
+def test_a_line_ends_neither_before_a_spread_nor_before_the_number_of_seeds(tmp_path, capsys):
+    verify(two_is_more, Lab(seeds=[0, 1, 2]), tmp_path / "claims")
+    (file,) = (tmp_path / "claims").iterdir()
+    record, seen = json.loads(file.read_text()), set()
+    for length in range(1, 30):
+        file.write_text(json.dumps(record | {"control_name": "without " + length * "y"}))
+        show("test_claims", tmp_path)
+        last = capsys.readouterr().out.split("\n\n")[0].splitlines()[-1].strip()
+        assert "±" in last or last.endswith("seeds:\u00a03"), last
+        assert not last.startswith("±"), last
+        seen.add(last[:1])
+    assert len(seen) > 1, "lines ended at several places"

@@ -63,6 +63,18 @@ def test_in_a_notebook_a_slider_is_read_at_the_reveal_and_locked(monkeypatch, ca
     assert "you said 45, it is 46: spot on" in capsys.readouterr().out
 
 
+def test_a_slider_over_whole_numbers_holds_whole_numbers(monkeypatch):
+    shown = []
+    monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel="a kernel"))
+    monkeypatch.setattr(display, "display", shown.append)
+    predict("How many of six?", 1, high=6)
+    predict("Which share?", 1)
+    predict("How much of six?", 1.0, high=6)
+    assert [(type(slider).__name__, slider.min, slider.max) for slider in shown] == [
+        ("IntSlider", 0, 6), ("FloatSlider", 0, 1), ("FloatSlider", 0, 6),
+    ]  # fmt: skip
+
+
 def test_check_says_the_band_but_not_to_one_who_has_a_hint(capsys):
     check("x", 1.0, 0.9, 1.1, paper=1.05)
     check("y", 2.0, 0.9, 1.1, hint="halve it")

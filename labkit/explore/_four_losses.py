@@ -91,7 +91,7 @@ def _panels(decay: float, rho_first: float, rho_last: float, beta: float, tau: f
     shared = int((sigma * rho).argmax()) + 1
     spectrum = [
         Layer("bars", number, sigma, plot.FLOOR, "variance σ", opacity=0.5),
-        Layer("points", number, sigma * rho, plot.COLOURS[0], "shared by views, γ", width=9),
+        Layer("points", number, sigma * rho, plot.INK, "shared by views, γ", width=9),
     ]
     return [
         Panel("The spectrum", spectrum, "mode", "variance", y_range=(0, 1.05), says=f"largest γ: mode {shared}"),

@@ -200,6 +200,7 @@ def _figure(panels: Sequence[Panel]) -> Any:
     for column, panel in enumerate(panels, 1):
         for layer in panel.layers:
             named = {"name": layer.name, "showlegend": bool(layer.name), "opacity": layer.opacity}
+            named["legend"] = f"legend{column if column > 1 else ''}"
             look = {"hovertemplate": "%{text}<extra></extra>"} if layer.text is not None else {"hoverinfo": "skip"}
             if layer.kind == "bars":
                 trace = go.Bar(marker_color=layer.colour, **named, **look)
@@ -221,13 +222,16 @@ def _figure(panels: Sequence[Panel]) -> Any:
             sheet.update_xaxes(**names, row=1, col=column)
         if panel.is_map:
             sheet.update_yaxes(scaleanchor=f"x{column if column > 1 else ''}", row=1, col=column)
+    below = 50 + 19 * max(sum(bool(layer.name) for layer in panel.layers) for panel in panels)  # a line for each name
     sheet.update_layout(
-        width=_WIDE * len(panels), height=380, margin={"l": 50, "r": 20, "t": 75, "b": 50}, template="plotly_white",
-        legend={"orientation": "h", "y": -0.2},
+        width=_WIDE * len(panels), height=75 + 255 + below, margin={"l": 50, "r": 20, "t": 75, "b": below},
+        template="plotly_white",
     )  # fmt: skip
     for title, column in zip(sheet.layout.annotations, range(1, len(panels) + 1), strict=True):
-        left = sheet.layout[f"xaxis{column if column > 1 else ''}"].domain[0]
+        suffix = column if column > 1 else ""
+        left = sheet.layout[f"xaxis{suffix}"].domain[0]
         title.update(x=left, xanchor="left", align="left", font={"size": 13, "color": plot.INK})
+        sheet.update_layout({f"legend{suffix}": {"x": left, "y": -50 / 255, "yanchor": "top", "font": {"size": 12}}})
     live = go.FigureWidget(sheet)
     live._config = {**live._config, "showSendToCloud": False, "displaylogo": False}
     with live.batch_update():
@@ -249,6 +253,7 @@ def _fill(figure: Any, panels: Sequence[Panel]) -> None:
         ("z", {i: _floats(layer.values) for i, layer in enumerate(layers) if layer.kind == "heat"}),
         ("marker.color", {i: _colours(layer.colour) for i, layer in enumerate(layers) if layer.kind == "points"}),
         ("text", {i: list(layers[i].text) for i in numbers if layers[i].text is not None}),
+        ("name", {i: layers[i].name for i in numbers if layers[i].name}),
     ):
         if values:
             figure.plotly_restyle({name: list(values.values())}, list(values))
@@ -323,4 +328,5 @@ def _draw(ax: Any, panel: Panel) -> None:
         ax.set_axis_off()
         ax.set_aspect("equal", adjustable="box" if panel.x_range else "datalim")
     if any(layer.name for layer in panel.layers):
-        ax.legend(fontsize=9)
+        where = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "ncols": 3, "handletextpad": 0.2}
+        ax.legend(fontsize=9, **(where if panel.is_map else {}))  # a map has points everywhere, and no axis below it

@@ -84,8 +84,9 @@ with labkit.train.seeded(0):
 batches = labkit.train.Minibatches(images.images[images.splits["train"]], size=64)
 shots = sorted({0, 1, EPOCHS // 8, EPOCHS // 4, EPOCHS // 2, EPOCHS})
 run = labkit.fit(
-    method, batches, epochs=EPOCHS, lr=4e-3, schedule="cosine", snapshots=shots, watch=images.images, seed=0
-)
+    method, batches, epochs=EPOCHS, lr=4e-3, schedule="cosine", snapshots=shots,
+    watch=images.images, seed=0,
+)  # fmt: skip
 run
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -95,10 +96,14 @@ run
 # **Predict**: by how much does the half minute raise the accuracy of the network?
 
 # %%
-gained = predict("Accuracy that training adds to the untrained network?", guess=0.2, low=-0.2, high=0.8)
+gained = predict(
+    "Accuracy that training adds to the untrained network?", guess=0.2, low=-0.2, high=0.8
+)
 
 # %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
-before, after = (evaluate.knn_probe(run.snapshots[epoch], images.labels, split) for epoch in (0, EPOCHS))
+before, after = (
+    evaluate.knn_probe(run.snapshots[epoch], images.labels, split) for epoch in (0, EPOCHS)
+)
 plot.bars_with_floors(
     {"SimCLR": after, "the same network, untrained": before},
     {"raw pixels": raw.mean, "guessing": 0.1},
@@ -106,7 +111,10 @@ plot.bars_with_floors(
 )
 plt.show()
 gained.reveal(after.mean - before.mean)
-check("accuracy gained by training", after.mean - before.mean, -1.0 if SMOKE else 0.0, 1.0, hint="fewer than 30 epochs?")
+check(
+    "accuracy gained by training", after.mean - before.mean, -1.0 if SMOKE else 0.0, 1.0,
+    hint="fewer than 30 epochs?",
+)  # fmt: skip
 print(after)
 
 # %% [markdown]
@@ -159,7 +167,10 @@ with plot.style():
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.9))
     for axis, (name, xy) in zip(axes, maps.items(), strict=True):
         title = f"{name} ({trust[name]:.2f})"
-        plot.scatter(xy, images.labels, names=images.class_names, ax=axis, title=title, legend=axis is axes[-1])
+        plot.scatter(
+            xy, images.labels, names=images.class_names, ax=axis, title=title,
+            legend=axis is axes[-1],
+        )  # fmt: skip
 plt.show()
 of_umap.reveal(trust["UMAP"])
 
@@ -179,8 +190,10 @@ of_umap.reveal(trust["UMAP"])
 at_random = 0.5  # your answer here
 anywhere = torch.rand(len(z), 2, generator=torch.Generator().manual_seed(0))
 measured = evaluate.trustworthiness(z, anywhere, k=15)
-check("trustworthiness of a random map", at_random, measured - 0.03, measured + 0.03,
-      hint="0 is not random: it is a map that shows only the farthest points as neighbours")  # fmt: skip
+check(
+    "trustworthiness of a random map", at_random, measured - 0.03, measured + 0.03,
+    hint="0 is not random: it is a map that shows only the farthest points as neighbours",
+)  # fmt: skip
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # **Exercise 2** (medium, 5 min). The pixels' score was measured on 540 held-out digits. How far does it move by the luck
@@ -198,7 +211,10 @@ luck = math.sqrt(raw.mean * (1 - raw.mean) / 540)  # your answer here
 drawn = np.random.default_rng(0).binomial(540, raw.mean, size=20_000) / 540
 check("standard error of the pixels' score", luck, 0.95 * drawn.std(), 1.05 * drawn.std(),
       hint="the number of images goes under the root")  # fmt: skip
-print(f"SimCLR less pixels: {100 * (after.mean - raw.mean):+.1f} points; two standard errors: {200 * drawn.std():.1f}")
+print(
+    f"SimCLR less pixels: {100 * (after.mean - raw.mean):+.1f} points; "
+    f"two standard errors: {200 * drawn.std():.1f}"
+)
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # To go on: invert half of the views (`nuisance_view(size=8, crop=0.6, invert=0.5, noise=0.02)`) and train again. All
@@ -210,10 +226,13 @@ print(f"SimCLR less pixels: {100 * (after.mean - raw.mean):+.1f} points; two sta
 # %% tags=["hide-input"]
 beside_paper(
     ("trained without labels", "69.3 % (ImageNet, ResNet-50, linear probe)", after,
-     "ten centred digits in place of a thousand kinds of object; 20 nearest neighbours in place of a linear probe"),
-    ("the same, on raw pixels", "not in the paper", raw, "photographs' pixels say little; these digits' say nearly all"),
+     "ten centred digits in place of a thousand kinds of object; 20 nearest neighbours in place "
+     "of a linear probe"),
+    ("the same, on raw pixels", "not in the paper", raw,
+     "photographs' pixels say little; these digits' say nearly all"),
     ("the same, untrained", "not in the paper", before, "this suite prints it beside every score"),
-    ("dimensions of the embedding", "2 048", z.shape[1], "a network of some 80 thousand weights for 8 × 8 pixels"),
+    ("dimensions of the embedding", "2 048", z.shape[1],
+     "a network of some 80 thousand weights for 8 × 8 pixels"),
 )  # fmt: skip
 
 # %% slideshow={"slide_type": "skip"}

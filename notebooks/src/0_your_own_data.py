@@ -27,7 +27,8 @@ from labkit import evaluate, plot
 from labkit.teach import beside_paper, check, predict, score
 
 IMAGES = None  # a folder: one subfolder a class, or pictures side by side
-GRAPH = None  # "mine.edges" with mine.features.csv and mine.labels.csv beside it; .graphml, .npz, .safetensors
+# "mine.edges" with mine.features.csv and mine.labels.csv beside it; .graphml, .npz, .safetensors
+GRAPH = None
 EMBEDDING = None  # an .npz, .npy or .parquet file with one row for each item
 
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
@@ -49,11 +50,22 @@ if IMAGES is None:
         plt.imsave(folder / f"{row:03}.png", image[0].numpy(), cmap="gray", vmin=0, vmax=255)
 if GRAPH is None:
     print("STAND-IN for your graph: a stochastic block model with weak features")
-    GRAPH, drawn = scratch / "mine.edges", labkit.data.stochastic_block_model([100] * 3, 0.08, 0.01, signal=1.5)
-    np.savetxt(GRAPH, drawn.edge_index.T[drawn.edge_index[0] < drawn.edge_index[1]].numpy(), fmt="%d")
+    GRAPH, drawn = (
+        scratch / "mine.edges",
+        labkit.data.stochastic_block_model([100] * 3, 0.08, 0.01, signal=1.5),
+    )
+    np.savetxt(
+        GRAPH, drawn.edge_index.T[drawn.edge_index[0] < drawn.edge_index[1]].numpy(), fmt="%d"
+    )
     rows = torch.arange(300)[:, None]
-    np.savetxt(scratch / "mine.features.csv", torch.cat([rows, drawn.x], dim=1).numpy(), fmt="%g", delimiter=",")
-    np.savetxt(scratch / "mine.labels.csv", torch.cat([rows, drawn.y[:, None]], dim=1).numpy(), fmt="%d", delimiter=",")
+    np.savetxt(
+        scratch / "mine.features.csv", torch.cat([rows, drawn.x], dim=1).numpy(), fmt="%g",
+        delimiter=",",
+    )  # fmt: skip
+    np.savetxt(
+        scratch / "mine.labels.csv", torch.cat([rows, drawn.y[:, None]], dim=1).numpy(), fmt="%d",
+        delimiter=",",
+    )  # fmt: skip
 
 # %% [markdown]
 # ## 1 · A folder of images
@@ -78,15 +90,21 @@ from labkit.models import resnet8
 from labkit.papers.vision.simclr import SimCLR
 from labkit.views import simclr
 
-view = simclr(24, scale=(0.5, 1.0), gray=0.0)  # what should not matter: crop, mirror, brightness, contrast
+view = simclr(
+    24, scale=(0.5, 1.0), gray=0.0
+)  # what should not matter: crop, mirror, brightness, contrast
 with labkit.train.seeded(0):
     method = SimCLR(resnet8(width=16, channels=1), view, temperature=0.2)
 batches = labkit.train.Minibatches(images.images[images.splits["train"]], size=64)
-run = labkit.fit(method, batches, epochs=EPOCHS, lr=4e-3, schedule="cosine", snapshots=[0, EPOCHS // 2, EPOCHS],
-                 watch=images.images, seed=0)  # fmt: skip
+run = labkit.fit(
+    method, batches, epochs=EPOCHS, lr=4e-3, schedule="cosine", snapshots=[0, EPOCHS // 2, EPOCHS],
+    watch=images.images, seed=0,
+)  # fmt: skip
 
 # %%
-split = evaluate.Split(images.splits["train"], None, images.splits["test"], name="70/30 %, drawn from seed 0")
+split = evaluate.Split(
+    images.splits["train"], None, images.splits["test"], name="70/30 %, drawn from seed 0"
+)
 pixels = images.images.flatten(1) / 255
 scored = {"SimCLR": run.snapshots[EPOCHS], "untrained": run.snapshots[0], "raw pixels": pixels}
 scored = {name: evaluate.knn_probe(z, images.labels, split, k=5) for name, z in scored.items()}
@@ -114,7 +132,9 @@ labkit.explore.explore(run=run, images=images, views=view)
 # **Predict**: average every node's features with its neighbours', twice (A²X). What does a linear probe make of it?
 
 # %%
-averaged = predict("Accuracy of a linear probe on A²X of your graph, with 10 % of the labels?", guess=0.6)
+averaged = predict(
+    "Accuracy of a linear probe on A²X of your graph, with 10 % of the labels?", guess=0.6
+)
 
 # %%
 from labkit.papers.graph.grace import GRACE
@@ -122,15 +142,21 @@ from labkit.papers.graph.grace import GRACE
 graph = labkit.data.read_graph(GRAPH)
 with labkit.train.seeded(0):
     method = GRACE(graph.num_features, hidden=64, dim=32)
-trained = labkit.fit(method, [graph], epochs=10 * EPOCHS, lr=1e-3, snapshots=[0, 10 * EPOCHS], seed=0)
+trained = labkit.fit(
+    method, [graph], epochs=10 * EPOCHS, lr=1e-3, snapshots=[0, 10 * EPOCHS], seed=0
+)
 z = trained.snapshots[10 * EPOCHS]
 
 # %%
 ten = evaluate.Split.random(graph.y, 0.1, 0.1, repeats=10)
-nothing = evaluate.floors(graph.x, graph.y, ten, untrained=trained.snapshots[0], edge_index=graph.edge_index)
+nothing = evaluate.floors(
+    graph.x, graph.y, ten, untrained=trained.snapshots[0], edge_index=graph.edge_index
+)
 grace = evaluate.linear_probe(z, graph.y, ten)
 plot.bars_with_floors(
-    {"GRACE": grace}, {name: floor.mean for name, floor in nothing.items()}, title="Linear probe, 10 % of the labels"
+    {"GRACE": grace},
+    {name: floor.mean for name, floor in nothing.items()},
+    title="Linear probe, 10 % of the labels",
 )
 plt.show()
 averaged.reveal(nothing["propagated"].mean)
@@ -168,8 +194,10 @@ before = trained.snapshots[0]
 near = [evaluate.neighbours(one, k=15)[0] for one in (before, z)]
 kept = torch.stack([torch.isin(a, b).float().mean() for a, b in zip(*near, strict=True)])
 common.reveal(kept.mean())
-print(f"CKA {evaluate.cka(before, z):.2f}; by chance {15 / (len(z) - 1):.2f} of the neighbours would be shared")
-print(f"effective rank {evaluate.effective_rank(before):.1f} before, {evaluate.effective_rank(z):.1f} after")
+print(f"CKA {evaluate.cka(before, z):.2f}; ", end="")
+print(f"by chance {15 / (len(z) - 1):.2f} of the neighbours would be shared")
+ranks = [evaluate.effective_rank(one) for one in (before, z)]
+print(f"effective rank {ranks[0]:.1f} before, {ranks[1]:.1f} after")
 
 # %% [markdown]
 # ## Your turn
@@ -183,7 +211,10 @@ print(f"effective rank {evaluate.effective_rank(before):.1f} before, {evaluate.e
 # %%
 chance = 15 / 300  # your answer here
 a, b = torch.randn(2, 301, 8, generator=torch.Generator().manual_seed(0))
-shared = [torch.isin(p, q).float().mean() for p, q in zip(*(evaluate.neighbours(one, k=15)[0] for one in (a, b)))]
+shared = [
+    torch.isin(p, q).float().mean()
+    for p, q in zip(*(evaluate.neighbours(one, k=15)[0] for one in (a, b)))
+]
 print(f"two random embeddings share {torch.stack(shared).mean():.3f}")
 check("shared by chance", chance, 0.0499, 0.0501, hint="an item is not its own neighbour")
 
@@ -199,7 +230,10 @@ check("shared by chance", chance, 0.0499, 0.0501, hint="an item is not its own n
 # %%
 whole = 1.0  # your answer here
 same = evaluate.cka(z, 1000 * z)
-check("CKA of z and 1000 z", whole, same - 1e-4, same + 1e-4, hint="CKA divides by the size of both", paper=1.0)
+check(
+    "CKA of z and 1000 z", whole, same - 1e-4, same + 1e-4, hint="CKA divides by the size of both",
+    paper=1.0,
+)  # fmt: skip
 column = z.clone()
 column[:, 0] *= 1000
 print(f"CKA of z and z with one column multiplied: {evaluate.cka(z, column):.2f}")
@@ -210,11 +244,15 @@ print(f"CKA of z and z with one column multiplied: {evaluate.cka(z, column):.2f}
 # %%
 beside_paper(
     ("SimCLR's images", "69.3 % (ImageNet, ResNet-50, linear probe)", scored["SimCLR"],
-     f"your {len(images)} images against 1.3 million in a thousand classes; neighbours here, a linear probe there"),
+     f"your {len(images)} images against 1.3 million in a thousand classes; neighbours here, a "
+     "linear probe there"),
     ("GRACE's graph", "83.3 ± 0.4 % (Cora, 10 % of the labels)", grace,
-     f"your {graph.num_nodes} nodes against 2 708; the paper chose its widths and corruptions for that graph"),
-    ("A²X on that graph", "not in the paper", nothing["propagated"], "a floor; on Cora it is within a few points"),
-    ("CKA of an embedding and a multiple of it", "1", same, "they agree but for rounding: it is a theorem"),
+     f"your {graph.num_nodes} nodes against 2 708; the paper chose its widths and corruptions "
+     "for that graph"),
+    ("A²X on that graph", "not in the paper", nothing["propagated"],
+     "a floor; on Cora it is within a few points"),
+    ("CKA of an embedding and a multiple of it", "1", same,
+     "they agree but for rounding: it is a theorem"),
 )  # fmt: skip
 
 # %%

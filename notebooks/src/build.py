@@ -70,7 +70,9 @@ def read(source: Path) -> nbformat.NotebookNode:
     )
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number}"
-        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in KEPT_OF_CELLS & cell.metadata.keys()})
+        cell.metadata = nbformat.from_dict(
+            {key: cell.metadata[key] for key in KEPT_OF_CELLS & cell.metadata.keys()}
+        )
     return notebook
 
 
@@ -102,10 +104,14 @@ def build(
         resources={"metadata": {"path": str(out.parent)}},
     )
     if figures is not None:
-        notebook.cells.insert(0, nbformat.v4.new_code_cell("%config InlineBackend.figure_formats = ['png', 'svg']"))
+        notebook.cells.insert(
+            0, nbformat.v4.new_code_cell("%config InlineBackend.figure_formats = ['png', 'svg']")
+        )
     notebook.cells.append(nbformat.v4.new_code_cell(USAGE))
     client.execute(env=os.environ | environment)
-    seconds, peak = map(float, "".join(output.text for output in notebook.cells.pop().outputs).split())
+    seconds, peak = map(
+        float, "".join(output.text for output in notebook.cells.pop().outputs).split()
+    )
     if figures is not None:
         del notebook.cells[0]
         save_pictures(notebook, target(source, figures).with_suffix(""))
@@ -121,7 +127,12 @@ def build(
 
 def save_pictures(notebook: nbformat.NotebookNode, stem: Path) -> None:
     """Write every picture to ``stem``-1.png, -1.svg, ...; widgets have a PNG only."""
-    shown = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
+    shown = [
+        output.data
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "data" in output
+    ]
     stem.parent.mkdir(parents=True, exist_ok=True)
     for number, data in enumerate((data for data in shown if "image/png" in data), start=1):
         Path(f"{stem}-{number}.png").write_bytes(base64.b64decode(data["image/png"]))
@@ -155,7 +166,9 @@ def measurement(seconds: float, peak: float) -> str:
 def last_seconds(notebook: Path) -> float | None:
     """What the banner of a built notebook says that it took; None where there is no banner."""
     text = notebook.read_text() if notebook.is_file() else ""
-    found = re.search(rf"{re.escape(BANNER)} <p><em>Last build: ([\d.]+) (s|min) of processor time", text)
+    found = re.search(
+        rf"{re.escape(BANNER)} <p><em>Last build: ([\d.]+) (s|min) of processor time", text
+    )
     return float(found[1]) * {"s": 1, "min": 60}[found[2]] if found else None
 
 
@@ -165,7 +178,9 @@ def _kept(output):
     if output.output_type in ("display_data", "execute_result"):
         if WIDGET in output.data and "image/png" not in output.data:
             return None  # a slider: without a kernel only its repr would be left
-        output.data = nbformat.from_dict({kind: value for kind, value in output.data.items() if kind in KEPT})
+        output.data = nbformat.from_dict(
+            {kind: value for kind, value in output.data.items() if kind in KEPT}
+        )
         output.metadata = nbformat.from_dict({})
         if len(output.data.get("image/png", "")) * 3 / 4 > LARGEST_PNG:
             raise ValueError(
@@ -192,9 +207,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebook", nargs="*", help="e.g. 1_graph_ssl/1_grace (default: all)")
     parser.add_argument("--scale", default="laptop", choices=["smoke", "laptop"])
-    parser.add_argument("--output", type=Path, default=NOTEBOOKS, help="another folder for the notebooks")
+    parser.add_argument(
+        "--output", type=Path, default=NOTEBOOKS, help="another folder for the notebooks"
+    )
     parser.add_argument("--figures", type=Path, help="a folder for every picture as PNG and SVG")
-    parser.add_argument("--times", action="store_true", help="what the last builds took, and their sum")
+    parser.add_argument(
+        "--times", action="store_true", help="what the last builds took, and their sum"
+    )
     options = parser.parse_args()
     if options.times:
         notebooks = [target(source, options.output) for source in choose(options.notebook)]

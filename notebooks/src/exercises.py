@@ -19,7 +19,9 @@ import nbformat
 from build import SOURCES, build, choose, read, target
 
 OUTPUT = SOURCES.parents[1] / "build"
-ANSWER = re.compile(r"^(?P<before>\w+ = |\s*return )(?P<value>.+?)(?P<mark>  # .*\byour answer here)$", re.MULTILINE)
+ANSWER = re.compile(
+    r"^(?P<before>\w+ = |\s*return )(?P<value>.+?)(?P<mark>  # .*\byour answer here)$", re.MULTILINE
+)
 SOLUTION = re.compile(r"\n?<details><summary>Solution</summary>.*?</details>", re.DOTALL)
 # what a test puts in place of an answer: of the same kind, and wrong for every exercise there is
 WRONG = "(lambda v: ~v if 'bool' in str(getattr(v, 'dtype', '')) else tuple(2 * x + 1 for x in v) if isinstance(v, tuple) else 2 * v + 1)"
@@ -39,7 +41,9 @@ def solutions(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The notebook with its solutions unfolded."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = cell.source.replace("<details><summary>Solution", "<details open><summary>Solution")
+            cell.source = cell.source.replace(
+                "<details><summary>Solution", "<details open><summary>Solution"
+            )
     return notebook
 
 
@@ -48,7 +52,9 @@ def with_wrong_answers(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode
     cells = []
     for cell in notebook.cells:
         if cell.cell_type == "code" and ANSWER.search(cell.source):
-            wrong = nbformat.v4.new_code_cell(_answered(cell.source, lambda value: f"{WRONG}({value})"))
+            wrong = nbformat.v4.new_code_cell(
+                _answered(cell.source, lambda value: f"{WRONG}({value})")
+            )
             wrong.id, wrong.metadata.tags = f"{cell.id}-wrong", ["raises-exception"]
             cells.append(wrong)
         cells.append(cell)
@@ -57,14 +63,18 @@ def with_wrong_answers(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode
 
 
 def _answered(source: str, other: Callable[[str], str]) -> str:
-    return ANSWER.sub(lambda found: f"{found['before']}{other(found['value'])}{found['mark']}", source)
+    return ANSWER.sub(
+        lambda found: f"{found['before']}{other(found['value'])}{found['mark']}", source
+    )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("track", choices=["student", "solutions", "tested"])
     parser.add_argument("notebook", nargs="*", help="e.g. 1_graph_ssl/1_grace (default: all)")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help="folder to write to (default: build/)")
+    parser.add_argument(
+        "--output", type=Path, default=OUTPUT, help="folder to write to (default: build/)"
+    )
     options = parser.parse_args()
     for source in choose(options.notebook):
         folder = options.output / options.track

@@ -30,6 +30,26 @@ def test_a_slider_moves_the_traces_that_are_there(playground):
     assert playground.panels[0].says == "slope 2"
 
 
+def test_each_panel_has_a_legend_of_its_own_that_says_what_the_sliders_say():
+    def panels(n):
+        seen, of = Layer("line", [0, 1], [0, 1], name="seen"), Layer("points", [0], [n], name=f"of {n}")
+        return [Panel("one", [seen, Layer("line", [0, 1], [0, n])], "x", "y"), Panel("map", [seen, of])]
+
+    playground = Playground(panels, {"n": Slider("n", 2, 1, 9, 1)}, "names")
+    playground.set(n=5)
+    named = [(trace.name, trace.legend) for trace in playground.figure.data if trace.showlegend]
+    assert named == [("seen", "legend"), ("seen", "legend2"), ("of 5", "legend2")]
+
+
+def test_the_legend_of_a_map_lies_below_its_points():
+    points = Layer("points", np.linspace(0, 1, 50), np.linspace(0, 1, 50), name="everywhere")
+    playground = Playground(lambda n: [Panel("map", [points])], {"n": Slider("n", 2, 1, 9, 1)}, "a map")
+    figure = playground.twin()
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    assert axes.get_legend().get_window_extent().y1 <= axes.get_window_extent().y0
+
+
 def test_set_moves_several_sliders_and_computes_once(playground):
     calls = []
     playground._compute = lambda **values: calls.append(values) or line(**values)

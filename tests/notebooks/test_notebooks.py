@@ -96,6 +96,13 @@ def test_a_notebook_has_what_a_reader_is_promised(source):
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=ids)
+def test_code_is_read_without_scrolling_sideways(source):
+    """JupyterLab has room for 106 characters beside its list of files on a screen 1280 pixels wide."""
+    code = [cell.source for cell in build.read(source).cells if cell.cell_type == "code"]
+    assert [line for text in code for line in text.splitlines() if len(line) > 100] == []
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=ids)
 def test_only_a_cell_about_seconds_may_come_out_otherwise_the_next_time(source):
     for cell in build.read(source).cells:
         assert TIMED not in cell.metadata.get("tags", []) or "seconds" in cell.source

@@ -92,13 +92,17 @@ place = nx.spring_layout(whole, seed=3)
 generator = torch.Generator().manual_seed(0)
 with plot.style():
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.8))
-    for axis, drop, title in zip(axes, (0, 0.2, 0.4), ("the graph", "view 1", "view 2"), strict=True):
+    for axis, drop, title in zip(
+        axes, (0, 0.2, 0.4), ("the graph", "view 1", "view 2"), strict=True
+    ):
         kept = nx.Graph(drop_edges(edges[:, edges[0] < edges[1]], drop, generator).T.tolist())
         nx.draw_networkx_edges(whole, place, ax=axis, edge_color="#dddddd", style="dotted")
         nx.draw_networkx_edges(kept, place, ax=axis, edge_color="#777777")
         topics = [plot.COLOURS[data.y[node] % len(plot.COLOURS)] for node in whole]
         nx.draw_networkx_nodes(whole, place, ax=axis, node_color=topics, node_size=60, linewidths=0)
-        nx.draw_networkx_nodes(whole, place, [CENTRE], ax=axis, node_color="none", edgecolors="black", node_size=160)
+        nx.draw_networkx_nodes(
+            whole, place, [CENTRE], ax=axis, node_color="none", edgecolors="black", node_size=160
+        )
         axis.set_title(f"{title}: {kept.number_of_edges()} of {whole.number_of_edges()} citations")
         axis.axis("off")
 plt.show()
@@ -159,7 +163,9 @@ def train(seed, **changes):
     with labkit.train.seeded(seed):
         method = GRACE(data.num_features, **changes)
     shots = sorted({0, 1, EPOCHS // 8, EPOCHS // 4, EPOCHS // 2, EPOCHS})
-    return labkit.fit(method, [data], epochs=EPOCHS, lr=5e-4, weight_decay=1e-5, seed=seed, snapshots=shots)
+    return labkit.fit(
+        method, [data], epochs=EPOCHS, lr=5e-4, weight_decay=1e-5, seed=seed, snapshots=shots
+    )
 
 
 runs = [train(seed) for seed in SEEDS]
@@ -177,14 +183,16 @@ scores = torch.tensor([[probe(run.snapshots[epoch]).mean for epoch in epochs] fo
 with plot.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6))
     plot.curve(
-        [run.history["loss"] for run in runs], ax=left, axis_names=("epoch", "NT-Xent"), title="The loss falls ..."
-    )
+        [run.history["loss"] for run in runs], ax=left, axis_names=("epoch", "NT-Xent"),
+        title="The loss falls ...",
+    )  # fmt: skip
     plot.curve(100 * scores, epochs, ax=right, marker="o", title="... the probe rises, then stops",
                axis_names=("epoch", "test accuracy (%)"))  # fmt: skip
     right.axhline(100 * propagated.mean, color="black", ls="--", lw=1)
     right.annotate(
-        "A²X, nothing trained", (epochs[-1], 100 * propagated.mean), (0, 5), textcoords="offset points", ha="right"
-    )
+        "A²X, nothing trained", (epochs[-1], 100 * propagated.mean), (0, 5),
+        textcoords="offset points", ha="right",
+    )  # fmt: skip
 plt.show()
 
 # %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
@@ -197,7 +205,10 @@ plot.bars_with_floors(
 plt.show()
 print(trained)
 band = (10, 90) if SMOKE else (74, 86)
-check("GRACE on Cora, linear probe (%)", 100 * trained.mean, *band, paper=83.3, hint="fewer than 100 epochs?")
+check(
+    "GRACE on Cora, linear probe (%)", 100 * trained.mean, *band, paper=83.3,
+    hint="fewer than 100 epochs?",
+)  # fmt: skip
 
 # %% [markdown]
 # GRACE adds much to its own untrained encoder. Against A²X it adds little or nothing on this split, at the settings of
@@ -212,7 +223,10 @@ check("GRACE on Cora, linear probe (%)", 100 * trained.mean, *band, paper=83.3, 
 # map keeps.
 
 # %% tags=["hide-input"]
-TOPICS = ("theory", "reinforcement", "genetic", "neural nets", "probabilistic", "case-based", "rule learning")
+TOPICS = (
+    "theory", "reinforcement", "genetic", "neural nets", "probabilistic", "case-based",
+    "rule learning",
+)  # fmt: skip
 labkit.explore.explore(run=runs[0], labels=data.y, graph=data, class_names=TOPICS)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -224,14 +238,20 @@ labkit.explore.explore(run=runs[0], labels=data.y, graph=data, class_names=TOPIC
 without_words = predict("Accuracy when only edges are dropped?", guess=0.78)
 
 # %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
-variants = {"edges and words": {}, "edges alone": {"feature_mask": (0, 0)}, "words alone": {"edge_drop": (0, 0)}}
+variants = {
+    "edges and words": {},
+    "edges alone": {"feature_mask": (0, 0)},
+    "words alone": {"edge_drop": (0, 0)},
+}
 ablation = {
     name: evaluate.Score.pool([probe(train(seed, **changes).snapshots[EPOCHS]) for seed in SEEDS])
     if changes
     else trained
     for name, changes in variants.items()
 }
-plot.bars_with_floors(ablation, {"A²X": propagated.mean}, title=f"What is corrupted (seeds: {len(SEEDS)})")
+plot.bars_with_floors(
+    ablation, {"A²X": propagated.mean}, title=f"What is corrupted (seeds: {len(SEEDS)})"
+)
 plt.show()
 without_words.reveal(ablation["edges alone"].mean)
 
@@ -247,7 +267,9 @@ without_words.reveal(ablation["edges alone"].mean)
 # **Predict**: how much does the diffusion view add to the graph contrasted with itself?
 
 # %%
-diffusion_gain = predict("Gain in accuracy from the diffusion view?", guess=0.03, low=-0.2, high=0.2)
+diffusion_gain = predict(
+    "Gain in accuracy from the diffusion view?", guess=0.03, low=-0.2, high=0.2
+)
 
 # %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 from labkit.models import PPR, OneStep
@@ -260,11 +282,18 @@ def contrast(kernels, seed):
     return labkit.fit(method, [data], epochs=EPOCHS, lr=1e-3, seed=seed).method.embed(data)
 
 
-pairs = {"edges and PPR": (OneStep(), PPR(0.2)), "edges alone": (OneStep(),), "PPR alone": (PPR(0.2),)}
+pairs = {
+    "edges and PPR": (OneStep(), PPR(0.2)), "edges alone": (OneStep(),), "PPR alone": (PPR(0.2),),
+}  # fmt: skip
 multiview = {
-    name: evaluate.Score.pool([probe(contrast(kernels, seed)) for seed in SEEDS]) for name, kernels in pairs.items()
+    name: evaluate.Score.pool([probe(contrast(kernels, seed)) for seed in SEEDS])
+    for name, kernels in pairs.items()
 }
-plot.bars_with_floors(multiview, {"A²X": propagated.mean}, title=f"What is contrasted (seeds: {len(SEEDS)}, width 256)")
+plot.bars_with_floors(
+    multiview,
+    {"A²X": propagated.mean},
+    title=f"What is contrasted (seeds: {len(SEEDS)}, width 256)",
+)
 plt.show()
 diffusion_gain.reveal(multiview["edges and PPR"].mean - multiview["edges alone"].mean)
 
@@ -282,8 +311,12 @@ import math
 
 collapsed = math.log(2 * data.num_nodes - 1)  # your answer here
 one_point = torch.ones(data.num_nodes, 8)
-check("loss of collapsed views", collapsed, *(nt_xent(one_point, one_point, 0.4).item() + e for e in (-1e-3, 1e-3)),
-      hint="2n − 1 views are left when a view leaves itself out")  # fmt: skip
+check(
+    "loss of collapsed views",
+    collapsed,
+    *(nt_xent(one_point, one_point, 0.4).item() + e for e in (-1e-3, 1e-3)),
+    hint="2n − 1 views are left when a view leaves itself out",
+)
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # **Exercise 2** (easy, 3 min). An embedding has 128 columns, of which four are independent and equally strong; the other
@@ -298,7 +331,10 @@ rank = 4  # your answer here
 noise = torch.randn(data.num_nodes, 4, generator=torch.Generator().manual_seed(0))
 four = torch.linalg.qr(noise - noise.mean(dim=0)).Q  # orthogonal columns of one length
 truth = evaluate.effective_rank(four.repeat(1, 32))
-check("effective rank of four directions", rank, truth - 0.01, truth + 0.01, hint="how many directions are there?")
+check(
+    "effective rank of four directions", rank, truth - 0.01, truth + 0.01,
+    hint="how many directions are there?",
+)  # fmt: skip
 print(f"GRACE uses {evaluate.effective_rank(runs[0].snapshots[EPOCHS]):.0f} of its 128")
 
 # %% [markdown] slideshow={"slide_type": "skip"}
@@ -328,11 +364,14 @@ labkit.claims.show("mvgrl")
 # %% tags=["hide-input"]
 beside_paper(
     ("GRACE on Cora", "83.3 ± 0.4 %", trained,
-     "there 10 % of the labels at random (the code: scored on the other 90 %), here 140; there ± is over splits of one "
-     "training, here over trainings, which are half as long"),
-    ("A²X, nothing trained", "not reported", propagated, "the papers' floors are raw features and DeepWalk"),
-    ("MVGRL on Cora", "86.8 ± 0.5 % (authors), 83.5 ± 0.4 % (others, public split)", multiview["edges and PPR"],
-     "the authors' Cora came from a loader with another split; half their width and fewer steps here"),
+     "there 10 % of the labels at random (the code: scored on the other 90 %), here 140; there ± "
+     "is over splits of one training, here over trainings, which are half as long"),
+    ("A²X, nothing trained", "not reported", propagated,
+     "the papers' floors are raw features and DeepWalk"),
+    ("MVGRL on Cora", "86.8 ± 0.5 % (authors), 83.5 ± 0.4 % (others, public split)",
+     multiview["edges and PPR"],
+     "the authors' Cora came from a loader with another split; half their width and fewer steps "
+     "here"),
     ("points that the diffusion view adds", "rises",
      f"{100 * (multiview['edges and PPR'].mean - multiview['edges alone'].mean):+.1f}",
      "a few short trainings can't tell such differences from chance; the claim above has more"),

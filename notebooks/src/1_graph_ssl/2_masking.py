@@ -78,21 +78,33 @@ from labkit.papers.graph.graphmae import GraphMAE
 with labkit.train.seeded(0):
     method = GraphMAE(data.num_features)
 shots = sorted({0, EPOCHS // 8, EPOCHS // 4, EPOCHS // 2, EPOCHS})
-run = labkit.fit(method, [data], epochs=EPOCHS, lr=1e-3, weight_decay=2e-4, schedule="cosine", snapshots=shots)
+run = labkit.fit(
+    method, [data], epochs=EPOCHS, lr=1e-3, weight_decay=2e-4, schedule="cosine", snapshots=shots
+)
 scores = [probe(z).mean for z in run.snapshots.values()]
 with plot.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6))
-    plot.curve([run.history["loss"]], ax=left, axis_names=("epoch", "scaled cosine error"), title="Words come back ...")
-    plot.curve(100 * np.array([scores]), list(run.snapshots), ax=right, marker="o", title="... and the probe rises",
-               axis_names=("epoch", "test accuracy (%)"))  # fmt: skip
+    plot.curve(
+        [run.history["loss"]], ax=left, axis_names=("epoch", "scaled cosine error"),
+        title="Words come back ...",
+    )  # fmt: skip
+    plot.curve(
+        100 * np.array([scores]), list(run.snapshots), ax=right, marker="o",
+        title="... and the probe rises", axis_names=("epoch", "test accuracy (%)"),
+    )  # fmt: skip
     right.axhline(100 * floor.mean, color="black", ls="--", lw=1)
     beside = right.get_yaxis_transform()  # outside the axes, where no curve runs
-    right.annotate("A²X,\nnothing\ntrained", (1, 100 * floor.mean), (5, 0), beside, "offset points", va="center",
-                   annotation_clip=False)  # fmt: skip
+    right.annotate(
+        "A²X,\nnothing\ntrained", (1, 100 * floor.mean), (5, 0), beside, "offset points",
+        va="center", annotation_clip=False,
+    )  # fmt: skip
 plt.show()
 trained_guess.reveal(scores[-1])
 band = (10, 90) if SMOKE else (76, 86)
-check("GraphMAE on Cora, linear probe (%)", 100 * scores[-1], *band, paper=84.2, hint="fewer than 200 epochs?")
+check(
+    "GraphMAE on Cora, linear probe (%)", 100 * scores[-1], *band, paper=84.2,
+    hint="fewer than 200 epochs?",
+)  # fmt: skip
 
 # %% [markdown]
 # ## 3 · What came back?
@@ -111,44 +123,82 @@ from labkit.models import MaskedRows, Neighbourhoods, sparse_if_faster
 near = k_hop_subgraph(695, 2, data.edge_index)
 nodes, place = near[0], nx.spring_layout(nx.Graph(near[1].T.tolist()), seed=3)
 place = np.array([place[node] for node in nodes.tolist()])
-lines = np.array([[*place[nodes.tolist().index(a)], *place[nodes.tolist().index(b)]] for a, b in near[1].T.tolist()])
-lines = np.concatenate([lines.reshape(-1, 2, 2), np.full((len(lines), 1, 2), np.nan)], axis=1).reshape(-1, 2)
+lines = np.array(
+    [
+        [*place[nodes.tolist().index(a)], *place[nodes.tolist().index(b)]]
+        for a, b in near[1].T.tolist()
+    ]
+)
+lines = np.concatenate(
+    [lines.reshape(-1, 2, 2), np.full((len(lines), 1, 2), np.nan)], axis=1
+).reshape(-1, 2)
 
 
 @torch.no_grad()
 def came_back(rate, draw):
-    """Cosines of hidden papers' rebuilt words, and of their visible neighbours' mean, with the truth."""
+    """Cosines with the truth of hidden papers' rebuilt words, and of visible neighbours' mean."""
     order = torch.randperm(data.num_nodes, generator=torch.Generator().manual_seed(draw))
     hidden = order[: int(rate * data.num_nodes)]
-    masked = MaskedRows(sparse_if_faster(data.x), torch.arange(data.num_nodes), hidden, method.token)
+    masked = MaskedRows(
+        sparse_if_faster(data.x), torch.arange(data.num_nodes), hidden, method.token
+    )
     code = method.to_decoder(method.encoder(masked, data.edge_index)).index_fill(0, hidden, 0.0)
     rebuilt = method.decoder(code, Neighbourhoods.of(data.edge_index, data.num_nodes))[hidden]
     mean = (propagate @ data.x.index_fill(0, hidden, 0.0))[hidden]
-    return hidden, F.cosine_similarity(rebuilt, data.x[hidden]), F.cosine_similarity(mean, data.x[hidden])
+    return (
+        hidden,
+        F.cosine_similarity(rebuilt, data.x[hidden]),
+        F.cosine_similarity(mean, data.x[hidden]),
+    )
 
 
 # %%
 def panels(rate, draw):
     hidden, ours, simple = came_back(rate, draw)
     shade = torch.full((data.num_nodes,), torch.nan).index_put((hidden,), ours)[nodes]
-    colours = ["#dddddd" if s != s else plt.cm.cividis_r(min(1.0, 2 * max(0.0, float(s)))) for s in shade]
-    colours = [c if isinstance(c, str) else "#" + "".join(f"{int(255 * v):02x}" for v in c[:3]) for c in colours]
+    colours = [
+        "#dddddd" if s != s else plt.cm.cividis_r(min(1.0, 2 * max(0.0, float(s)))) for s in shade
+    ]
+    colours = [
+        c if isinstance(c, str) else "#" + "".join(f"{int(255 * v):02x}" for v in c[:3])
+        for c in colours
+    ]
     edges = np.linspace(0, 0.8, 25)
     bars = [np.histogram(v.clamp(0, 0.8), edges)[0] / len(v) for v in (ours, simple)]
-    graph = [Layer("line", *lines.T, plot.FLOOR, width=1), Layer("points", *place.T, colours, width=12)]
+    graph = [
+        Layer("line", *lines.T, plot.FLOOR, width=1),
+        Layer("points", *place.T, colours, width=12),
+    ]
     curves = [
         Layer("line", edges[:-1], bar, colour, name, 2.5)
-        for bar, colour, name in zip(bars, plot.COLOURS, ("GraphMAE", "visible neighbours' mean"), strict=False)
+        for bar, colour, name in zip(
+            bars, plot.COLOURS, ("GraphMAE", "visible neighbours' mean"), strict=False
+        )
     ]
     says = f"mean cosine: {ours.mean():.2f} against {simple.mean():.2f}"
     return [
-        Panel("A neighbourhood (grey: not hidden)", graph, says=f"{int((shade == shade).sum())} papers hidden"),
-        Panel("Rebuilt words and the truth", curves, "cosine", "share of hidden papers", (0, 0.8), (0, 0.35), says),
+        Panel(
+            "A neighbourhood (grey: not hidden)",
+            graph,
+            says=f"{int((shade == shade).sum())} papers hidden",
+        ),
+        Panel(
+            "Rebuilt words and the truth",
+            curves,
+            "cosine",
+            "share of hidden papers",
+            (0, 0.8),
+            (0, 0.35),
+            says,
+        ),
     ]
 
 
-Playground(panels, {"rate": Slider("share hidden", 0.5, 0.1, 0.9, 0.1), "draw": Slider("draw", 0, 0, 20, 1)},
-           "What came back")  # fmt: skip
+Playground(
+    panels,
+    {"rate": Slider("share hidden", 0.5, 0.1, 0.9, 0.1), "draw": Slider("draw", 0, 0, 20, 1)},
+    "What came back",
+)
 
 # %% [markdown]
 # ## 4 · Bandana: how much does an edge let through?
@@ -166,9 +216,16 @@ with plot.style():
         torch.manual_seed(0)
         share = Bandana(8, temperature=temperature).draw(data.edge_index, data.num_nodes)[0]
         degree = data.edge_index[1].bincount()[data.edge_index[1]]
-        axis.hist(share[degree == 4], bins=40, range=(0, 1), histtype="step", lw=2, color=colour, label=f"τ = {temperature}")
+        axis.hist(
+            share[degree == 4], bins=40, range=(0, 1), histtype="step", lw=2, color=colour,
+            label=f"τ = {temperature}",
+        )  # fmt: skip
     axis.axvline(0.25, color="black", ls="--", lw=1)
-    axis.set(xlabel="bandwidth of an edge, papers with four citations", ylabel="edges", title="Small τ: nearly one edge each")
+    axis.set(
+        xlabel="bandwidth of an edge, papers with four citations",
+        ylabel="edges",
+        title="Small τ: nearly one edge each",
+    )
     axis.legend()
 plt.show()
 
@@ -177,17 +234,26 @@ plt.show()
 # asked for)?
 
 # %%
-difference = predict("Accuracy with bandwidths minus accuracy with dropped edges?", guess=0.03, low=-0.2, high=0.2)
+difference = predict(
+    "Accuracy with bandwidths minus accuracy with dropped edges?", guess=0.03, low=-0.2, high=0.2
+)
+
 
 # %%
 def bandana(seed=0, **changes):
     with labkit.train.seeded(seed):
         method = Bandana(data.num_features, **changes)
-    return labkit.fit(method, [data], epochs=EPOCHS, lr=1e-2, weight_decay=5e-5, seed=seed).method.embed(data)
+    return labkit.fit(
+        method, [data], epochs=EPOCHS, lr=1e-2, weight_decay=5e-5, seed=seed
+    ).method.embed(data)
 
 
-masked = {"GraphMAE": probe(run.snapshots[EPOCHS]), "Bandana": probe(bandana()),
-          "edges dropped": probe(bandana(mask="discrete")), "GraphMAE, untrained": probe(run.snapshots[0])}  # fmt: skip
+masked = {
+    "GraphMAE": probe(run.snapshots[EPOCHS]),
+    "Bandana": probe(bandana()),
+    "edges dropped": probe(bandana(mask="discrete")),
+    "GraphMAE, untrained": probe(run.snapshots[0]),
+}
 plot.bars_with_floors(masked, {"A²X": floor.mean}, title=f"One seed, {EPOCHS} epochs, public split")
 plt.show()
 difference.reveal(masked["Bandana"].mean - masked["edges dropped"].mean)
@@ -201,7 +267,10 @@ difference.reveal(masked["Bandana"].mean - masked["edges dropped"].mean)
 # Click a paper: are its nearest neighbours in GraphMAE's 512 dimensions the ones it cites?
 
 # %%
-TOPICS = ("theory", "reinforcement", "genetic", "neural nets", "probabilistic", "case-based", "rule learning")
+TOPICS = (
+    "theory", "reinforcement", "genetic", "neural nets", "probabilistic", "case-based",
+    "rule learning",
+)  # fmt: skip
 labkit.explore.explore(run=run, labels=data.y, graph=data, class_names=TOPICS)
 
 # %% [markdown]
@@ -216,7 +285,10 @@ labkit.explore.explore(run=run, labels=data.y, graph=data, class_names=TOPICS)
 error = (1 - 0.5) ** 3  # your answer here
 a, b = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.5, 3**0.5 / 2]])
 truth = labkit.losses.scaled_cosine_error(a, b, gamma=3).item()
-check("scaled cosine error at 60 degrees", error, truth - 1e-3, truth + 1e-3, hint="1 minus the cosine, to the power γ")
+check(
+    "scaled cosine error at 60 degrees", error, truth - 1e-3, truth + 1e-3,
+    hint="1 minus the cosine, to the power γ",
+)  # fmt: skip
 
 # %% [markdown]
 # **Exercise 2** (medium, 5 min). A paper cites three others. What is the mean bandwidth of its edges, whatever τ?
@@ -255,7 +327,8 @@ for name in ("cora", "citeseer"):
     for what, pairs in measured.items():
         auc, precision = 100 * np.array(pairs).mean(axis=0)
         links[f"{what} on {name}"] = f"{auc:.1f}"
-        print(f"{name:10}{what:10}AUC {auc:.1f}   AP {precision:.1f}   trained: {len(pairs) * (what == 'Bandana')}")
+        trained = len(pairs) * (what == "Bandana")
+        print(f"{name:10}{what:10}AUC {auc:.1f}   AP {precision:.1f}   trained: {trained}")
 
 # %% [markdown]
 # ## 8 · Beside the papers
@@ -263,15 +336,18 @@ for name in ("cora", "citeseer"):
 # %%
 beside_paper(
     ("GraphMAE on Cora", "84.2 ± 0.4 %", masked["GraphMAE"],
-     "1 500 epochs there, 200 here; their probe is a linear layer after 300 steps of Adam; their ± is over 20 trainings"),
+     "1 500 epochs there, 200 here; their probe is a linear layer after 300 steps of Adam; their "
+     "± is over 20 trainings"),
     ("Bandana on Cora", "84.6 ± 0.4 %", masked["Bandana"],
      "1 000 epochs there, 200 here; their ± is over 10 probes of one training"),
     ("points that bandwidths win over dropped edges", "rises",
      f"{100 * (masked['Bandana'].mean - masked['edges dropped'].mean):+.1f}",
      "one short training of each here: such a difference is within what a seed does"),
     ("Bandana, AUC of held-out links, Cora", "95.7 ± 0.1", links["Bandana on cora"],
-     "1 000 epochs in both, two trainings here; their split is drawn once and shared by all ten runs"),
-    ("A²X, nothing trained", "not reported", floor, "the papers compare with other trained methods"),
+     "1 000 epochs in both, two trainings here; their split is drawn once and shared by all ten "
+     "runs"),
+    ("A²X, nothing trained", "not reported", floor,
+     "the papers compare with other trained methods"),
 )  # fmt: skip
 
 # %%

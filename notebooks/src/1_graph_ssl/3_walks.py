@@ -52,9 +52,14 @@ names = list(novel.node_names)
 start = torch.full((20_000,), names.index("Marius"))
 met = {}
 for q in (0.25, 1.0, 4.0):
-    walks = random_walk(adjacency, start, length=6, p=1.0, q=q, generator=torch.Generator().manual_seed(0))
+    walks = random_walk(
+        adjacency, start, length=6, p=1.0, q=q, generator=torch.Generator().manual_seed(0)
+    )
     met[q] = walks[:, 1:].flatten().bincount(minlength=77) / walks[:, 1:].numel()
-few = predict("Of the steps that leave Marius, how many stay with his 19 neighbours or himself, at q = 4?", guess=0.5)
+few = predict(
+    "Of the steps that leave Marius, how many stay with his 19 neighbours or himself, at q = 4?",
+    guess=0.5,
+)
 
 # %%
 graph = nx.Graph(novel.edge_index.T.tolist())
@@ -73,7 +78,9 @@ def draw(axis, size, color, title):
 
 with plot.style():
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6))
-    for axis, (q, share), lean in zip(axes, met.items(), ("wanders off", "leans nowhere", "stays near"), strict=True):
+    for axis, (q, share), lean in zip(
+        axes, met.items(), ("wanders off", "leans nowhere", "stays near"), strict=True
+    ):
         colors = np.where(np.arange(77) == start[0].item(), plot.COLOURS[1], plot.COLOURS[0])
         draw(axis, 10 + 3000 * share.numpy(), colors, f"q = {q:g}: {lean}")
     figure.suptitle("Where five steps from Marius lead")
@@ -127,7 +134,9 @@ def train(q, seed):
     with labkit.train.seeded(seed):
         method = SkipGram(77, dim=16)
     shots = SHOTS[:3] if SMOKE else SHOTS
-    return labkit.fit(method, batches, epochs=shots[-1], lr=0.01, seed=seed, watch=novel, snapshots=shots)
+    return labkit.fit(
+        method, batches, epochs=shots[-1], lr=0.01, seed=seed, watch=novel, snapshots=shots
+    )
 
 
 runs = {q: [train(q, seed) for seed in SEEDS] for q in (0.5, 2.0)}
@@ -144,7 +153,9 @@ runs[0.5][0]
 # three clusters, fully trained: how much?
 
 # %%
-roles_guess = predict("Share of structural variance between the three clusters at q = 2?", guess=0.6)
+roles_guess = predict(
+    "Share of structural variance between the three clusters at q = 2?", guess=0.6
+)
 
 # %%
 from sklearn.cluster import KMeans
@@ -169,10 +180,15 @@ with plot.style():
             f"p = 1, q = {q:g}: {of.max() + 1} clusters",
         )
         for name in ("Valjean", "Gavroche", "Marius", "Fantine", "Myriel", "Thenardier"):
-            axis.annotate(name, xy[names.index(name)], (9, 5), textcoords="offset points", fontsize=8)
+            axis.annotate(
+                name, xy[names.index(name)], (9, 5), textcoords="offset points", fontsize=8
+            )
 plt.show()
 roles_guess.reveal(explained_by_roles(novel, figure3[2.0]))
-print(f"modularity: {modularity(novel, figure3[0.5]):.2f} at q = 0.5, {modularity(novel, figure3[2.0]):.2f} at q = 2")
+print(
+    f"modularity: {modularity(novel, figure3[0.5]):.2f} at q = 0.5, "
+    f"{modularity(novel, figure3[2.0]):.2f} at q = 2"
+)
 
 # %% [markdown]
 # Both pictures show communities. Where did the roles go? Look at the same runs *while they train*.
@@ -180,7 +196,9 @@ print(f"modularity: {modularity(novel, figure3[0.5]):.2f} at q = 0.5, {modularit
 # %%
 shots = sorted(runs[2.0][0].snapshots)
 measured = {
-    (q, what): [[of_what(novel, clusters(run.snapshots[shot], k)) for shot in shots] for run in runs[q]]
+    (q, what): [
+        [of_what(novel, clusters(run.snapshots[shot], k)) for shot in shots] for run in runs[q]
+    ]
     for q in runs
     for what, of_what, k in (("communities", modularity, 6), ("roles", explained_by_roles, 3))
 }
@@ -193,7 +211,10 @@ with plot.style():
         strict=True,
     ):
         for q in runs:
-            plot.curve(measured[q, what], shots, label=f"q = {q:g}", ax=axis, marker="o", axis_names=("epoch", measure))
+            plot.curve(
+                measured[q, what], shots, label=f"q = {q:g}", ax=axis, marker="o",
+                axis_names=("epoch", measure),
+            )  # fmt: skip
         axis.set(
             xscale="log",
             xticks=shots,
@@ -215,8 +236,10 @@ plt.show()
 # Gavroche nearer to those he meets or to those who, like him, stand between groups?
 
 # %%
-labkit.explore.explore(run=runs[2.0][0], labels=figure3[0.5], graph=novel, texts=names,
-                       columns={"degree": np.array([graph.degree(v) for v in range(77)])})  # fmt: skip
+labkit.explore.explore(
+    run=runs[2.0][0], labels=figure3[0.5], graph=novel, texts=names,
+    columns={"degree": np.array([graph.degree(v) for v in range(77)])},
+)  # fmt: skip
 
 # %% [markdown]
 # ## 5 · What the embedding is good for
@@ -246,11 +269,15 @@ found = {
     )
     for q in tqdm((0.5, 1.0, 2.0), leave=False)
 }
-found["window 1: single edges"] = Score.pool([probe(node2vec.embed(cora, s, window=1, **small)) for s in SEEDS])
+found["window 1: single edges"] = Score.pool(
+    [probe(node2vec.embed(cora, s, window=1, **small)) for s in SEEDS]
+)
 spectral = probe(node2vec.spectral(cora, 128)).mean
 untrained = probe(torch.randn(cora.num_nodes, 128, generator=torch.Generator().manual_seed(0))).mean
 plot.bars_with_floors(
-    found, {"128 eigenvectors": spectral, "random vectors": untrained}, title="Cora, public split, no features"
+    found,
+    {"128 eigenvectors": spectral, "random vectors": untrained},
+    title="Cora, public split, no features",
 )
 plt.show()
 walked.reveal(found["q = 0.5"].mean)
@@ -263,13 +290,17 @@ walked.reveal(found["q = 0.5"].mean)
 # %%
 values = (0.25, 1.0, 4.0)
 fewer = {"walks_per_node": 1, "length": 10} if SMOKE else {"walks_per_node": 2}
-grid = np.concatenate([node2vec.sweep([p], values, **fewer) for p in tqdm(values, leave=False)])[:, :, 0]
+grid = np.concatenate([node2vec.sweep([p], values, **fewer) for p in tqdm(values, leave=False)])[
+    :, :, 0
+]
 with plot.style(axes__grid=False):
     figure, axis = plt.subplots(figsize=(4.4, 3.4))
     axis.imshow(100 * grid, cmap="cividis", vmin=60, vmax=75)
     for row, column in np.ndindex(grid.shape):
         ink = "white" if grid[row, column] < 0.68 else "black"
-        axis.text(column, row, f"{100 * grid[row, column]:.1f}", ha="center", va="center", color=ink)
+        axis.text(
+            column, row, f"{100 * grid[row, column]:.1f}", ha="center", va="center", color=ink
+        )
     axis.set(
         xticks=range(3),
         xticklabels=values,
@@ -280,7 +311,11 @@ with plot.style(axes__grid=False):
         title="Accuracy (%), 2 walks a node",
     )
 plt.show()
-print("mean over p:", dict(zip(values, (100 * grid.mean(axis=0)).round(1).tolist(), strict=True)), "by q")
+print(
+    "mean over p:",
+    dict(zip(values, (100 * grid.mean(axis=0)).round(1).tolist(), strict=True)),
+    "by q",
+)
 
 # %% [markdown]
 # With so few walks q does matter: walks that stay near see the same few nodes again, and a small q shows each node more
@@ -300,13 +335,19 @@ aucs = {
     name: (np.mean(values), np.std(values))
     for name in node2vec.OPERATORS
     for values in [
-        [node2vec.link_auc(z, part, name, s) for s, (z, part) in enumerate(zip(embedded, parts, strict=True))]
+        [
+            node2vec.link_auc(z, part, name, s)
+            for s, (z, part) in enumerate(zip(embedded, parts, strict=True))
+        ]
     ]
 }
-adamic = np.mean([node2vec.score_auc(node2vec.adamic_adar(part.graph), part, s) for s, part in enumerate(parts)])
-plot.bars_with_floors(
-    aucs, {"Adamic-Adar": adamic, "chance": 0.5}, title="Links of Cora, held out", axis_name="AUC (%)"
+adamic = np.mean(
+    [node2vec.score_auc(node2vec.adamic_adar(part.graph), part, s) for s, part in enumerate(parts)]
 )
+plot.bars_with_floors(
+    aucs, {"Adamic-Adar": adamic, "chance": 0.5}, title="Links of Cora, held out",
+    axis_name="AUC (%)",
+)  # fmt: skip
 plt.show()
 best.reveal(aucs["hadamard"][0])
 
@@ -325,25 +366,40 @@ from labkit.papers.graph import kcore
 
 core = kcore.core_number(cora.edge_index, cora.num_nodes)
 print("nodes in the k-core:", {k: int((core >= k).sum()) for k in range(1, int(core.max()) + 1)})
-left = predict("Accuracy with the 3-core embedded (46 % of the nodes) and the rest propagated?", guess=0.5)
+left = predict(
+    "Accuracy with the 3-core embedded (46 % of the nodes) and the rest propagated?", guess=0.5
+)
 short = {"epochs": 1 if SMOKE else 2, "dim": 16 if SMOKE else 128}
-tradeoff = {k: kcore.tradeoff(cora, [k], list(SEEDS)[:2], **short)[k] for k in tqdm((0, 2, 3, 4), leave=False)}
+tradeoff = {
+    k: kcore.tradeoff(cora, [k], list(SEEDS)[:2], **short)[k]
+    for k in tqdm((0, 2, 3, 4), leave=False)
+}
 corewalk = [kcore.embed(cora, 0, "linear", seed, **short) for seed in list(SEEDS)[:2]]
-scattered = [kcore.embed_part(cora, kcore.random_part(cora, 3, seed), seed, **short) for seed in list(SEEDS)[:2]]
+scattered = [
+    kcore.embed_part(cora, kcore.random_part(cora, 3, seed), seed, **short)
+    for seed in list(SEEDS)[:2]
+]
 
 # %% tags=["timed"]
 with plot.style():
     figure, axis = plt.subplots(figsize=(7, 4))
     for k, row in tradeoff.items():
-        label = "whole graph (DeepWalk)" if k == 0 else f"{k}-core, {100 * row['share'][0]:.0f} % of nodes"
+        label = (
+            "whole graph (DeepWalk)"
+            if k == 0
+            else f"{k}-core, {100 * row['share'][0]:.0f} % of nodes"
+        )
         axis.scatter(row["seconds"], 100 * np.array(row["accuracy"]), s=60, label=label)
     axis.scatter(
-        [s for _, s in corewalk], [100 * probe(z).mean for z, _ in corewalk], s=60, marker="^", label="CoreWalk"
-    )
+        [s for _, s in corewalk], [100 * probe(z).mean for z, _ in corewalk], s=60, marker="^",
+        label="CoreWalk",
+    )  # fmt: skip
     control = 100 * np.mean([probe(z).mean for z in scattered])
     axis.axhline(control, color="black", ls="--", lw=1)
-    axis.annotate("as many random nodes as the 3-core", (0.98, control), (0, 4), xycoords=("axes fraction", "data"),
-                  textcoords="offset points", ha="right")  # fmt: skip
+    axis.annotate(
+        "as many random nodes as the 3-core", (0.98, control), (0, 4),
+        xycoords=("axes fraction", "data"), textcoords="offset points", ha="right",
+    )  # fmt: skip
     axis.set(
         xlim=(0, None),
         xlabel="seconds (decomposition, walks, training, propagation)",
@@ -353,7 +409,9 @@ with plot.style():
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 left.reveal(np.mean(tradeoff[3]["accuracy"]))
-started = int(kcore.SCHEDULES["linear"](core, int(core.max()), kcore.WALKS_PER_NODE).clamp(min=1).sum())
+started = int(
+    kcore.SCHEDULES["linear"](core, int(core.max()), kcore.WALKS_PER_NODE).clamp(min=1).sum()
+)
 check("CoreWalk's walks on Cora, in thousands", started / 1000, 22.391, 22.393, paper=22.392)
 
 # %% [markdown]
@@ -372,15 +430,19 @@ check("CoreWalk's walks on Cora, in thousands", started / 1000, 22.391, 22.393, 
 from labkit.papers.graph import gcc
 
 centre = torch.tensor([names.index("Gavroche")] * 2)
-pair = gcc.ego_nets(adjacency, centre, length=64, restart=0.8, size=24, generator=torch.Generator().manual_seed(2))
+pair = gcc.ego_nets(
+    adjacency, centre, length=64, restart=0.8, size=24, generator=torch.Generator().manual_seed(2)
+)
 with plot.style():
     figure, axes = plt.subplots(1, 2, figsize=(8, 3.2))
     for axis, links, real, title in zip(
         axes, pair.links, pair.real, ("one net around Gavroche", "another"), strict=True
     ):
         net = nx.from_numpy_array(links[real][:, real].numpy())
-        nx.draw_networkx(net, nx.spring_layout(net, seed=1), ax=axis, with_labels=False, node_size=50, edge_color="#cccccc",
-                         node_color=[plot.COLOURS[1]] + [plot.COLOURS[0]] * (len(net) - 1))  # fmt: skip
+        nx.draw_networkx(
+            net, nx.spring_layout(net, seed=1), ax=axis, with_labels=False, node_size=50,
+            edge_color="#cccccc", node_color=[plot.COLOURS[1]] + [plot.COLOURS[0]] * (len(net) - 1),
+        )  # fmt: skip
         axis.set_title(f"{title}: {len(net)} nodes")
         axis.axis("off")
 plt.show()
@@ -398,7 +460,9 @@ with plot.style():
     figure, axis = plt.subplots(figsize=(7, 3.6))
     nx.draw_networkx_edges(ring, spread, ax=axis, edge_color="#bbbbbb")
     for role, name in enumerate(small_ring.class_names):
-        at = np.array([spread[v] for v in range(len(ring)) if small_ring.y[v] == role]).reshape(-1, 2)
+        at = np.array([spread[v] for v in range(len(ring)) if small_ring.y[v] == role]).reshape(
+            -1, 2
+        )
         axis.scatter(*at.T, s=45, color=plot.COLOURS[role], label=name, zorder=3)
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     axis.set_title("A small one: what is to be told apart is a part played, not a place")
@@ -414,11 +478,16 @@ for seed in list(SEEDS)[:2]:
     with labkit.train.seeded(seed):
         method = gcc.GCC(queue=4096)
     transfer["the same, untrained"].append(gcc.ROLES.score(method.embed(planted), planted.y))
-    run = labkit.fit(method, pairs, epochs=1 if SMOKE else 8, lr=0.005, weight_decay=1e-5, seed=seed)
+    run = labkit.fit(
+        method, pairs, epochs=1 if SMOKE else 8, lr=0.005, weight_decay=1e-5, seed=seed
+    )
     transfer["GCC, frozen"].append(gcc.ROLES.score(method.embed(planted), planted.y))
 profile = gcc.ROLES.score(planted.x, planted.y)  # x: what degrees tell
-plot.bars_with_floors({name: Score.pool(scores) for name, scores in transfer.items()}, {"degree profile": profile},
-                      title="Seven planted roles on an unseen graph")  # fmt: skip
+plot.bars_with_floors(
+    {name: Score.pool(scores) for name, scores in transfer.items()},
+    {"degree profile": profile},
+    title="Seven planted roles on an unseen graph",
+)
 plt.show()
 degrees.reveal(profile.mean)
 
@@ -437,7 +506,10 @@ degrees.reveal(profile.mean)
 # %%
 returns = (1 / 4) / (1 / 4 + 1)  # your answer here
 path = Adjacency(torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), 3)
-walks = random_walk(path, torch.zeros(20_000, dtype=torch.int64), 3, p=4.0, generator=torch.Generator().manual_seed(0))
+walks = random_walk(
+    path, torch.zeros(20_000, dtype=torch.int64), 3, p=4.0,
+    generator=torch.Generator().manual_seed(0),
+)  # fmt: skip
 seen = (walks[:, 2] == 0).float().mean().item()
 check("chance to return", returns, seen - 0.01, seen + 0.01, hint="1/p against 1/q")
 
@@ -445,13 +517,15 @@ check("chance to return", returns, seen - 0.01, seen + 0.01, hint="1/p against 1
 # **Exercise 2** (medium, 10 min). Section 3 blames the length of the vectors. Scale the rows of the third epoch's
 # embedding (q = 2) to length 1 and cluster again: how much of the structural variance is left?
 #
-# <details><summary>Hint</summary><code>torch.nn.functional.normalize(z)</code></details>
+# <details><summary>Hint</summary><code>normalize(z)</code></details>
 # <details><summary>Solution</summary>
-# <code>left = explained_by_roles(novel, clusters(torch.nn.functional.normalize(early), 3))</code></details>
+# <code>left = explained_by_roles(novel, clusters(normalize(early), 3))</code></details>
 
 # %%
+from torch.nn.functional import normalize
+
 early = runs[2.0][0].snapshots[3]
-left = explained_by_roles(novel, clusters(torch.nn.functional.normalize(early), 3))  # your answer here
+left = explained_by_roles(novel, clusters(normalize(early), 3))  # your answer here
 print(f"with lengths: {explained_by_roles(novel, clusters(early, 3)):.2f}")
 check("share of structural variance without lengths", left, 0.0, 0.1,
       hint="give each row length 1, then cluster into three, as above")  # fmt: skip
@@ -470,17 +544,24 @@ for paper in ("node2vec", "kcore", "gcc"):
 
 # %%
 beside_paper(
-    ("DeepWalk on Cora, public split", "67.2 % (Yang et al. 2016, as the GAT paper quotes it)", found["q = 1 (DeepWalk)"],
-     "Adam in place of SGD, walks drawn anew in each epoch; the probe's strength is chosen by validation"),
+    ("DeepWalk on Cora, public split", "67.2 % (Yang et al. 2016, as the GAT paper quotes it)",
+     found["q = 1 (DeepWalk)"],
+     "Adam in place of SGD, walks drawn anew in each epoch; the probe's strength is chosen by "
+     "validation"),
     ("figure 3: variance of roles between the clusters at q = 2", "roles are seen (no number)",
      explained_by_roles(novel, figure3[2.0]),
-     "roles show after few epochs and are gone once trained; the paper does not say when it stopped"),
+     "roles show after few epochs and are gone once trained; the paper does not say when it "
+     "stopped"),
     ("AUC of Hadamard less that of Adamic-Adar", "above 0",
      f"{100 * (aucs['hadamard'][0] - adamic):+.1f} points",
-     "the paper takes half of the links out; Cora has too few beyond a spanning forest for more than a fifth"),
-    ("CoreWalk's walks on Cora", "22 392", f"{started:,}".replace(",", " "), "they agree: core numbers are exact"),
-    ("frozen GCC on a graph it never saw", "near methods trained on that graph", Score.pool(transfer["GCC, frozen"]),
-     "200 steps and a queue of 4 096 against 75 000 and 16 384 there; a set of roles that we planted"),
+     "the paper takes half of the links out; Cora has too few beyond a spanning forest for more "
+     "than a fifth"),
+    ("CoreWalk's walks on Cora", "22 392", f"{started:,}".replace(",", " "),
+     "they agree: core numbers are exact"),
+    ("frozen GCC on a graph it never saw", "near methods trained on that graph",
+     Score.pool(transfer["GCC, frozen"]),
+     "200 steps and a queue of 4 096 against 75 000 and 16 384 there; a set of roles that we "
+     "planted"),
 )  # fmt: skip
 
 # %%

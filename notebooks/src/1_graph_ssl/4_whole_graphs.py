@@ -54,8 +54,8 @@ for name, graphs in SETS.items():
     packed = graphs.packed  # all graphs as one: x, edge_index, and where each graph begins
     print(
         f"{name:9} {len(graphs):5} graphs, {packed.sizes.float().mean():4.1f} nodes and "
-        f"{packed.edge_ptr.diff().float().mean() / 2:5.1f} edges on average, {packed.x.shape[1]} features, "
-        f"{100 * graphs.y.float().mean():.0f} % in class 1"
+        f"{packed.edge_ptr.diff().float().mean() / 2:5.1f} edges on average, "
+        f"{packed.x.shape[1]} features, {100 * graphs.y.float().mean():.0f} % in class 1"
     )
 
 # %% [markdown]
@@ -77,7 +77,9 @@ by_chance = predict("... from a GIN with random weights?", guess=0.75)
 
 # %%
 floors = {
-    name: evaluate.graph_set_floors(graphs.packed, graphs.y, graphs, protocol, random_gins=len(SEEDS))
+    name: evaluate.graph_set_floors(
+        graphs.packed, graphs.y, graphs, protocol, random_gins=len(SEEDS)
+    )
     for name, graphs in SETS.items()
 }
 by_size.reveal(floors["MUTAG"]["size"].mean)
@@ -110,7 +112,8 @@ AUGMENTATIONS = {
 one = SETS["MUTAG"].packed[:1]
 whole = nx.Graph(one.edge_index.T.tolist())
 place = nx.kamada_kawai_layout(whole)
-named = labkit.data.GraphBatch(  # one more column says which atom it was, so that every panel draws it in its place
+# one more column says which atom it was, so that every panel draws it in its place
+named = labkit.data.GraphBatch(
     torch.cat([one.x, torch.arange(len(one.x))[:, None]], dim=1), one.edge_index, one.ptr
 )
 with plot.style():
@@ -123,7 +126,9 @@ with plot.style():
         kinds = [plot.COLOURS[int(row.argmax())] if row.max() == 1 else "#bbbbbb" for row in seen.x]
         nx.draw_networkx_edges(whole, place, ax=axis, edge_color="#dddddd", style="dotted")
         nx.draw_networkx_edges(nx.Graph(bonds), place, ax=axis, edge_color="#666666")
-        nx.draw_networkx_nodes(whole, place, who, ax=axis, node_color=kinds, node_size=70, linewidths=0)
+        nx.draw_networkx_nodes(
+            whole, place, who, ax=axis, node_color=kinds, node_size=70, linewidths=0
+        )
         axis.set_title(name)
         axis.axis("off")
 plt.show()
@@ -160,7 +165,9 @@ class GraphCL(Method):
         a, b = (F.normalize(self.projector(self.encoder(view(batch)))) for view in self.views)
         similarity = a @ b.T / self.temperature
         itself = torch.eye(len(a), dtype=torch.bool, device=a.device)
-        return (similarity.masked_fill(itself, -torch.inf).logsumexp(dim=1) - similarity.diag()).mean()
+        return (
+            similarity.masked_fill(itself, -torch.inf).logsumexp(dim=1) - similarity.diag()
+        ).mean()
 
     @inference
     def embed(self, batch):
@@ -168,7 +175,8 @@ class GraphCL(Method):
 
 
 # %%
-POOLS = {  # the paper's rules of thumb: dropping nodes and subgraphs everywhere, edges in social networks
+# the paper's rules of thumb: dropping nodes and subgraphs everywhere, edges in social networks
+POOLS = {
     "MUTAG": ["drop nodes", "subgraph"],
     "PROTEINS": ["drop nodes", "subgraph"],
     "IMDB-B": ["drop nodes", "subgraph", "perturb edges"],
@@ -181,12 +189,16 @@ def train(name, first, second, seed):
     with labkit.train.seeded(seed):
         method = GraphCL(packed.x.shape[1], first, second)
     batches = labkit.train.Minibatches(packed, 32 if SMOKE else 128, drop_last=False)
-    return labkit.fit(method, batches, epochs=EPOCHS, lr=0.01, seed=seed, watch=packed, snapshots=SHOTS)
+    return labkit.fit(
+        method, batches, epochs=EPOCHS, lr=0.01, seed=seed, watch=packed, snapshots=SHOTS
+    )
 
 
 runs = {}
 for name, pool in POOLS.items():
-    either = views.RandomChoice([AUGMENTATIONS[one] for one in pool])  # drawn for each graph, and for each view
+    either = views.RandomChoice(
+        [AUGMENTATIONS[one] for one in pool]
+    )  # drawn for each graph, and for each view
     runs[name] = [train(name, either, either, seed) for seed in SEEDS]
     print(f"{name:9} {runs[name][0]}")
 
@@ -201,17 +213,23 @@ def probe(name, z):
     return protocol.score(z, SETS[name].y)
 
 
-path = torch.tensor([[probe("MUTAG", run.snapshots[epoch]).mean for epoch in SHOTS] for run in runs["MUTAG"]])
+path = torch.tensor(
+    [[probe("MUTAG", run.snapshots[epoch]).mean for epoch in SHOTS] for run in runs["MUTAG"]]
+)
 with plot.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.4))
-    plot.curve([run.history["loss"] for run in runs["MUTAG"]], ax=left, axis_names=("epoch", "loss"),
-               title="The loss falls ...")  # fmt: skip
+    plot.curve(
+        [run.history["loss"] for run in runs["MUTAG"]], ax=left, axis_names=("epoch", "loss"),
+        title="The loss falls ...",
+    )  # fmt: skip
     plot.curve(100 * path, SHOTS, ax=right, marker="o", axis_names=("epoch", "accuracy (%)"),
                title="... the probe hardly moves (MUTAG)")  # fmt: skip
     right.set_ylim(60, 100)
     right.axhline(100 * floors["MUTAG"]["size"].mean, color="black", ls="--", lw=1)
-    right.annotate("numbers of atoms and bonds", (EPOCHS, 100 * floors["MUTAG"]["size"].mean), (0, -13),
-                   textcoords="offset points", ha="right")  # fmt: skip
+    right.annotate(
+        "numbers of atoms and bonds", (EPOCHS, 100 * floors["MUTAG"]["size"].mean), (0, -13),
+        textcoords="offset points", ha="right",
+    )  # fmt: skip
 plt.show()
 
 # %% [markdown]
@@ -219,21 +237,29 @@ plt.show()
 # sets does our trained encoder beat the best of the three floors by more than a point?
 
 # %%
-sets_won = predict("Sets on which training beats the best floor by over a point?", guess=3, low=0, high=3)
+sets_won = predict(
+    "Sets on which training beats the best floor by over a point?", guess=3, low=0, high=3
+)
 
 # %%
 from labkit import papers
 
-trained = {name: evaluate.Score.pool([probe(name, run.snapshots[EPOCHS]) for run in own]) for name, own in runs.items()}
-published = {
-    recipe.data: recipe.paper["svm"] for recipe in papers.recipes().values() if recipe.name.startswith("graphcl/")
+trained = {
+    name: evaluate.Score.pool([probe(name, run.snapshots[EPOCHS]) for run in own])
+    for name, own in runs.items()
 }
+published = {
+    recipe.data: recipe.paper["svm"]
+    for recipe in papers.recipes().values()
+    if recipe.name.startswith("graphcl/")
+}
+recipe_of = {name: name.lower().replace("-b", "-binary") for name in SETS}
 ROWS = {
     "node labels counted": ("#999999", "s", lambda name: floors[name]["raw"]),
     "nodes and edges counted": ("#999999", "^", lambda name: floors[name]["size"]),
     "random GIN": (plot.COLOURS[3], "D", lambda name: floors[name]["random GIN"]),
     "GraphCL, here": (plot.COLOURS[0], "o", lambda name: trained[name]),
-    "GraphCL, published": ("black", "x", lambda name: published[name.lower().replace("-b", "-binary")]),
+    "GraphCL, published": ("black", "x", lambda name: published[recipe_of[name]]),
 }
 with plot.style():
     figure, axes = plt.subplots(1, 3, figsize=(12, 3), sharey=True)
@@ -241,18 +267,28 @@ with plot.style():
         for row, (label, (colour, marker, look_up)) in enumerate(ROWS.items()):
             found = look_up(name)
             scale = 1 if label.endswith("published") else 100
-            over_starts = label not in ("node labels counted", "nodes and edges counted")  # others spread over folds
-            axis.errorbar(scale * found.mean, -row, xerr=scale * found.std if over_starts else None, color=colour,
-                          marker=marker, ms=8, capsize=3, ls="none")  # fmt: skip
+            over_starts = not label.endswith("counted")  # others spread over folds
+            axis.errorbar(
+                scale * found.mean, -row, xerr=scale * found.std if over_starts else None,
+                color=colour, marker=marker, ms=8, capsize=3, ls="none",
+            )  # fmt: skip
             axis.annotate(f"{scale * found.mean:.1f}", (scale * found.mean, -row), (0, 7),
                           textcoords="offset points", ha="center", fontsize=9)  # fmt: skip
-        axis.set(title=name, yticks=[-row for row in range(len(ROWS))], yticklabels=list(ROWS), xlabel="accuracy (%)")
+        axis.set(
+            title=name, yticks=[-row for row in range(len(ROWS))], yticklabels=list(ROWS),
+            xlabel="accuracy (%)",
+        )  # fmt: skip
         axis.margins(x=0.2, y=0.15)
 plt.show()
-won = sum(trained[name].mean - max(floor.mean for floor in floors[name].values()) > 0.01 for name in SETS)
+won = sum(
+    trained[name].mean - max(floor.mean for floor in floors[name].values()) > 0.01 for name in SETS
+)
 sets_won.reveal(won)
 band = (50, 100) if SMOKE else (80, 93)
-check("GraphCL on MUTAG (%)", 100 * trained["MUTAG"].mean, *band, paper=published["mutag"].mean, hint="ten folds?")
+check(
+    "GraphCL on MUTAG (%)", 100 * trained["MUTAG"].mean, *band, paper=published["mutag"].mean,
+    hint="ten folds?",
+)  # fmt: skip
 
 # %% [markdown]
 # The published numbers lie about where counting and random weights already are. That does not make GraphCL wrong; it
@@ -265,7 +301,9 @@ check("GraphCL on MUTAG (%)", 100 * trained["MUTAG"].mean, *band, paper=publishe
 # the last epoch.
 
 # %%
-labkit.explore.explore(run=runs["MUTAG"][0], labels=SETS["MUTAG"].y, class_names=("not mutagenic", "mutagenic"))
+labkit.explore.explore(
+    run=runs["MUTAG"][0], labels=SETS["MUTAG"].y, class_names=("not mutagenic", "mutagenic")
+)
 
 # %% [markdown]
 # ## 7 · Which pairs of augmentations help?
@@ -280,22 +318,33 @@ labkit.explore.explore(run=runs["MUTAG"][0], labels=SETS["MUTAG"].y, class_names
 def gain(name, first, second):
     """Accuracy gained over the untrained encoder: one number a seed."""
     done = [train(name, AUGMENTATIONS[first], AUGMENTATIONS[second], seed) for seed in SEEDS]
-    return [probe(name, run.snapshots[EPOCHS]).mean - probe(name, run.snapshots[0]).mean for run in done]
+    return [
+        probe(name, run.snapshots[EPOCHS]).mean - probe(name, run.snapshots[0]).mean for run in done
+    ]
 
 
 NAMES = list(AUGMENTATIONS)[: 2 if SMOKE else None]
 matrices = {
-    "MUTAG": {f"{a} + {b}": gain("MUTAG", a, b) for a, b in combinations_with_replacement(NAMES, 2)},
+    "MUTAG": {
+        f"{a} + {b}": gain("MUTAG", a, b) for a, b in combinations_with_replacement(NAMES, 2)
+    },
 }
-for name in ("PROTEINS", "IMDB-B"):  # measured before, if so: python -m labkit.papers.graph.graphcl proteins 5
+for name in (
+    "PROTEINS",
+    "IMDB-B",
+):  # measured before, if so: python -m labkit.papers.graph.graphcl proteins 5
     data = name.lower().replace("-b", "-binary")
-    measured = Path(labkit.__file__).parents[1] / "results" / "figures" / f"graphcl-gains-{data}.json"
+    measured = (
+        Path(labkit.__file__).parents[1] / "results" / "figures" / f"graphcl-gains-{data}.json"
+    )
     if measured.is_file():
         matrices[name] = json.loads(measured.read_text())["gains"]
 
 # %%
 with plot.style(axes__grid=False):
-    figure, axes = plt.subplots(1, len(matrices), figsize=(1.5 + 4.1 * len(matrices), 4.2), squeeze=False)
+    figure, axes = plt.subplots(
+        1, len(matrices), figsize=(1.5 + 4.1 * len(matrices), 4.2), squeeze=False
+    )
     for axis, (name, found) in zip(axes[0], matrices.items(), strict=True):
         labels = list(dict.fromkeys(pair.split(" + ")[0] for pair in found))
         grid = torch.full((len(labels), len(labels)), torch.nan)
@@ -303,16 +352,24 @@ with plot.style(axes__grid=False):
             a, b = sorted(labels.index(part) for part in pair.split(" + "))
             values = 100 * torch.tensor(values)
             grid[b, a] = values.mean()
-            error = values.std() / len(values) ** 0.5 if len(values) > 1 else torch.tensor(torch.inf)
+            error = (
+                values.std() / len(values) ** 0.5 if len(values) > 1 else torch.tensor(torch.inf)
+            )
             bold = "bold" if grid[b, a].abs() > 2 * error else "normal"
             axis.text(a, b, f"{grid[b, a]:+.1f}", ha="center", va="center", fontweight=bold)
         shown = axis.imshow(grid, cmap="RdBu_r", vmin=-5, vmax=5)
-        axis.set(title=f"{name} (seeds: {len(values)})", xticks=range(len(labels)), yticks=range(len(labels)))
+        axis.set(
+            title=f"{name} (seeds: {len(values)})",
+            xticks=range(len(labels)),
+            yticks=range(len(labels)),
+        )
         axis.set_yticklabels(labels)
         axis.set_xticklabels(labels, rotation=30, ha="right")
         for side in axis.spines.values():
             side.set_visible(False)
-    figure.colorbar(shown, ax=axes[0].tolist(), shrink=0.8, label="points above the untrained encoder")
+    figure.colorbar(
+        shown, ax=axes[0].tolist(), shrink=0.8, label="points above the untrained encoder"
+    )
 plt.show()
 
 # %% [markdown]
@@ -339,8 +396,12 @@ from torch_geometric.transforms import OneHotDegree
 from labkit.papers.graph.graphmae import GraphMAEOfGraphs
 from labkit.papers.graph.mvgrl import MVGRLOfGraphs
 
-by_encoder = predict("Accuracy gained on MUTAG by training MVGRL's encoder too?", guess=0.03, low=-0.2, high=0.2)
-with_degrees = labkit.data.load("mutag", transform=OneHotDegree(4), **FEW)  # MVGRL reads an atom's label and its degree
+by_encoder = predict(
+    "Accuracy gained on MUTAG by training MVGRL's encoder too?", guess=0.03, low=-0.2, high=0.2
+)
+with_degrees = labkit.data.load(
+    "mutag", transform=OneHotDegree(4), **FEW
+)  # MVGRL reads an atom's label and its degree
 MAKE = {
     "GraphMAE": (SETS["MUTAG"], lambda: GraphMAEOfGraphs(7, 32, 5, "sum", 0.75, 0.1, 2.0), 5e-4),
     "MVGRL, as described": (with_degrees, lambda: MVGRLOfGraphs(12, 64), 1e-3),
@@ -353,12 +414,15 @@ def before_and_after(graphs, make, lr, seed):
     with labkit.train.seeded(seed):
         method = make()
     batches = labkit.train.Minibatches(graphs.packed, 24 if SMOKE else 64, drop_last=False)
-    run = labkit.fit(method, batches, epochs=EPOCHS, lr=lr, seed=seed, watch=graphs.packed, snapshots=[0, EPOCHS])
+    run = labkit.fit(
+        method, batches, epochs=EPOCHS, lr=lr, seed=seed, watch=graphs.packed, snapshots=[0, EPOCHS]
+    )
     return [probe("MUTAG", run.snapshots[epoch]).mean for epoch in (0, EPOCHS)]
 
 
 steps = {"GraphCL": path[:, [0, -1]]} | {
-    name: torch.tensor([before_and_after(*parts, seed) for seed in SEEDS]) for name, parts in MAKE.items()
+    name: torch.tensor([before_and_after(*parts, seed) for seed in SEEDS])
+    for name, parts in MAKE.items()
 }
 
 # %%
@@ -368,18 +432,28 @@ with plot.style():
         for seed, (before, after) in enumerate(100 * accuracies):
             at = -row + 0.2 * (seed - (len(SEEDS) - 1) / 2)
             axis.plot([before, after], [at, at], color="#999999", zorder=1)
-            axis.plot(before, at, "D", color="#999999", label="random start" if row + seed == 0 else None)
-            axis.plot(after, at, "o", color=plot.COLOURS[0], label="trained" if row + seed == 0 else None)
+            axis.plot(
+                before, at, "D", color="#999999", label="random start" if row + seed == 0 else None
+            )
+            axis.plot(
+                after, at, "o", color=plot.COLOURS[0], label="trained" if row + seed == 0 else None
+            )
         paper = papers.recipe(f"{name.split(',')[0].lower()}/mutag").paper["svm"].mean
         axis.plot(paper, -row, "x", color="black", label="published" if row == 0 else None)
     gin_alone = 100 * floors["MUTAG"]["random GIN"].mean
     axis.axvline(gin_alone, color=plot.COLOURS[3], ls="--", lw=1.3)
-    axis.annotate("random GIN", (gin_alone, 0.6), ha="center", color=plot.COLOURS[3], annotation_clip=False)
-    axis.set(yticks=[-row for row in range(len(steps))], yticklabels=list(steps), ylim=(0.5 - len(steps), 0.5),
-             xlabel="accuracy on MUTAG (%)")  # fmt: skip
+    axis.annotate(
+        "random GIN", (gin_alone, 0.6), ha="center", color=plot.COLOURS[3], annotation_clip=False
+    )
+    axis.set(
+        yticks=[-row for row in range(len(steps))], yticklabels=list(steps),
+        ylim=(0.5 - len(steps), 0.5), xlabel="accuracy on MUTAG (%)",
+    )  # fmt: skip
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
-described, released = (steps[f"MVGRL, as {which}"][:, 1].mean().item() for which in ("described", "released"))
+described, released = (
+    steps[f"MVGRL, as {which}"][:, 1].mean().item() for which in ("described", "released")
+)
 by_encoder.reveal(described - released)
 
 # %% [markdown]
@@ -402,8 +476,12 @@ from labkit.papers.graph.graphcl import contrast
 
 collapsed = math.log(127)  # your answer here
 one_point = torch.ones(128, 8)
-check("loss of collapsed views", collapsed, *(contrast(one_point, one_point, 0.2).item() + e for e in (-1e-3, 1e-3)),
-      hint="127 other graphs, and the positive is left out")  # fmt: skip
+check(
+    "loss of collapsed views",
+    collapsed,
+    *(contrast(one_point, one_point, 0.2).item() + e for e in (-1e-3, 1e-3)),
+    hint="127 other graphs, and the positive is left out",
+)
 
 # %% [markdown]
 # **Exercise 2** (medium, 10 min). The released code starts with all biases at zero. The cell below does the same to a
@@ -425,7 +503,10 @@ with labkit.train.seeded(0), torch.no_grad():
             torch.nn.init.zeros_(layer.bias)
     end = probe("IMDB-B", gin(SETS["IMDB-B"].packed)).mean
 lost = start - end  # your answer here
-check("accuracy lost without biases", lost, *((-0.2, 0.3) if SMOKE else (0.02, 0.12)), hint="with biases less without")
+check(
+    "accuracy lost without biases", lost, *((-0.2, 0.3) if SMOKE else (0.02, 0.12)),
+    hint="with biases less without",
+)  # fmt: skip
 
 # %% [markdown]
 # ## 10 · The claims, as this suite found them
@@ -442,7 +523,9 @@ labkit.claims.show("graphcl")
 # counts is how far right of the line a score lies, and whether its whisker reaches over it.
 
 # %%
-labkit.recipes.beside_floors(labkit.recipes.recorded({"bandana", "grace", "graphcl", "graphmae", "mvgrl"}))
+labkit.recipes.beside_floors(
+    labkit.recipes.recorded({"bandana", "grace", "graphcl", "graphmae", "mvgrl"})
+)
 plt.show()
 
 # %% [markdown]
@@ -457,12 +540,14 @@ def reported(recipe):
 
 beside_paper(
     ("GraphCL on MUTAG", reported("graphcl/mutag"), trained["MUTAG"],
-     "there new folds for each of five seeds and sums as they come, here the same folds for all and standardised"),
+     "there new folds for each of five seeds and sums as they come, here the same folds for all "
+     "and standardised"),
     ("GraphCL on PROTEINS", reported("graphcl/proteins"), trained["PROTEINS"],
      "the code damages one view only, its subgraphs have one hop, and it starts without biases"),
     ("GraphCL on IMDB-B", reported("graphcl/imdb-binary"), trained["IMDB-B"], "the same three"),
     ("MVGRL on MUTAG", reported("mvgrl/mutag"), f"{100 * released:.1f} %",
-     "a random encoder in both; width 512 there, and settings that were chosen on the folds that are scored"),
+     "a random encoder in both; width 512 there, and settings that were chosen on the folds that "
+     "are scored"),
     ("a random GIN on MUTAG", "not reported", floors["MUTAG"]["random GIN"],
      "the paper compares with other trained methods"),
 )  # fmt: skip

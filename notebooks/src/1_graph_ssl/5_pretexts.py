@@ -42,7 +42,9 @@ SEEDS = range(1 if SMOKE else 4)
 # second one.
 
 # %%
-gcn_guess = predict("A²X and a linear probe reach 0.81. A GCN trained end to end on the same labels?", guess=0.85)
+gcn_guess = predict(
+    "A²X and a linear probe reach 0.81. A GCN trained end to end on the same labels?", guess=0.85
+)
 
 # %%
 from torch_geometric.transforms import NormalizeFeatures
@@ -51,23 +53,31 @@ from labkit.evaluate import Protocol
 from labkit.methods import GCNClassifier
 
 data = labkit.data.load("cora", transform=NormalizeFeatures())
-own = Protocol.public("argmax")  # a classifier is scored by its own prediction, at its best validation epoch
+# a classifier is scored by its own prediction, at its best validation epoch
+own = Protocol.public("argmax")
 floors = evaluate.floors(data.x, data.y, data, edge_index=data.edge_index)
 
 
 def train(build, seed, epochs=EPOCHS, lr=0.01, weight_decay=5e-4):
     with labkit.train.seeded(seed):
         method = build()
-    return labkit.fit(method, [data], epochs=epochs, lr=lr, weight_decay=weight_decay, seed=seed, progress=False)
+    return labkit.fit(
+        method, [data], epochs=epochs, lr=lr, weight_decay=weight_decay, seed=seed, progress=False
+    )
 
 
 def test_accuracy(run):
     return own.score(run.method.embed(data), data.y, data).mean
 
 
-gcn = np.array([test_accuracy(train(lambda: GCNClassifier(data.num_features, 7), seed)) for seed in SEEDS])
+gcn = np.array(
+    [test_accuracy(train(lambda: GCNClassifier(data.num_features, 7), seed)) for seed in SEEDS]
+)
 gcn_guess.reveal(gcn.mean())
-check("GCN on Cora (%)", 100 * gcn.mean(), *((10, 90) if SMOKE else (79, 84)), paper=81.5, hint="fewer epochs than 200?")
+check(
+    "GCN on Cora (%)", 100 * gcn.mean(), *((10, 90) if SMOKE else (79, 84)), paper=81.5,
+    hint="fewer epochs than 200?",
+)  # fmt: skip
 for name, floor in floors.items():
     print(f"{name:12}{100 * floor.mean:.1f} %")
 
@@ -108,13 +118,20 @@ class SelfTask(GCNClassifier):
         return self.supervised_loss(logits, data) + self.weight * self.pretext(hidden)
 
 
-guess = predict("How many of the eight beat the GCN by more than twice the standard error?", guess=6, high=8)
+guess = predict(
+    "How many of the eight beat the GCN by more than twice the standard error?", guess=6, high=8
+)
 
 # %%
 runs, scores = {}, {}
 for task, (weight, _) in tqdm(PRETEXTS.items(), unit="task"):
-    trained = [train(lambda task=task, weight=weight: SelfTask(data, task, weight), seed) for seed in SEEDS]
-    runs[task.__name__], scores[task.__name__] = trained[0], np.array([test_accuracy(run) for run in trained])
+    trained = [
+        train(lambda task=task, weight=weight: SelfTask(data, task, weight), seed) for seed in SEEDS
+    ]
+    runs[task.__name__], scores[task.__name__] = (
+        trained[0],
+        np.array([test_accuracy(run) for run in trained]),
+    )
 
 # %% [markdown]
 # Each dot is a seed: the task against the *same* initial GCN without it. The bar is the mean, with twice its standard
@@ -123,20 +140,29 @@ for task, (weight, _) in tqdm(PRETEXTS.items(), unit="task"):
 # %%
 names = sorted(scores, key=lambda name: scores[name].mean())
 gains = {name: 100 * (scores[name] - gcn) for name in names}
-error = {name: gain.std(ddof=1) / len(gain) ** 0.5 if len(gain) > 1 else np.inf for name, gain in gains.items()}
+error = {
+    name: gain.std(ddof=1) / len(gain) ** 0.5 if len(gain) > 1 else np.inf
+    for name, gain in gains.items()
+}
 with plot.style():
     figure, axis = plt.subplots(figsize=(8, 4))
     spread = 100 * (gcn - gcn.mean())
     axis.axvspan(spread.min(), spread.max(), color="#dddddd", zorder=0)
     for row, name in enumerate(names):
         bar = 2 * error[name] if np.isfinite(error[name]) else 0
-        axis.errorbar(gains[name].mean(), row, xerr=bar, color=plot.COLOURS[0], marker="o", capsize=4)
+        axis.errorbar(
+            gains[name].mean(), row, xerr=bar, color=plot.COLOURS[0], marker="o", capsize=4
+        )
         axis.plot(gains[name], np.full(len(gcn), row - 0.22), ".", color=plot.COLOURS[1], alpha=0.8)
     axis.axvline(0, color="black", lw=1)
     lead = 100 * (floors["propagated"].mean - gcn.mean())
     axis.axvline(lead, color=plot.COLOURS[3], ls="--", lw=1.3)
-    axis.annotate("A²X", (lead, len(names) - 0.4), ha="center", color=plot.COLOURS[3], annotation_clip=False)
-    axis.set(yticks=range(len(names)), yticklabels=names, xlabel="points of accuracy over the plain GCN")
+    axis.annotate(
+        "A²X", (lead, len(names) - 0.4), ha="center", color=plot.COLOURS[3], annotation_clip=False
+    )
+    axis.set(
+        yticks=range(len(names)), yticklabels=names, xlabel="points of accuracy over the plain GCN"
+    )
 plt.show()
 helped = sum(gains[name].mean() > 2 * error[name] for name in names)
 guess.reveal(helped)
@@ -164,19 +190,28 @@ with labkit.train.seeded(0):
         "DistanceCluster": tasks.DistanceCluster(data, 1).truth,
         "Distance2Labeled": tasks.Distance2Labeled(data, 1).truth,
     }
-knows = {name: evaluate.linear_probe(z, data.y, evaluate.Split.public(data)).mean for name, z in answers.items()}
+knows = {
+    name: evaluate.linear_probe(z, data.y, evaluate.Split.public(data)).mean
+    for name, z in answers.items()
+}
 near_guess.reveal(knows["Distance2Labeled"])
 with plot.style():
     figure, axis = plt.subplots(figsize=(6.2, 3.8))
     for position, name in enumerate(knows):
-        axis.errorbar(100 * knows[name], gains[name].mean(), yerr=2 * error[name] if np.isfinite(error[name]) else 0,
-                      marker=plot.MARKERS[position], color=plot.COLOURS[position], capsize=3)  # fmt: skip
-        axis.annotate(name, (100 * knows[name], gains[name].mean()), (8, 6), textcoords="offset points")
+        axis.errorbar(
+            100 * knows[name], gains[name].mean(),
+            yerr=2 * error[name] if np.isfinite(error[name]) else 0, marker=plot.MARKERS[position],
+            color=plot.COLOURS[position], capsize=3,
+        )  # fmt: skip
+        axis.annotate(
+            name, (100 * knows[name], gains[name].mean()), (8, 6), textcoords="offset points"
+        )
     axis.axhline(0, color="black", lw=1)
     axis.axvline(100 * floors["propagated"].mean, color=plot.COLOURS[3], ls="--", lw=1.3)
     axis.annotate(
-        "A²X ", (100 * floors["propagated"].mean, axis.get_ylim()[0]), ha="right", va="bottom", color=plot.COLOURS[3]
-    )
+        "A²X ", (100 * floors["propagated"].mean, axis.get_ylim()[0]), ha="right", va="bottom",
+        color=plot.COLOURS[3],
+    )  # fmt: skip
     axis.set(xlabel="probe on the answers alone (%)", ylabel="points over the GCN", xlim=(0, 100))
 plt.show()
 
@@ -194,7 +229,9 @@ generator = torch.Generator().manual_seed(0)
 said, truth = torch.randn(500, 1, generator=generator), torch.rand(500, generator=generator)
 broadcast = (said - truth).square().mean()
 only_the_mean = (said - truth.mean()).square().mean() + truth.var(correction=0)
-print(f"as released {broadcast:.6f}    against the mean target, plus a constant {only_the_mean:.6f}")
+print(
+    f"as released {broadcast:.6f}    against the mean target, plus a constant {only_the_mean:.6f}"
+)
 check("the difference of the two", broadcast - only_the_mean, -1e-5, 1e-5)
 
 # %% [markdown]
@@ -208,22 +245,30 @@ check("the difference of the two", broadcast - only_the_mean, -1e-5, 1e-5)
 # true ones?
 
 # %%
-shuffled_guess = predict("Share of Distance2Labeled's gain left with shuffled answers?", guess=0.0, low=-0.5, high=1.5)
+shuffled_guess = predict(
+    "Share of Distance2Labeled's gain left with shuffled answers?", guess=0.0, low=-0.5, high=1.5
+)
 
 # %%
 dealt = {}
 for task in tqdm((tasks.Distance2Labeled, tasks.DistanceCluster, tasks.NodeProperty), unit="task"):
     shuffled = partial(tasks.shuffled, pretext=task)
-    trained = [train(lambda: SelfTask(data, shuffled, PRETEXTS[task][0]), seed) for seed in SEEDS]  # noqa: B023
+    build = partial(SelfTask, data, shuffled, PRETEXTS[task][0])
+    trained = [train(build, seed) for seed in SEEDS]
     dealt[task.__name__] = 100 * (np.array([test_accuracy(run) for run in trained]) - gcn)
 
 with plot.style():
     figure, axis = plt.subplots(figsize=(8, 2.6))
     for row, name in enumerate(dealt):
-        for values, label, colour, up in ((gains[name], "true answers", 0, 0.12), (dealt[name], "shuffled", 3, -0.12)):
+        for values, label, colour, up in (
+            (gains[name], "true answers", 0, 0.12),
+            (dealt[name], "shuffled", 3, -0.12),
+        ):
             bar = 2 * values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0
-            axis.errorbar(values.mean(), row + up, xerr=bar, marker="o", capsize=4, color=plot.COLOURS[colour],
-                          label=label if row == 0 else None)  # fmt: skip
+            axis.errorbar(
+                values.mean(), row + up, xerr=bar, marker="o", capsize=4,
+                color=plot.COLOURS[colour], label=label if row == 0 else None,
+            )  # fmt: skip
     axis.axvline(0, color="black", lw=1)
     axis.set(
         yticks=range(len(dealt)),
@@ -251,13 +296,20 @@ from labkit.papers.graph._supergat_grid import draw, grid, random_partition_grap
 from labkit.papers.graph.supergat import grid_model
 
 example = random_partition_graph(homophily=0.9, degree=2.5)
-plot.scatter(example.x, example.y, legend=False, title="Ten classes, two features", axis_names=("x₁", "x₂"))
+plot.scatter(
+    example.x, example.y, legend=False, title="Ten classes, two features", axis_names=("x₁", "x₂")
+)
 plt.show()
-floor_guess = predict("Homophily 0.1: accuracy of a probe on the two features, graph ignored?", guess=0.3)
+floor_guess = predict(
+    "Homophily 0.1: accuracy of a probe on the two features, graph ignored?", guess=0.3
+)
 attention_guess = predict("... and of a GAT, which sees features and graph?", guess=0.5)
 
 # %%
-SMALL = {"degrees": (5.0,), "homophilies": (0.1, 0.9), "seeds": range(1), "epochs": 2, "edge_weights": (0.1,)}
+SMALL = {
+    "degrees": (5.0,), "homophilies": (0.1, 0.9), "seeds": range(1), "epochs": 2,
+    "edge_weights": (0.1,),
+}  # fmt: skip
 QUICK = {
     "degrees": (2.5, 20.0),
     "homophilies": (0.1, 0.5, 0.9),
@@ -295,7 +347,9 @@ ITERATIONS = 2 if SMOKE else 30
 with labkit.train.seeded(0):
     method = FIE(unit, hidden=64, layers=3)
 shots = sorted({0, 1, 2, 5, 10, 20, 30} & set(range(ITERATIONS + 1)))
-centres = labkit.fit(method, [unit], epochs=ITERATIONS, optimizer=Lloyd, snapshots=shots, progress=False)
+centres = labkit.fit(
+    method, [unit], epochs=ITERATIONS, optimizer=Lloyd, snapshots=shots, progress=False
+)
 split = evaluate.Split.public(data)
 probed = [evaluate.linear_probe(z, data.y, split).mean for z in centres.snapshots.values()]
 with plot.style():
@@ -306,7 +360,10 @@ with plot.style():
                axis_names=("iteration", "test accuracy (%)"))  # fmt: skip
     line = 100 * floors["propagated"].mean
     right.axhline(line, color=plot.COLOURS[3], ls="--", lw=1.3)
-    right.annotate("A²X", (shots[-1], line), (0, -14), textcoords="offset points", ha="right", color=plot.COLOURS[3])
+    right.annotate(
+        "A²X", (shots[-1], line), (0, -14), textcoords="offset points", ha="right",
+        color=plot.COLOURS[3],
+    )  # fmt: skip
 plt.show()
 
 # %% [markdown]
@@ -328,7 +385,9 @@ shown = {
     "Fisher, random anchors": probed[0],
 }
 plot.bars_with_floors(
-    shown, {"A²X": floors["propagated"].mean, "words alone": floors["raw"].mean}, title="Cora, public split"
+    shown,
+    {"A²X": floors["propagated"].mean, "words alone": floors["raw"].mean},
+    title="Cora, public split",
 )
 plt.show()
 
@@ -341,7 +400,10 @@ plt.show()
 # centre* or by *wrong*: are the papers that the network gets wrong far from everything, or between two topics?
 
 # %%
-TOPICS = ("theory", "reinforcement", "genetic", "neural nets", "probabilistic", "case-based", "rule learning")
+TOPICS = (
+    "theory", "reinforcement", "genetic", "neural nets", "probabilistic", "case-based",
+    "rule learning",
+)  # fmt: skip
 chosen = runs["PairwiseDistance"].method
 wrong = (chosen.embed(data).argmax(dim=1) != data.y).float()
 labkit.explore.explore(
@@ -370,11 +432,15 @@ from labkit.models import propagation_matrix
 count = (data.x > 0).float().sum(dim=1, keepdim=True) / 20
 target = propagation_matrix(data.edge_index, data.num_nodes) @ count  # your answer here
 
-around = torch.cat([torch.tensor([0]), data.edge_index[1, data.edge_index[0] == 0]])  # paper 0 and its neighbours
+around = torch.cat(
+    [torch.tensor([0]), data.edge_index[1, data.edge_index[0] == 0]]
+)  # paper 0 and its neighbours
 size = data.edge_index[0].bincount(minlength=data.num_nodes) + 1.0
 truth = (count[around, 0] / (size[0] * size[around]).sqrt()).sum().item()
-check("what stands around paper 0", target if target is ... else target[0], truth - 1e-3, truth + 1e-3,
-      hint="each count once, its own included, and divided by two roots")  # fmt: skip
+check(
+    "what stands around paper 0", target if target is ... else target[0], truth - 1e-3,
+    truth + 1e-3, hint="each count once, its own included, and divided by two roots",
+)  # fmt: skip
 
 
 # %%
@@ -390,7 +456,10 @@ class Words(tasks.Pretext):
 
 if target is not ...:
     mine = test_accuracy(train(lambda: SelfTask(data, Words, 1.0), 0))
-    check("accuracy with a pretext of one's own", mine, 0.1 if SMOKE else 0.74, 0.9, hint="is λ too large?")
+    check(
+        "accuracy with a pretext of one's own", mine, 0.1 if SMOKE else 0.74, 0.9,
+        hint="is λ too large?",
+    )  # fmt: skip
 
 # %% [markdown]
 # **Exercise 2** (medium, 10 min). λ of PairwiseDistance is 20. Would you have found it without its authors? The cell
@@ -426,11 +495,14 @@ for paper in ("selftask", "supergat", "fisher"):
 
 # %%
 beside_paper(
-    ("GCN on Cora, public split", "81.5 %", f"{100 * gcn.mean():.1f} %", "the same split; 100 random starts there"),
+    ("GCN on Cora, public split", "81.5 %", f"{100 * gcn.mean():.1f} %",
+     "the same split; 100 random starts there"),
     ("tasks that beat the plain GCN", "gains are reported", f"{helped} of 8",
-     "one seed a script in the code, several here, paired with λ = 0; clusters by Louvain, not METIS"),
+     "one seed a script in the code, several here, paired with λ = 0; clusters by Louvain, not "
+     "METIS"),
     ("share of a gain that shuffled answers keep", "not asked",
-     f"{100 * dealt['Distance2Labeled'].mean() / gains['Distance2Labeled'].mean():.0f} %", "the paper lacks the control"),
+     f"{100 * dealt['Distance2Labeled'].mean() / gains['Distance2Labeled'].mean():.0f} %",
+     "the paper lacks the control"),
     ("grid, homophily 0.1: features without the graph, less GAT", "not drawn",
      f"{100 * (np.mean([a['raw'] for a in low]) - np.mean([a['GAT'] for a in low])):+.1f} points",
      "the paper's grid compares attention with attention, and picks λ by test accuracy"),

@@ -41,7 +41,9 @@ BATCH = 64
 
 # %%
 images = labkit.data.load("nuisance-mnist", n_train=IMAGES, n_test=IMAGES // 2)
-split = evaluate.Split(images.splits["train"], None, images.splits["test"], name=f"{IMAGES}/{IMAGES // 2} given")
+split = evaluate.Split(
+    images.splits["train"], None, images.splits["test"], name=f"{IMAGES}/{IMAGES // 2} given"
+)
 print(images)
 plot.image_grid(images.images[:24], columns=12)
 plt.show()
@@ -63,7 +65,9 @@ knn = partial(evaluate.knn_probe, y=images.labels, split=split, k=20)
 with labkit.train.seeded(0):
     encoder = resnet8(width=16, channels=1)
 raw = knn(images.images.flatten(1).float() / 255)
-untrained = knn(torch.cat([encoder(part.float() / 255).detach() for part in images.images.split(500)]))
+untrained = knn(
+    torch.cat([encoder(part.float() / 255).detach() for part in images.images.split(500)])
+)
 pixels.reveal(raw.mean)
 random_net.reveal(untrained.mean)
 print("\nprotocol:", raw.protocol)
@@ -125,8 +129,9 @@ def train(view, temperature=TEMPERATURE, seed=0):
     batches = labkit.train.Minibatches(images.images[images.splits["train"]], BATCH)
     shots = sorted({0, 1, EPOCHS // 4, EPOCHS // 2, EPOCHS})
     return labkit.fit(
-        method, batches, epochs=EPOCHS, lr=4e-3, schedule="cosine", seed=seed, snapshots=shots, watch=images.images
-    )
+        method, batches, epochs=EPOCHS, lr=4e-3, schedule="cosine", seed=seed, snapshots=shots,
+        watch=images.images,
+    )  # fmt: skip
 
 
 run = train(view)
@@ -151,16 +156,31 @@ accuracy = [knn(run.snapshots[epoch]).mean for epoch in epochs]
 ranks = [evaluate.effective_rank(run.snapshots[epoch]) for epoch in epochs]
 with plot.style():
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.4))
-    plot.curve(run.history["loss"], range(1, EPOCHS + 1), ax=axes[0], axis_names=("epoch", "NT-Xent"), title="Loss")
-    plot.curve([100 * a for a in accuracy], epochs, ax=axes[1], marker="o", axis_names=("epoch", "k-NN accuracy (%)"),
-               title="Neighbours")  # fmt: skip
+    plot.curve(
+        run.history["loss"], range(1, EPOCHS + 1), ax=axes[0], axis_names=("epoch", "NT-Xent"),
+        title="Loss",
+    )  # fmt: skip
+    plot.curve(
+        [100 * a for a in accuracy], epochs, ax=axes[1], marker="o",
+        axis_names=("epoch", "k-NN accuracy (%)"), title="Neighbours",
+    )  # fmt: skip
     axes[0].axhline(collapsed, color="black", ls="--", lw=1)
-    axes[0].annotate("collapsed", (EPOCHS, collapsed), (0, 4), textcoords="offset points", ha="right")
+    axes[0].annotate(
+        "collapsed", (EPOCHS, collapsed), (0, 4), textcoords="offset points", ha="right"
+    )
     axes[1].axhline(100 * raw.mean, color="black", ls="--", lw=1)
-    axes[1].annotate("raw pixels", (epochs[-1], 100 * raw.mean), (0, 4), textcoords="offset points", ha="right")
-    plot.curve(ranks, epochs, ax=axes[2], marker="o", axis_names=("epoch", "effective rank"), title="Dimensions in use")
+    axes[1].annotate(
+        "raw pixels", (epochs[-1], 100 * raw.mean), (0, 4), textcoords="offset points", ha="right"
+    )
+    plot.curve(
+        ranks, epochs, ax=axes[2], marker="o", axis_names=("epoch", "effective rank"),
+        title="Dimensions in use",
+    )  # fmt: skip
 plt.show()
-check("loss of one point", nt_xent(one_point, one_point, TEMPERATURE).item(), collapsed - 1e-3, collapsed + 1e-3)
+check(
+    "loss of one point", nt_xent(one_point, one_point, TEMPERATURE).item(), collapsed - 1e-3,
+    collapsed + 1e-3,
+)  # fmt: skip
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 6 · The wrong views
@@ -178,7 +198,11 @@ wrong = train(GaussianNoise(0.1))
 z, g = run.snapshots[EPOCHS], run.method.projected(images.images)
 with plot.style():
     plot.bars_with_floors(
-        {"SimCLR, h": knn(z), "SimCLR, behind the head": knn(g), "noise-only views": knn(wrong.snapshots[EPOCHS])},
+        {
+            "SimCLR, h": knn(z),
+            "SimCLR, behind the head": knn(g),
+            "noise-only views": knn(wrong.snapshots[EPOCHS]),
+        },
         {"raw pixels": raw.mean, "untrained": untrained.mean},
         title="20 nearest neighbours on nuisance-mnist",
     )
@@ -232,13 +256,18 @@ check("weight of the harder negative", ratio, 7.38, 7.40, hint="a quotient of tw
 # %% slideshow={"slide_type": "skip"}
 n = len(some)
 with torch.no_grad():
-    a, b = (torch.nn.functional.normalize(run.method.head(run.method.encoder(view(some)))) for _ in range(2))
+    a, b = (
+        torch.nn.functional.normalize(run.method.head(run.method.encoder(view(some))))
+        for _ in range(2)
+    )
 logits = torch.cat([a, b]) @ torch.cat([a, b]).T / TEMPERATURE
 logits.fill_diagonal_(-torch.inf)
 by_hand = torch.nn.functional.cross_entropy(logits, torch.arange(2 * n).roll(n))  # your answer here
 library = nt_xent(a, b, TEMPERATURE).item()
-check("NT-Xent as a cross-entropy", by_hand, library - 1e-4, library + 1e-4,
-      hint="mean over all 2n rows; the class of row i is the row of its partner, n rows further on")  # fmt: skip
+check(
+    "NT-Xent as a cross-entropy", by_hand, library - 1e-4, library + 1e-4,
+    hint="mean over all 2n rows; the class of row i is the row of its partner, n rows further on",
+)  # fmt: skip
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # **Exercise 3** (easy, 3 min). A batch of 64 gives each view how many *negatives*? And the paper's batch of 4 096: give
@@ -250,7 +279,10 @@ check("NT-Xent as a cross-entropy", by_hand, library - 1e-4, library + 1e-4,
 
 # %% slideshow={"slide_type": "skip"}
 quotient = (2 * 4096 - 2) / (2 * 64 - 2)  # your answer here
-check("negatives, 4 096 against 64", quotient, 64.95, 65.05, hint="2n − 2 views are neither the view nor its partner")
+check(
+    "negatives, 4 096 against 64", quotient, 64.95, 65.05,
+    hint="2n − 2 views are neither the view nor its partner",
+)  # fmt: skip
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # Further: leave inversion out of the views (`train(nuisance_view(invert=0))`) and look at the map. Do black-on-white
@@ -269,12 +301,15 @@ labkit.claims.show("simclr")
 weights = sum(weight.numel() for weight in run.method.encoder.parameters())
 beside_paper(
     ("data, encoder, batch, epochs", "ImageNet, ResNet-50 of 24 M weights, 4 096, up to 1 000",
-     f"{IMAGES} digits, {weights / 1000:.0f} k weights, {BATCH}, {EPOCHS}", "what two cores train in minutes"),
+     f"{IMAGES} digits, {weights / 1000:.0f} k weights, {BATCH}, {EPOCHS}",
+     "what two cores train in minutes"),
     ("the views decide", "crop and colour together beat every other pair by far (figure 5)",
      f"{100 * knn(z).mean:.0f} %; noise alone {100 * knn(wrong.snapshots[EPOCHS]).mean:.0f} %",
      "changes that we chose ourselves, and neighbours where the paper has a linear probe"),
-    ("h less z, behind the head, in points", "more than 10 (section 4.2)", 100 * (knn(z).mean - knn(g).mean),
-     "perhaps because these views change nothing that the class needs: the head has little to throw away"),
+    ("h less z, behind the head, in points", "more than 10 (section 4.2)",
+     100 * (knn(z).mean - knn(g).mean),
+     "perhaps because these views change nothing that the class needs: the head has little to "
+     "throw away"),
 )  # fmt: skip
 
 # %% [markdown] slideshow={"slide_type": "slide"}

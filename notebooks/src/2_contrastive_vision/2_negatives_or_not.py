@@ -81,7 +81,9 @@ class Distilled(TwoView):
         self.predictor, self.stop_gradient = predictor, stop_gradient
 
     def forward(self, images):
-        _, z = self.encoded(torch.cat([self.view(images), self.view(images)]))  # kept for the run's history
+        _, z = self.encoded(
+            torch.cat([self.view(images), self.view(images)])
+        )  # kept for the run's history
         target = z.detach() if self.stop_gradient else z
         p, t = self.predictor(z).chunk(2), target.chunk(2)
         return -(self.loss(p[0], t[1]) + self.loss(p[1], t[0])) / 2
@@ -131,8 +133,12 @@ def spread(run):
 stopped, free = train(simsiam), train(partial(simsiam, stop_gradient=False))
 loss_without.reveal(free.history["loss"][-1])
 spread_without.reveal(spread(free)[-1].item())
-print(f"\nwith the stop-gradient: loss {stopped.history['loss'][-1]:.2f}, spread {spread(stopped)[-1]:.2f}")
-check("loss without the stop-gradient", free.history["loss"][-1], -1.001, 1 if SMOKE else -0.75, paper=-1)
+print(f"\nwith the stop-gradient: loss {stopped.history['loss'][-1]:.2f}, ", end="")
+print(f"spread {spread(stopped)[-1]:.2f}")
+check(
+    "loss without the stop-gradient", free.history["loss"][-1], -1.001, 1 if SMOKE else -0.75,
+    paper=-1,
+)  # fmt: skip
 
 # %% [markdown]
 # The *lower* loss is the worse network. A loss that can be won by saying nothing measures nothing.
@@ -143,7 +149,9 @@ check("loss without the stop-gradient", free.history["loss"][-1], -1.001, 1 if S
 # of their partner's.
 
 # %%
-how_many = predict("of BYOL, W-MSE, VICReg and DINO, how many collapse without their ingredient?", 2, low=0, high=4)
+how_many = predict(
+    "of BYOL, W-MSE, VICReg and DINO, how many collapse without their ingredient?", 2, low=0, high=4
+)
 
 # %%
 from labkit.papers.vision.byol import BYOL
@@ -174,9 +182,19 @@ with plot.style():
     for ax, (name, (missing, whole, without)) in zip(axes, runs.items()):
         epochs = range(1, EPOCHS + 1)
         plot.curve(spread(whole), epochs, ax=ax, color=plot.COLOURS[0], marker="o", ms=4)
-        plot.curve(spread(without), epochs, ax=ax, color=plot.COLOURS[3], marker="s", ms=4, ls="--", title=name)
-        ax.set(ylabel="spread of directions of z" if ax is axes[0] else "", ylim=(-0.03, 1.05), xlabel="epoch")
-        ax.annotate(missing, (0.97, 0.9), xycoords="axes fraction", ha="right", color=plot.COLOURS[3], fontsize=10)
+        plot.curve(
+            spread(without), epochs, ax=ax, color=plot.COLOURS[3], marker="s", ms=4, ls="--",
+            title=name,
+        )  # fmt: skip
+        ax.set(
+            ylabel="spread of directions of z" if ax is axes[0] else "",
+            ylim=(-0.03, 1.05),
+            xlabel="epoch",
+        )
+        ax.annotate(
+            missing, (0.97, 0.9), xycoords="axes fraction", ha="right", color=plot.COLOURS[3],
+            fontsize=10,
+        )  # fmt: skip
 plt.show()
 
 # %% [markdown]
@@ -192,11 +210,18 @@ plt.show()
 # %%
 with plot.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.2))
-    for colour, marker, (name, (_, whole, without)) in zip(plot.COLOURS, plot.MARKERS, runs.items()):
+    for colour, marker, (name, (_, whole, without)) in zip(
+        plot.COLOURS, plot.MARKERS, runs.items()
+    ):
         for run, line, label in ((whole, "-", name), (without, ":", None)):
-            left.plot(range(1, 33), run.spectra["z"][-1][:32].clamp(min=1e-9), line, color=colour, label=label)
+            left.plot(
+                range(1, 33), run.spectra["z"][-1][:32].clamp(min=1e-9), line, color=colour,
+                label=label,
+            )  # fmt: skip
         for run, face in ((whole, colour), (without, "white")):
-            facts = {key[2:]: values[-1] for key, values in run.history.items() if key.startswith("z.")}
+            facts = {
+                key[2:]: values[-1] for key, values in run.history.items() if key.startswith("z.")
+            }
             gap = facts["uniformity"] - facts["uniformity_floor"]
             right.plot(facts["alignment"], gap, marker, color=colour, markerfacecolor=face, ms=9)
         right.plot([], [], marker, color=colour, label=name)
@@ -204,9 +229,15 @@ with plot.style():
              ylabel="variance of directions of z")  # fmt: skip
     left.set_title("Spectra: the method (—) and without (···)")
     right.axhline(0, color=plot.FLOOR, ls="--")
-    right.annotate("floor: as uniform as a sphere allows", (0.3, 0), (0, -3), va="top", textcoords="offset points",
-                   fontsize=10)  # fmt: skip
-    right.set(xlabel="alignment: distance² of two views", ylabel="uniformity above its floor", ylim=(-0.4, None))
+    right.annotate(
+        "floor: as uniform as a sphere allows", (0.3, 0), (0, -3), va="top",
+        textcoords="offset points", fontsize=10,
+    )  # fmt: skip
+    right.set(
+        xlabel="alignment: distance² of two views",
+        ylabel="uniformity above its floor",
+        ylim=(-0.4, None),
+    )
     right.set_title("Filled: the method; hollow: without")
     right.legend(loc="lower left", bbox_to_anchor=(0.0, 0.1))
 plt.show()
@@ -238,7 +269,10 @@ for name, (_, *both) in runs.items():
 below = predict("how many of the family lose to raw pixels?", guess=1, low=0, high=11)
 
 # %%
-NAMES = ["simclr", "moco", "nnclr", "byol", "simsiam", "dino", "swav", "barlow_twins", "vicreg", "w_mse", "instdisc"]
+NAMES = [
+    "simclr", "moco", "nnclr", "byol", "simsiam", "dino", "swav", "barlow_twins", "vicreg", "w_mse",
+    "instdisc",
+]  # fmt: skip
 folder = Path(labkit.__file__).parents[1] / "results" / "recipes"
 
 
@@ -258,8 +292,12 @@ def bars(data):
     found = measured(data)
     print(f"{data}, not run yet:", ", ".join(name for name in NAMES if name not in found) or "none")
     if found:
-        floors = {name: floor["mean"] for name, floor in next(iter(found.values()))["floors"].items()}
-        scores = {name_and_epochs(name, data): (row["mean"], row["std"]) for name, row in found.items()}
+        floors = {
+            name: floor["mean"] for name, floor in next(iter(found.values()))["floors"].items()
+        }
+        scores = {
+            name_and_epochs(name, data): (row["mean"], row["std"]) for name, row in found.items()
+        }
         plot.bars_with_floors(scores, floors, title=f"20 nearest neighbours on {data}")
         plt.show()
 
@@ -309,8 +347,9 @@ def accepted(items):
 
 found = next(items for items in range(2, 100) if accepted(items))
 check(
-    "smallest sub-batch", smallest, found, found, hint="n items, less their mean, span n − 1 directions; 32 are needed"
-)
+    "smallest sub-batch", smallest, found, found,
+    hint="n items, less their mean, span n − 1 directions; 32 are needed",
+)  # fmt: skip
 
 # %% [markdown]
 # **Exercise 2** (medium, 5 min). A network says v of one half of the images and −v of the other half. What is the spread
@@ -327,8 +366,14 @@ v = torch.randn(1, 16)
 z = torch.cat([v.repeat(50, 1), -v.repeat(50, 1)])
 facts, eigenvalues = evaluate.collapse(z, z)
 total, rank = eigenvalues.sum().item(), facts["effective_rank"]
-check("spread of v and −v", spread_of_two, total - 0.01, total + 0.01, hint="their mean is zero, their lengths are one")
-check("effective rank of v and −v", rank_of_two, rank - 0.01, rank + 0.01, hint="how many eigenvalues are not zero?")
+check(
+    "spread of v and −v", spread_of_two, total - 0.01, total + 0.01,
+    hint="their mean is zero, their lengths are one",
+)  # fmt: skip
+check(
+    "effective rank of v and −v", rank_of_two, rank - 0.01, rank + 0.01,
+    hint="how many eigenvalues are not zero?",
+)  # fmt: skip
 
 # %% [markdown]
 # **Exercise 3** (medium, 5 min). SimSiam's paper watches another number: the standard deviation of *one* dimension of the
@@ -341,8 +386,10 @@ check("effective rank of v and −v", rank_of_two, rank - 0.01, rank + 0.01, hin
 deviation = 128**-0.5  # your answer here
 scattered = nn.functional.normalize(torch.randn(20_000, 128), dim=1)
 measured_deviation = scattered.std(dim=0).mean().item()
-check("deviation of one of 128 dimensions", deviation, measured_deviation - 1e-3, measured_deviation + 1e-3,
-      paper=128**-0.5, hint="the root of a 128th of the spread")  # fmt: skip
+check(
+    "deviation of one of 128 dimensions", deviation, measured_deviation - 1e-3,
+    measured_deviation + 1e-3, paper=128**-0.5, hint="the root of a 128th of the spread",
+)  # fmt: skip
 
 # %% [markdown]
 # Further: leave SimSiam's predictor out and keep the stop-gradient. Up to a factor its gradient is then that of the
@@ -368,15 +415,17 @@ def ends(name):
 
 
 beside_paper(
-    ("SimSiam: loss without the stop-gradient", "−1, the lowest there is (section 4.1)", free.history["loss"][-1],
-     f"{steps} steps of small digits: on its way there"),
-    ("SimSiam: are directions scattered?", "deviation of a dimension near 1/√d with it, 0 without: a spread of 1 and 0",
-     ends("SimSiam"), "one seed, and the control is still falling when the training ends"),
+    ("SimSiam: loss without the stop-gradient", "−1, the lowest there is (section 4.1)",
+     free.history["loss"][-1], f"{steps} steps of small digits: on its way there"),
+    ("SimSiam: are directions scattered?",
+     "deviation of a dimension near 1/√d with it, 0 without: a spread of 1 and 0", ends("SimSiam"),
+     "one seed, and the control is still falling when the training ends"),
     ("BYOL: predictor", "collapses without", ends("BYOL"),
      "the paper asks ImageNet's classes; here the spread of z is read, after a short training"),
     ("W-MSE: whitening", "collapses without (section 3)", ends("W-MSE"),
      "nothing in the loss keeps views of two images apart"),
-    ("images, steps", "ImageNet, 100 000 and more", f"{len(train_images)} digits, {steps}", "seconds a training"),
+    ("images, steps", "ImageNet, 100 000 and more", f"{len(train_images)} digits, {steps}",
+     "seconds a training"),
 )  # fmt: skip
 
 # %% [markdown]

@@ -58,13 +58,17 @@ DIM = 16
 
 # %%
 generator = torch.Generator().manual_seed(0)
-print(f"{'s':>5}{'c':>6}{'r':>6}{'VICReg':>11}{'formula':>9}{'Barlow':>10}{'formula':>9}{'W-MSE':>9}{'formula':>9}")
+print(f"{'s':>5}{'c':>6}{'r':>6} ", end="")
+print("".join(f"{name:>10}{'formula':>9}" for name in ("VICReg", "Barlow", "W-MSE")))
 for s, c, r in [(1.0, 0.0, 0.9), (1.0, 0.8, 0.9), (0.3, 0.8, 0.9), (0.3, 0.0, 0.3)]:
     a, b = redundancy.gaussian_views(20_000, s, c, r, generator)
     found = [losses.vicreg(a, b), losses.barlow_twins(a, b, off_diagonal=0.5), losses.w_mse(a, b)]
-    formula = [redundancy.vicreg(s, c, r), redundancy.barlow_twins(c, r, off_diagonal=0.5), redundancy.w_mse(r)]
-    cells = [f"{value:{width}.3f}" for pair in zip(found, formula) for value, width in zip(pair, (10, 9))]
-    print(f"{s:5.1f}{c:6.1f}{r:6.1f} " + "".join(cells))
+    formula = [
+        redundancy.vicreg(s, c, r), redundancy.barlow_twins(c, r, off_diagonal=0.5),
+        redundancy.w_mse(r),
+    ]  # fmt: skip
+    print(f"{s:5.1f}{c:6.1f}{r:6.1f} ", end="")
+    print("".join(f"{value:10.3f}{told:9.3f}" for value, told in zip(found, formula)))
 check("W-MSE at r = 0.3", found[2].item(), 0.95 * formula[2].item(), 1.05 * formula[2].item())
 
 # %% [markdown]
@@ -131,7 +135,7 @@ LOSSES = {
 # does it use then? (Effective rank of z: 16 if all equally, 1 if all are copies.)
 
 # %%
-used = predict("effective rank of VICReg's z with ν = 0?", guess=8, low=1, high=16)
+used = predict("effective rank of VICReg's z with ν = 0?", guess=8.0, low=1, high=16)
 
 # %%
 runs = {name: train(loss) for name, loss in LOSSES.items()}
@@ -142,7 +146,10 @@ def projections(run, rounds=4):
     method = run.method.train()
     with torch.no_grad(), labkit.train.seeded(7):
         batches = [part for _ in range(rounds) for part in images.split(64)]
-        pairs = [method.projector(method.encoder(method.viewed(part))).double().chunk(2) for part in batches]
+        pairs = [
+            method.projector(method.encoder(method.viewed(part))).double().chunk(2)
+            for part in batches
+        ]
     return [torch.cat(part) for part in zip(*pairs)]
 
 
@@ -186,10 +193,14 @@ plt.show()
 # Nothing in it is fitted. Three more trainings, with other weights λ of the invariance.
 
 # %%
-WEIGHTS = {"λ = 5": {"invariance": 5.0}, "λ = 10": {"invariance": 10.0}, "λ = 50": {"invariance": 50.0}}
+WEIGHTS = {
+    "λ = 5": {"invariance": 5.0}, "λ = 10": {"invariance": 10.0}, "λ = 50": {"invariance": 50.0},
+}  # fmt: skip
 settings = {"λ = 25": {}, "λ = 25, ν = 0": {"covariance": 0.0}} | WEIGHTS
 balance = {"λ = 25": views["VICReg"], "λ = 25, ν = 0": views["VICReg, ν = 0"]}
-balance |= {name: projections(train(partial(losses.vicreg, **weights))) for name, weights in WEIGHTS.items()}
+balance |= {
+    name: projections(train(partial(losses.vicreg, **weights))) for name, weights in WEIGHTS.items()
+}
 
 
 def moments(a, b):
@@ -206,11 +217,16 @@ with plot.style():
     for colour, marker, (name, pair) in zip(plot.COLOURS, plot.MARKERS, balance.items()):
         s, r, repeated = moments(*pair)
         predicted = redundancy.vicreg_std(r, repeated, **settings[name])
-        ax.plot(predicted, s, marker, color=colour, ms=6, alpha=0.7, label=f"{name}: r ≈ {r.mean():.2f}")
+        ax.plot(
+            predicted, s, marker, color=colour, ms=6, alpha=0.7, label=f"{name}: r ≈ {r.mean():.2f}"
+        )
         print(f"{name:15} predicted {predicted.mean():.2f}, measured {s.mean():.2f}")
         if name == "λ = 25":
             settled, expected = s.mean().item(), predicted.mean().item()
-    ax.set(xlabel="s predicted from r and redundancy", ylabel="s measured", xlim=(0, 1.1), ylim=(0, 1.1))
+    ax.set(
+        xlabel="s predicted from r and redundancy", ylabel="s measured", xlim=(0, 1.1),
+        ylim=(0, 1.1),
+    )  # fmt: skip
     ax.legend(fontsize=9)
 plt.show()
 near = 0.9 if SMOKE else 0.2  # a network that was hardly trained has not settled
@@ -238,11 +254,16 @@ def plot_batches(ax, r=0.9, sizes=(17, 18, 20, 24, 32, 64, 128, 512)):
     """W-MSE of the same Gaussian views, whitened in sub-batches of these sizes."""
     measured = []
     for size in sizes:
-        shared, *own = torch.randn(3, size * (4 if SMOKE else 40), DIM, generator=generator, dtype=torch.float64)
+        shared, *own = torch.randn(
+            3, size * (4 if SMOKE else 40), DIM, generator=generator, dtype=torch.float64
+        )
         a, b = (r**0.5 * shared + (1 - r) ** 0.5 * noise for noise in own)
         measured.append(losses.w_mse(a, b, size=size, generator=generator).item())
     ax.plot(sizes, measured, color=plot.COLOURS[0], marker="o", ms=5, label="measured")
-    ax.axhline(redundancy.w_mse(r, DIM).item(), color=plot.FLOOR, ls="--", label="very many items (formula)")
+    ax.axhline(
+        redundancy.w_mse(r, DIM).item(), color=plot.FLOOR, ls="--",
+        label="very many items (formula)",
+    )  # fmt: skip
     ax.axvline(DIM, color=plot.COLOURS[3], ls=":", label="16 items: refused")
     ax.set(xscale="log", xlabel="items whitened together", ylabel="W-MSE", ylim=(0, None))
     ax.set_xticks([16, 32, 64, 128, 512], labels=["16", "32", "64", "128", "512"], minor=False)
@@ -256,10 +277,17 @@ with plot.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.9))
     for colour, name in zip(plot.COLOURS, ("W-MSE", "VICReg", "Barlow Twins", "not whitened")):
         before = spectrum(views[name][0])
-        left.plot(range(1, DIM + 1), before / before.sum(), color=colour, marker="o", ms=4, label=name)
+        left.plot(
+            range(1, DIM + 1), before / before.sum(), color=colour, marker="o", ms=4, label=name
+        )
     after = spectrum(whiten(views["W-MSE"][0]))
-    left.plot(range(1, DIM + 1), after / after.sum(), color=plot.INK, ls="--", label="W-MSE, whitened")
-    left.set(yscale="log", ylim=(1e-7, 2), xlabel="eigenvalue, in falling order", ylabel="share of the variance")
+    left.plot(
+        range(1, DIM + 1), after / after.sum(), color=plot.INK, ls="--", label="W-MSE, whitened"
+    )
+    left.set(
+        yscale="log", ylim=(1e-7, 2), xlabel="eigenvalue, in falling order",
+        ylabel="share of the variance",
+    )  # fmt: skip
     left.set_title("Spectrum of z, before and after")
     left.legend(fontsize=9)
 
@@ -296,7 +324,10 @@ NAMES = ("vicreg", "barlow_twins", "w_mse", "supervised")
 files = {name: folder / f"{name}-nuisance-mnist.knn.json" for name in NAMES}
 found = {name: json.loads(path.read_text()) for name, path in files.items() if path.exists()}
 if found:
-    scores = {name.replace("supervised", "with labels"): (row["mean"], row["std"]) for name, row in found.items()}
+    scores = {
+        name.replace("supervised", "with labels"): (row["mean"], row["std"])
+        for name, row in found.items()
+    }
     floors = {name: floor["mean"] for name, floor in found["vicreg"]["floors"].items()}
     plot.bars_with_floors(scores, floors, title="20 nearest neighbours on nuisance-mnist")
     plt.show()
@@ -316,7 +347,10 @@ mu = 50.0  # your answer here
 weights = torch.arange(1.0, 101.0)
 settles = torch.stack([redundancy.vicreg_std(0.5, variance=weight) for weight in weights.tolist()])
 needed = weights[settles >= 1][0].item()  # the smallest whole number that does it
-check("smallest weight that keeps s = 1", mu, needed - 0.5, needed + 0.5, hint="solve μ / 4λ(1 − r) = 1 for μ")
+check(
+    "smallest weight that keeps s = 1", mu, needed - 0.5, needed + 0.5,
+    hint="solve μ / 4λ(1 − r) = 1 for μ",
+)  # fmt: skip
 
 # %% [markdown]
 # **Exercise 2** (medium, 5 min). Multiply dimension 3 of an embedding by 1 000. How many of the three losses change?
@@ -329,7 +363,11 @@ changed = 1  # your answer here
 a, b = torch.randn(2, 200, 4, dtype=torch.float64)
 louder = torch.tensor([1.0, 1.0, 1000.0, 1.0])
 three = {"VICReg": losses.vicreg, "Barlow Twins": losses.barlow_twins, "W-MSE": losses.w_mse}
-differ = [name for name, loss in three.items() if not torch.isclose(loss(a, b), loss(a * louder, b * louder))]
+differ = [
+    name
+    for name, loss in three.items()
+    if not torch.isclose(loss(a, b), loss(a * louder, b * louder))
+]
 check(
     "losses that change",
     changed,
@@ -369,11 +407,12 @@ for paper in ("w_mse", "vicreg", "barlow_twins"):
 # %%
 correlations = {name: torch.corrcoef(a.T).abs() for name, (a, _) in views.items()}
 beside_paper(
-    ("W-MSE: eigenvalues after whitening", "1, all of them (section 3)", f"{after.min():.3f} to {after.max():.3f}",
-     "made so, not learned"),
+    ("W-MSE: eigenvalues after whitening", "1, all of them (section 3)",
+     f"{after.min():.3f} to {after.max():.3f}", "made so, not learned"),
     ("VICReg: standard deviation of a dimension", "at least 1 is what its hinge asks for", settled,
      f"views agree too little for it: the balance of section 5 says {expected:.2f}"),
-    ("VICReg without its variance term", "collapses", f"deviation {views['VICReg, μ = 0'][0].std(0).mean():.1g}",
+    ("VICReg without its variance term", "collapses",
+     f"deviation {views['VICReg, μ = 0'][0].std(0).mean():.1g}",
      "the exact minimum of what is left of the loss"),
     ("Barlow Twins: correlation off the diagonal", "0 is what its loss asks for",
      (correlations["Barlow Twins"].sum().item() - DIM) / (DIM * (DIM - 1)),

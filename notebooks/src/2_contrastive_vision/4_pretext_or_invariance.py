@@ -80,7 +80,9 @@ figure, axes = plt.subplots(1, 3, figsize=(12, 2.0), width_ratios=(1, 1.3, 4))
 for ax, (name, question) in zip(axes, questions.items()):
     pieces, answers = question(pictures.images[17:18])
     ax.imshow(sheet(pieces[1 if name == "RotNet" else 0]).permute(1, 2, 0))
-    ax.set_title(f"{name}: answer {answers[1 if name == 'RotNet' else 0]} of {question.answers}", fontsize=10)
+    ax.set_title(
+        f"{name}: answer {answers[1 if name == 'RotNet' else 0]} of {question.answers}", fontsize=10
+    )
     ax.axis("off")
 plt.show()
 
@@ -223,7 +225,11 @@ with plot.style():
                     textcoords="offset points", fontsize=9)  # fmt: skip
     ax.axvline(12.5, color=plot.FLOOR, lw=1)
     ax.margins(x=0.25)
-    ax.set(xlabel="questions answered (%), chance 12.5", ylabel="linear probe on shapes (%)", ylim=(0, None))
+    ax.set(
+        xlabel="questions answered (%), chance 12.5",
+        ylabel="linear probe on shapes (%)",
+        ylim=(0, None),
+    )
     ax.set_title("More right answers are not better features")
 plt.show()
 
@@ -239,7 +245,9 @@ plt.show()
 # **Predict** the share of rotations told for the other shapes.
 
 # %%
-upright_told = predict("rotations told of triangles, hearts, moons, pyramids, houses (chance 0.25)?", guess=0.9)
+upright_told = predict(
+    "rotations told of triangles, hearts, moons, pyramids, houses (chance 0.25)?", guess=0.9
+)
 
 # %%
 from labkit.papers.vision import rotnet
@@ -248,7 +256,9 @@ from labkit.papers.vision import rotnet
 def asked_by_shape(recipe):
     options = recipe.load_options | (FEW if SMOKE else {})
     run, _, _ = train(recipe, Material(labkit.data.load("world", **options)))
-    more = labkit.data.load("world", **options | {"n_train": 1, "n_test": 96 if SMOKE else 1200, "seed": 2})
+    more = labkit.data.load(
+        "world", **options | {"n_train": 1, "n_test": 96 if SMOKE else 1200, "seed": 2}
+    )
     shares = {}
     for number, shape in enumerate(more.class_names):
         here = more.images[more.labels == number]
@@ -267,8 +277,14 @@ order = [*rotnet.SYMMETRIC, *(shape for shape in no_light if shape not in rotnet
 with plot.style():
     figure, ax = plt.subplots(figsize=(11, 3.4))
     places = torch.arange(len(order))
-    for offset, (name, shares), colour in ((-0.2, ("no light", no_light), 0), (0.2, ("lit from above", lit), 1)):
-        ax.bar(places + offset, [shares[shape] for shape in order], 0.38, label=name, color=plot.COLOURS[colour])
+    for offset, (name, shares), colour in (
+        (-0.2, ("no light", no_light), 0),
+        (0.2, ("lit from above", lit), 1),
+    ):
+        ax.bar(
+            places + offset, [shares[shape] for shape in order], 0.38, label=name,
+            color=plot.COLOURS[colour],
+        )  # fmt: skip
     ax.axhline(25, color=plot.FLOOR, ls="--")
     ax.set_xticks(places, order)
     ax.set(ylabel="rotations told (%)", ylim=(0, 105))
@@ -303,7 +319,9 @@ from labkit.papers.vision import pirl
 small = FEW if SMOKE else {"n_train": 1000, "n_test": 500}
 clothes = Material(labkit.data.load("fashion-mnist", **small))
 some = clothes.dataset.images[clothes.dataset.splits["test"]]
-plot.image_grid(torch.cat([some[:12, :, :27, :27].float() / 255, pirl.shuffled_pictures(some[:12])]), columns=12)
+plot.image_grid(
+    torch.cat([some[:12, :, :27, :27].float() / 255, pirl.shuffled_pictures(some[:12])]), columns=12
+)
 plt.show()
 found = {}
 for name, one in (("solves the puzzle", pirl.JIGSAW), ("PIRL", pirl.FASHION)):
@@ -354,19 +372,27 @@ def shaded(images):
 
 
 def asked(images, image_view=None):
-    """How much darker the second patch is, and whether it lies above (−1), beside (0) or below (1)."""
+    """How much darker the second patch is; whether it lies above (−1), beside (0), below (1)."""
     torch.manual_seed(0)
     pieces, answers = RelativePosition(8, gap=3, image_view=image_view)(images)
     brightness = pieces.mean((2, 3, 4))
     return brightness[:, 0] - brightness[:, 1], (answers + (answers >= 4)) // 3 - 1
 
 
-step = asked(torch.ones(200, 3, 40, 40), shaded)[0].max().item()  # white pictures: nothing but the ramp
-check("darker, one place down", darker, step - 0.01, step + 0.01, hint="0.8 over 40 pixels; one place is 8 + 3 of them")
+step = (
+    asked(torch.ones(200, 3, 40, 40), shaded)[0].max().item()
+)  # white pictures: nothing but the ramp
+check(
+    "darker, one place down", darker, step - 0.01, step + 0.01,
+    hint="0.8 over 40 pixels; one place is 8 + 3 of them",
+)  # fmt: skip
 for name, image_view in (("with the ramp", shaded), ("without", None)):
     drop, row = asked(held_out, image_view)
     share = ((drop / step).round().clamp(-1, 1) == row).double().mean()
-    print(f"rows read {name}: {share:.2f} (two of eight places are beside: 0.25 for saying always that)")
+    print(
+        f"rows read {name}: {share:.2f} "
+        "(two of eight places are beside: 0.25 for saying always that)"
+    )
 
 # %% [markdown]
 # Further: `shortcut_lab` takes your networks by name. Train one on pictures from the bad lens and give it to the lab:
@@ -385,18 +411,23 @@ for paper in ("rotnet", "context_prediction", "context_improvements", "damaged_j
 weights = sum(weight.numel() for weight in plain.method.encoder.parameters())
 fringe = {name: bars[1] for name, bars in read_off.items()}
 beside_paper(
-    ("context prediction: linear probe", "51.4 % of ImageNet's classes (a later, larger training; in AMDIM's table)",
+    ("context prediction: linear probe",
+     "51.4 % of ImageNet's classes (a later, larger training; in AMDIM's table)",
      f"{100 * learned:.1f} % of twelve shapes; pixels {100 * raw:.1f}",
      "other pictures, other classes: only the floors compare"),
     ("aberration gives places away", "yes, of real lenses (section 3.1)",
-     f"fringes alone: {fringe['... and aberration']:.0f} %, chance 12.5", "drawn, 5 % a channel: far more than any lens"),
-    ("dropping colours mends it", "yes (section 3.1)", f"fringes alone: {fringe['... and colours dropped']:.0f} %",
+     f"fringes alone: {fringe['... and aberration']:.0f} %, chance 12.5",
+     "drawn, 5 % a channel: far more than any lens"),
+    ("dropping colours mends it", "yes (section 3.1)",
+     f"fringes alone: {fringe['... and colours dropped']:.0f} %",
      "nothing is left to read: two of three channels are noise"),
     ("PIRL less Jigsaw, linear probe, in points", "far above 0, on ImageNet",
      100 * (found["PIRL"][1] - found["solves the puzzle"][1]),
-     "clothes are told apart by where their parts are; small pictures, no other views, short trainings"),
+     "clothes are told apart by where their parts are; small pictures, no other views, short "
+     "trainings"),
     ("pictures, encoder", "ImageNet; AlexNet, ResNet-50",
-     f"{len(pictures.splits['train'])} drawn, {weights / 1000:.0f} k weights", "minutes on two cores"),
+     f"{len(pictures.splits['train'])} drawn, {weights / 1000:.0f} k weights",
+     "minutes on two cores"),
 )  # fmt: skip
 
 # %% [markdown]

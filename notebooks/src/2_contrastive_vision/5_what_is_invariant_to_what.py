@@ -48,7 +48,10 @@ from labkit.papers.vision.demystifying import KINDS, changes
 images = labkit.data.load("world", n_train=FILMS, n_test=max(SCENES, 60), size=SIZE, factors=SOLID)
 scenes = world.sample(len(images), 0, **SOLID)
 train, test = images.splits["train"], images.splits["test"][:SCENES]
-moved = {kind: [world.render(one, SIZE)["image"] for one in changes(scenes[test], kind)] for kind in KINDS}
+moved = {
+    kind: [world.render(one, SIZE)["image"] for one in changes(scenes[test], kind)]
+    for kind in KINDS
+}
 rows = [torch.stack(moved[kind][::2], dim=1)[:3].flatten(0, 1) for kind in KINDS]
 figure = plot.image_grid(torch.cat(rows), columns=12, scale=0.95)
 for axis, kind in zip(figure.axes[::12], KINDS):
@@ -110,7 +113,9 @@ films = films_of(images)  # [films, frames, 3, 32, 32]
 
 class FilmViews(TwoView):
     def __init__(self, apart):
-        super().__init__(film_encoder(), film_head(), object_view(), partial(nt_xent, temperature=0.2))
+        super().__init__(
+            film_encoder(), film_head(), object_view(), partial(nt_xent, temperature=0.2)
+        )
         self.apart = apart
 
     def viewed(self, films):
@@ -137,7 +142,9 @@ two_frames = train_on(batches, partial(FilmViews, apart=True))
 # %%
 labels = (images.labels[train] - 8).repeat_interleave(4)
 frames = labkit.train.Minibatches(films.flatten(0, 1), 64, numbered=True)
-supervised = train_on(frames, lambda: Supervised(film_encoder(), object_view(), labels), epochs=max(1, EPOCHS // 4))
+supervised = train_on(
+    frames, lambda: Supervised(film_encoder(), object_view(), labels), epochs=max(1, EPOCHS // 4)
+)
 with labkit.train.seeded(0):
     untrained = FilmViews(apart=False)
 
@@ -148,7 +155,10 @@ with labkit.train.seeded(0):
 highest = predict("best score under a change of viewpoint?", guess=0.7)
 
 # %%
-ENCODERS = {"untrained": untrained, "one frame": one_frame, "two frames": two_frames, "supervised": supervised}
+ENCODERS = {
+    "untrained": untrained, "one frame": one_frame, "two frames": two_frames,
+    "supervised": supervised,
+}  # fmt: skip
 
 
 def scored(method, kind):
@@ -162,11 +172,17 @@ highest.reveal(table[KINDS.index("viewpoint")].max().item())
 with plot.style(axes__grid=False):
     _, ax = plt.subplots(figsize=(7.2, 3.4))
     ax.imshow(100 * table, cmap="Blues", vmin=20, vmax=100, aspect="auto")
-    for (row, column), value in zip(torch.cartesian_prod(*map(torch.arange, table.shape)).tolist(), table.flatten()):
+    for (row, column), value in zip(
+        torch.cartesian_prod(*map(torch.arange, table.shape)).tolist(), table.flatten()
+    ):
         ax.text(
-            column, row, f"{100 * value:.0f}", ha="center", va="center", color="white" if value > 0.65 else plot.INK
-        )
-    ax.set(xticks=range(len(ENCODERS)), xticklabels=list(ENCODERS), yticks=range(len(KINDS)), yticklabels=KINDS)
+            column, row, f"{100 * value:.0f}", ha="center", va="center",
+            color="white" if value > 0.65 else plot.INK,
+        )  # fmt: skip
+    ax.set(
+        xticks=range(len(ENCODERS)), xticklabels=list(ENCODERS), yticks=range(len(KINDS)),
+        yticklabels=KINDS,
+    )  # fmt: skip
     ax.set_title("Firing on the class while one thing changes (%)")
 plt.show()
 
@@ -184,27 +200,43 @@ folder = Path(labkit.__file__).parents[1] / "results" / "claims"
 
 def recorded(paper, names):
     """Both arms of recorded claims, seed by seed, as dots."""
-    records = [json.loads(p.read_text()) for name in names if (p := folder / f"{paper}.{name}.json").exists()]
+    files = [folder / f"{paper}.{name}.json" for name in names]
+    records = [json.loads(file.read_text()) for file in files if file.exists()]
     if not records:
         print(f"not run yet: labkit claims verify {paper}")
         return
     with plot.style():
         _, ax = plt.subplots(figsize=(9, 0.9 + 0.62 * len(records)))
         for row, record in enumerate(records):
-            for arm, colour, lift in (("treatment", plot.COLOURS[0], 0.13), ("control", plot.COLOURS[3], -0.13)):
+            for arm, colour, lift in (
+                ("treatment", plot.COLOURS[0], 0.13),
+                ("control", plot.COLOURS[3], -0.13),
+            ):
                 ax.plot(record[arm], [lift - row] * len(record[arm]), "o", color=colour, alpha=0.8)
-                ax.annotate(record[f"{arm}_name"], (max(record[arm]), lift - row), (8, 0), color=colour, va="center",
-                            textcoords="offset points", fontsize=9)  # fmt: skip
-        ax.set(yticks=[-row for row in range(len(records))], yticklabels=[r["verdict"] for r in records],
-               xlabel=" · ".join(dict.fromkeys(r["unit"] for r in records)))  # fmt: skip
+                ax.annotate(
+                    record[f"{arm}_name"], (max(record[arm]), lift - row), (8, 0), color=colour,
+                    va="center", textcoords="offset points", fontsize=9,
+                )  # fmt: skip
+        ax.set(
+            yticks=[-row for row in range(len(records))],
+            yticklabels=[r["verdict"] for r in records],
+            xlabel=" · ".join(dict.fromkeys(r["unit"] for r in records)),
+        )
         ax.margins(x=0.25, y=0.2)
     plt.show()
     for record in records:
         print(f"{record['verdict']:20}{record['sentence']}")
 
 
-recorded("demystifying", ["crops_bring_occlusion_invariance", "more_occlusion_invariant_than_supervised",
-                          "less_viewpoint_invariant_than_supervised", "video_brings_viewpoint_invariance"])  # fmt: skip
+recorded(
+    "demystifying",
+    [
+        "crops_bring_occlusion_invariance",
+        "more_occlusion_invariant_than_supervised",
+        "less_viewpoint_invariant_than_supervised",
+        "video_brings_viewpoint_invariance",
+    ],
+)
 
 # %% [markdown]
 # ## 4 · See it: the view lab
@@ -214,7 +246,9 @@ recorded("demystifying", ["crops_bring_occlusion_invariance", "more_occlusion_in
 # under the titles are those of all 64 dimensions. Try: how small may a crop be before the image is no longer found?
 
 # %%
-lab = labkit.explore.image_view_lab(images.images[test], images.labels[test] - 8, world.SOLIDS, embed=two_frames.embed)
+lab = labkit.explore.image_view_lab(
+    images.images[test], images.labels[test] - 8, world.SOLIDS, embed=two_frames.embed
+)
 lab.set(image=5, crop=0.3, colour=0.8)
 
 # %% [markdown]
@@ -265,14 +299,18 @@ from labkit.papers.vision.pose_aware import trajectory_loss
 
 class PoseAware(TwoView):
     def __init__(self, weight):
-        super().__init__(film_encoder(), film_head(), object_view(), partial(nt_xent, temperature=0.2))
+        super().__init__(
+            film_encoder(), film_head(), object_view(), partial(nt_xent, temperature=0.2)
+        )
         self.weight = weight
 
     def forward(self, films):
         _, z = self.encoded(torch.cat([self.view(films[:, 1]), self.view(films[:, 1])]))
         loss = self.loss(*z.chunk(2))
         if self.weight:
-            left, middle, right = self.projector(self.encoder(films.transpose(0, 1).flatten(0, 1) / 255)).chunk(3)
+            left, middle, right = self.projector(
+                self.encoder(films.transpose(0, 1).flatten(0, 1) / 255)
+            ).chunk(3)
             loss = loss + self.weight * trajectory_loss(left.float(), middle.float(), right.float())
         return loss
 
@@ -287,8 +325,12 @@ plain = train_on(triplets, partial(PoseAware, weight=0.0))
 paths = train_on(triplets, partial(PoseAware, weight=1.0))
 pose_of = {name: pose(method) for name, method in {"λ = 0": plain, "λ = 1": paths}.items()}
 print({name: round(error, 1) for name, error in pose_of.items()})
-print({name: round(pose(method, lambda m, x: middle_layer(m.encoder, x)), 1)
-       for name, method in {"λ = 0, middle layer": plain, "λ = 1, middle layer": paths}.items()})  # fmt: skip
+print(
+    {
+        name: round(pose(method, lambda m, x: middle_layer(m.encoder, x)), 1)
+        for name, method in {"λ = 0, middle layer": plain, "λ = 1, middle layer": paths}.items()
+    }
+)
 
 # %% [markdown]
 # Lower is better: in this one training, λ not tuned, the path's loss did *not* lower the error. The claims below say what
@@ -306,7 +348,9 @@ with plot.style():
     for row, (name, method) in enumerate({"λ = 0": plain, "λ = 1": paths}.items()):
         for ax, index in zip(axes[row], some):
             one = scenes[test][index : index + 1]
-            whole = world.Scenes(one.objects.repeat(96, 1, 1), one.stage.repeat(96, 1)).change(azimuth=turn[:, None])
+            whole = world.Scenes(one.objects.repeat(96, 1, 1), one.stage.repeat(96, 1)).change(
+                azimuth=turn[:, None]
+            )
             z = method.projected(world.render(whole, SIZE)["image"])
             z = z - z.mean(dim=0)
             xy = z @ torch.linalg.svd(z, full_matrices=False).Vh[:2].T
@@ -316,8 +360,15 @@ with plot.style():
 plt.show()
 
 # %%
-recorded("pose_aware", ["paths_lower_the_pose_error", "true_paths_beat_shuffled_ones", "class_is_kept",
-                        "middle_layer_knows_the_pose"])  # fmt: skip
+recorded(
+    "pose_aware",
+    [
+        "paths_lower_the_pose_error",
+        "true_paths_beat_shuffled_ones",
+        "class_is_kept",
+        "middle_layer_knows_the_pose",
+    ],
+)
 
 # %% [markdown]
 # ## 7 · A third way: equivariance
@@ -351,8 +402,13 @@ fired = 0.5  # your answer here
 y = torch.arange(40) % 4
 unit = (torch.nn.functional.one_hot(y)[:, None] * (torch.arange(6) < 3)[:, None]).float()
 by_function = invariance(unit, y, top=1).mean().item()
-check("score of that unit", fired, by_function - 1e-6, by_function + 1e-6,
-      hint="of the class's own pictures, all steps, how many does it fire on? Other pictures do not count")  # fmt: skip
+check(
+    "score of that unit",
+    fired,
+    by_function - 1e-6,
+    by_function + 1e-6,
+    hint="of the class's own pictures, all steps, how many does it fire on? Others do not count",
+)
 
 # %% [markdown]
 # **Exercise 2** (medium, 5 min). Three features of one object, seen from −δ, 0 and δ, lie on a circle. What is the path's
@@ -374,8 +430,9 @@ def loss(delta):
 ring = torch.tensor([[math.cos(a), math.sin(a)] for a in (-0.4, 0.0, 0.4)], dtype=torch.float64)
 bent = trajectory_loss(*ring[:, None]).item()
 check(
-    "on a ring, δ = 0.4", loss(0.4), bent - 1e-9, bent + 1e-9, hint="by which angle does one chord turn into the next?"
-)
+    "on a ring, δ = 0.4", loss(0.4), bent - 1e-9, bent + 1e-9,
+    hint="by which angle does one chord turn into the next?",
+)  # fmt: skip
 
 # %% [markdown]
 # Further: `FilmViews(apart=True)` on films in which the solid stands still and the *light* moves. Which row of the table
@@ -392,15 +449,20 @@ def pair(kind):
     return f"{fires['one frame'][kind]:.0f} against {fires['supervised'][kind]:.0f} %"
 
 
-SHORT = "an encoder that knows little of classes yet is invariant to nothing; four solids, a short training"
+SHORT = (
+    "an encoder that knows little of classes yet is invariant to nothing; "
+    "four solids, a short training"
+)
 beside_paper(
-    ("occlusion: contrastive against supervised", "contrastive is the more invariant", pair("occlusion"), SHORT),
-    ("viewpoint: contrastive against supervised", "contrastive is the less invariant", pair("viewpoint"),
-     "the paper's order; but compare the row above before reading much into it"),
+    ("occlusion: contrastive against supervised", "contrastive is the more invariant",
+     pair("occlusion"), SHORT),
+    ("viewpoint: contrastive against supervised", "contrastive is the less invariant",
+     pair("viewpoint"), "the paper's order; but compare the row above before reading much into it"),
     ("viewpoint: two frames less one, in points", "above 0: films mend it",
      float(fires["two frames"]["viewpoint"] - fires["one frame"]["viewpoint"]), SHORT),
-    ("pose: error with the path's loss less without, in degrees", "below 0: it improves the estimate",
-     pose_of["λ = 1"] - pose_of["λ = 0"], "one training, λ not tuned; neighbours in place of a trained probe"),
+    ("pose: error with the path's loss less without, in degrees",
+     "below 0: it improves the estimate", pose_of["λ = 1"] - pose_of["λ = 0"],
+     "one training, λ not tuned; neighbours in place of a trained probe"),
     ("pictures, encoder", "films and photographs; ResNet-50, ResNet-18",
      f"{FILMS} rendered films of 32 × 32, {weights / 1000:.0f} k weights", "minutes on two cores"),
 )  # fmt: skip

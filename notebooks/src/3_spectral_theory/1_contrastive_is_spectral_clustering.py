@@ -46,12 +46,16 @@ with plot.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
     left.imshow(pi, cmap="Blues")
     left.set(
-        title="The pair graph π", xlabel="object j", ylabel="object i", xticks=[0, 12, 24, 36], yticks=[0, 12, 24, 36]
-    )
+        title="The pair graph π", xlabel="object j", ylabel="object i", xticks=[0, 12, 24, 36],
+        yticks=[0, 12, 24, 36],
+    )  # fmt: skip
     left.grid(False)
     for k in range(3):
         right.plot(vectors[:, k], "o", ms=4, color=plot.COLOURS[k], label=f"eigenvector {k + 1}")
-    right.set(title="Its leading eigenvectors", xlabel="object i", ylabel="entry", xticks=[0, 12, 24, 36, 48])
+    right.set(
+        title="Its leading eigenvectors", xlabel="object i", ylabel="entry",
+        xticks=[0, 12, 24, 36, 48],
+    )  # fmt: skip
     right.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
@@ -62,12 +66,14 @@ plt.show()
 # ## 2 · InfoNCE is the cross-entropy of two random graphs
 #
 # Draw a graph from π: every object picks one other. Draw another from the embedding, where i picks j with probability
-# k_ij / Σ_{l≠i} k_il, k_ij = exp(−‖z_i − z_j‖² / 2τ). Theorem 3.1: the cross-entropy of the second under the first is
+# $k_{ij} / \sum_{l \ne i} k_{il}$, $k_{ij} = \exp(-\|z_i - z_j\|^2 / 2\tau)$. Theorem 3.1: the cross-entropy of the second under the first is
 # InfoNCE. With five objects there are 4⁵ = 1 024 graphs, few enough to list them all. **Predict** by how much the two
 # sides differ.
 
 # %%
-digits_guess = predict("Digits on which the two sides agree (16 is all that there are)?", guess=3, high=16)
+digits_guess = predict(
+    "Digits on which the two sides agree (16 is all that there are)?", guess=3, high=16
+)
 
 # %% slideshow={"slide_type": "fragment"}
 from labkit.papers.spectral.kernel_infonce import correct_digits, cross_entropy_of_graphs
@@ -98,7 +104,7 @@ print(f"InfoNCE on a swap graph {spectral.graph_infonce(swap, torch.cat([a, b]),
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 3 · Two terms: a trace and a log-partition
 #
-# H = tr(Zᵀ L Z)/τ + Σ_i log Σ_{l≠i} k_il. The trace is what spectral clustering minimises; alone it would put everything
+# $H = \mathrm{tr}(Z^\top L Z) / \tau + \sum_i \log \sum_{l \ne i} k_{il}$. The trace is what spectral clustering minimises; alone it would put everything
 # on one point. The paper writes L = D − π. **Predict**: for a π that is not symmetric, is that right?
 
 # %%
@@ -106,11 +112,17 @@ paper_guess = predict("Relative error of tr(Zᵀ(D − π)Z)/τ off the unit sph
 
 # %% slideshow={"slide_type": "fragment"}
 outgoing = torch.diag(small_pi.sum(dim=1)) - small_pi
-for name, points in (("on the sphere", torch.nn.functional.normalize(z, dim=1)), ("off the sphere", z)):
-    truth = spectral.graph_infonce(small_pi, points, TAU) - spectral.log_partition(small_pi, points, TAU)
+for name, points in (
+    ("on the sphere", torch.nn.functional.normalize(z, dim=1)),
+    ("off the sphere", z),
+):
+    truth = spectral.graph_infonce(small_pi, points, TAU) - spectral.log_partition(
+        small_pi, points, TAU
+    )
     written = (points * (outgoing @ points)).sum() / TAU
     ours = spectral.attraction(small_pi, points, TAU)
-    print(f"{name:15} H − log-partition {truth:8.4f}   symmetric part {ours:8.4f}   D − π {written:8.4f}")
+    print(f"{name:15} H − log-partition {truth:8.4f}   ", end="")
+    print(f"symmetric part {ours:8.4f}   D − π {written:8.4f}")
 off = float((written / truth - 1).abs())
 paper_guess.reveal(off)
 
@@ -120,8 +132,8 @@ paper_guess.reveal(off)
 # ## 4 · What is learnt first
 #
 # Nothing in the identity says that the embedding *becomes* the eigenvectors: the log-partition is no orthogonality
-# constraint. But start small, and expand it: along eigenvector v_k of π, with eigenvalue p_k, the embedding grows as
-# exp(rate·t) with **rate_k = (2/τ)(p_k + 1/(n − 1))**. The log-partition lifts all modes alike, the Laplacian orders
+# constraint. But start small, and expand it: along eigenvector $v_k$ of π, with eigenvalue $p_k$, the embedding grows as
+# exp(rate·t) with $\mathrm{rate}_k = (2 / \tau)(p_k + 1 / (n - 1))$. The log-partition lifts all modes alike, the Laplacian orders
 # them. (This is ours; the paper has no dynamics.)
 
 # %%
@@ -132,7 +144,10 @@ times, path, measured, predicted = explore.mode_growth(pi, TAU)
 with plot.style():
     figure, axis = plt.subplots(figsize=(7, 3.8))
     for k in range(4):
-        axis.semilogy(times, predicted[:, k], color=plot.COLOURS[k], lw=1.5, label=f"mode {k + 1}, rate {rates[k]:.2f}")
+        axis.semilogy(
+            times, predicted[:, k], color=plot.COLOURS[k], lw=1.5,
+            label=f"mode {k + 1}, rate {rates[k]:.2f}",
+        )  # fmt: skip
         axis.semilogy(times, measured[:, k], "o", ms=4, color=plot.COLOURS[k])
     axis.set(xlabel="time (learning rate × steps)", ylabel="amplitude ‖vᵀZ‖", ylim=(5e-4, 20),
              title="Lines: predicted before training. Points: gradient descent.")  # fmt: skip
@@ -157,25 +172,35 @@ explore.infonce_flow_lab()
 # **Predict** the effective rank of an 8-dimensional embedding of these 48 objects at τ = 3.
 
 # %%
-rank_guess = predict("Effective rank at τ = 3 (at most 8)?", guess=4, low=1, high=8)
+rank_guess = predict("Effective rank at τ = 3 (at most 8)?", guess=4.0, low=1, high=8)
 
 # %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
-temperatures = [0.1, 3.0] if SMOKE else [0.05, 0.1, 0.2, 0.4, 0.5, 0.6, 0.8, 1.2, 1.8, 2.4, 2.8, 3.0, 4.0]
+temperatures = (
+    [0.1, 3.0] if SMOKE else [0.05, 0.1, 0.2, 0.4, 0.5, 0.6, 0.8, 1.2, 1.8, 2.4, 2.8, 3.0, 4.0]
+)
 start = torch.randn(48, 8, dtype=torch.float64, generator=generator)
 ranks, overlaps = [], []
 for tau in temperatures:
-    z = spectral.infonce_flow(pi, start, tau, 0.3 * tau, steps=50 if SMOKE else 800, sphere=True)[-1]
+    z = spectral.infonce_flow(pi, start, tau, 0.3 * tau, steps=50 if SMOKE else 800, sphere=True)[
+        -1
+    ]
     z = z - z.mean(dim=0)
     ranks.append(evaluate.effective_rank(z))
-    overlaps.append(spectral.subspace_overlap(torch.linalg.svd(z, full_matrices=False).U[:, :3], vectors[:, :3]))
+    overlaps.append(
+        spectral.subspace_overlap(torch.linalg.svd(z, full_matrices=False).U[:, :3], vectors[:, :3])
+    )
 with plot.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4))
     left.semilogx(temperatures, ranks, "o-")
-    left.set(xlabel="temperature τ", ylabel="effective rank", ylim=(0, 8), title="High temperatures collapse")
+    left.set(
+        xlabel="temperature τ", ylabel="effective rank", ylim=(0, 8),
+        title="High temperatures collapse",
+    )  # fmt: skip
     right.semilogx(temperatures, overlaps, "o-")
     right.set(
-        xlabel="temperature τ", ylabel="overlap with eigenvectors 1 to 3", ylim=(0, 1.05), title="Same eigenvectors"
-    )
+        xlabel="temperature τ", ylabel="overlap with eigenvectors 1 to 3", ylim=(0, 1.05),
+        title="Same eigenvectors",
+    )  # fmt: skip
 plt.show()
 rank_guess.reveal(ranks[temperatures.index(3.0)])
 
@@ -194,19 +219,26 @@ explore.temperature_lab(pi, block)
 # inequality the loss comes out *lower*: by about Var(k) / 2B·E(k)². **Predict** the gap at B = 2.
 
 # %%
-gap_guess = predict("Loss at B = 2 negatives, minus that with all (τ = 0.2)?", guess=-0.5, low=-2, high=0)
+gap_guess = predict(
+    "Loss at B = 2 negatives, minus that with all (τ = 0.2)?", guess=-0.5, low=-2, high=0
+)
 
 # %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 sphere = spectral.infonce_flow(pi, start, 0.2, 0.06, steps=50 if SMOKE else 400, sphere=True)[-1]
 sizes = [1, 2, 4, 8, 16, 32, 64, 128]
 gaps = [
-    spectral.minibatch_gap(sphere, 0.2, size, draws=4000 if SMOKE else 40_000, generator=generator) for size in sizes
+    spectral.minibatch_gap(sphere, 0.2, size, draws=4000 if SMOKE else 40_000, generator=generator)
+    for size in sizes
 ]
 with plot.style():
     figure, axis = plt.subplots(figsize=(6.4, 3.6))
     axis.loglog(sizes, [-expansion for _, expansion in gaps], label="Var(k) / 2B·E(k)²")
     axis.loglog(sizes, [-mean for mean, _ in gaps], "o", color=plot.COLOURS[1], label="measured")
-    axis.set(xlabel="negatives B", ylabel="loss of the graph − loss of the batch", title="A batch flatters the loss")
+    axis.set(
+        xlabel="negatives B",
+        ylabel="loss of the graph − loss of the batch",
+        title="A batch flatters the loss",
+    )
     axis.legend()
 plt.show()
 gap_guess.reveal(gaps[1][0])
@@ -217,14 +249,15 @@ gap_guess.reveal(gaps[1][0])
 #
 # ## 7 · Other kernels
 #
-# If the exponential is a kernel, others will do: exp(−‖·‖^γ/τ) for γ ≤ 2, and sums of them. Two conventions to know:
+# If the exponential is a kernel, others will do: $\exp(-\|\cdot\|^\gamma / \tau)$ for γ ≤ 2, and sums of them. Two conventions to know:
 # γ = 2 at τ is the cosine loss at τ/2, and what the released code calls `sum` is a sum of two *losses*.
 
 # %%
 from labkit.losses import kernel_nt_xent
 
 mixed = ((2, 0.4), (1, 0.25))
-print(f"γ = 2 at 2τ         {kernel_nt_xent(a, b, ((2, 2 * TAU),)):.12f}   cosine at τ {nt_xent(a, b, TAU):.12f}")
+print(f"γ = 2 at 2τ         {kernel_nt_xent(a, b, ((2, 2 * TAU),)):.12f}   ", end="")
+print(f"cosine at τ {nt_xent(a, b, TAU):.12f}")
 of_kernels = kernel_nt_xent(a, b, mixed)
 of_losses = kernel_nt_xent(a, b, mixed, mixture="losses (as released)")
 print(f"sum of two kernels  {of_kernels:.4f}\nsum of two losses   {of_losses:.4f}")
@@ -246,7 +279,13 @@ from labkit.views import ColorJitter, Compose, GaussianNoise, RandomResizedCrop
 digits = labkit.data.load("digits")
 train, test = digits.splits["train"], digits.splits["test"]
 split = Split(train, None, test, name="digits")
-view = Compose([RandomResizedCrop(8, scale=(0.4, 1.0)), ColorJitter(0.4, 0.4, 0, 0, p=1.0), GaussianNoise(0.05)])
+view = Compose(
+    [
+        RandomResizedCrop(8, scale=(0.4, 1.0)),
+        ColorJitter(0.4, 0.4, 0, 0, p=1.0),
+        GaussianNoise(0.05),
+    ]
+)
 kernels = {
     "Gaussian": (((2, 0.4),), "sum"),
     "Laplacian": (((1, 0.25),), "sum"),
@@ -260,11 +299,17 @@ for seed in range(1 if SMOKE else 3):
         with labkit.train.seeded(seed):
             method = KernelInfoNCE(resnet8(8, 1), view, parts, mixture)
         batches = Minibatches(digits.images[train], 128)
-        labkit.fit(method, batches, epochs=1 if SMOKE else 12, lr=4e-3, schedule="cosine", seed=seed, progress=False)
+        labkit.fit(
+            method, batches, epochs=1 if SMOKE else 12, lr=4e-3, schedule="cosine", seed=seed,
+            progress=False,
+        )  # fmt: skip
         scores[name].append(probe(method.embed(digits.images)).mean)
 
 # %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
-shown = {name: (np.mean(values), np.std(values, ddof=min(1, len(values) - 1))) for name, values in scores.items()}
+shown = {
+    name: (np.mean(values), np.std(values, ddof=min(1, len(values) - 1)))
+    for name, values in scores.items()
+}
 raw = probe(digits.images.flatten(1).float() / 255).mean
 plot.bars_with_floors(shown, {"raw pixels": raw}, title="Digits, linear probe, 12 epochs")
 plt.show()
@@ -291,8 +336,12 @@ side = torch.arange(64) >= 32
 among = side[:, None] != side  # your answer here
 clip = (info_nce(a, b, TAU) + info_nce(b, a, TAU)) / 2
 stacked = torch.cat([a, b])
-ours = among if among is ... else spectral.graph_infonce(swap, stacked, TAU, among=among) / 64 - clip
-check("difference to CLIP's loss", ours, -1e-12, 1e-12, hint="is every object allowed its own kind?")
+ours = (
+    among if among is ... else spectral.graph_infonce(swap, stacked, TAU, among=among) / 64 - clip
+)
+check(
+    "difference to CLIP's loss", ours, -1e-12, 1e-12, hint="is every object allowed its own kind?"
+)
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # **Exercise 2** (medium, 10 min). Two blocks of 24, weight 1 within and w between. How large may w be for the first mode
@@ -325,14 +374,19 @@ labkit.claims.show("kernel_infonce")
 # %% tags=["hide-input"] slideshow={"slide_type": "slide"}
 mixtures = max(shown["sum"][0], shown["concatenation"][0])
 beside_paper(
-    ("InfoNCE against the cross-entropy of all graphs (theorem 3.1)", "equal", f"{abs(infonce - enumerated):.0e} apart",
+    ("InfoNCE against the cross-entropy of all graphs (theorem 3.1)", "equal",
+     f"{abs(infonce - enumerated):.0e} apart",
      "rounding; five objects, since all 1 024 graphs are listed"),
     ("trace with D − π, off the sphere", "exact", f"{100 * off:.1f} % off",
-     "π is not symmetric here; on the sphere, where the paper's experiments are, both forms are exact"),
-    ("sum of two kernels, one batch", "the paper: InfoNCE of the sum; its code: sum of two losses, one τ",
+     "π is not symmetric here; on the sphere, where the paper's experiments are, both forms are "
+     "exact"),
+    ("sum of two kernels, one batch",
+     "the paper: InfoNCE of the sum; its code: sum of two losses, one τ",
      f"{of_kernels:.3f} and {of_losses:.3f}", "two definitions, here both by name"),
-    ("best mixture less Gaussian", "+1.1 points (90.6 to 91.7 %)", f"{100 * (mixtures - shown['Gaussian'][0]):+.1f} points",
-     "CIFAR-10 for 400 epochs and a search over 100 sets of temperatures; here 8 × 8 digits, 12 epochs, few seeds"),
+    ("best mixture less Gaussian", "+1.1 points (90.6 to 91.7 %)",
+     f"{100 * (mixtures - shown['Gaussian'][0]):+.1f} points",
+     "CIFAR-10 for 400 epochs and a search over 100 sets of temperatures; here 8 × 8 digits, 12 "
+     "epochs, few seeds"),
 )  # fmt: skip
 
 # %% slideshow={"slide_type": "skip"}

@@ -36,15 +36,21 @@ ITEMS = 60 if SMOKE else 250
 # %% [markdown]
 # ## 1 · From views to a graph
 #
-# Two images are linked as far as their views can coincide: A_ij = ∫ p(a|x_i) p(a|x_j) da. With nine windows of each image
+# Two images are linked as far as their views can coincide: $A_{ij} = \int p(a|x_i)\, p(a|x_j)\, da$. With nine windows of each image
 # and Gaussian noise on every pixel this integral is a mean of 81 exponentials, no sampling needed.
 
 # %%
 digits = labkit.data.load("digits")
 images, labels = digits.images[:ITEMS], digits.labels[:ITEMS]
 views = labkit.views.window_grid(images, shift=0.5)
-drawn = views[:, :3] + 0.5 * torch.randn(views[:, :3].shape, generator=torch.Generator().manual_seed(0))
-plot.image_grid(torch.cat([views[:, :3], drawn], dim=1).transpose(0, 1).flatten(0, 1).clamp(0, 1), columns=9, scale=0.7)
+drawn = views[:, :3] + 0.5 * torch.randn(
+    views[:, :3].shape, generator=torch.Generator().manual_seed(0)
+)
+plot.image_grid(
+    torch.cat([views[:, :3], drawn], dim=1).transpose(0, 1).flatten(0, 1).clamp(0, 1),
+    columns=9,
+    scale=0.7,
+)
 plt.show()
 graph = augmentation.overlap_graph(views.flatten(2).double(), noise=0.5)
 
@@ -67,7 +73,10 @@ def same_digit(points):
 
 neighbour_guess.reveal(same_digit(z))
 print(f"in pixels: {same_digit(images.flatten(1).double()):.3f}")
-plot.scatter(z[:, :2], labels, axis_names=("eigenvector 2", "eigenvector 3"), title="The graph of an augmentation")
+plot.scatter(
+    z[:, :2], labels, axis_names=("eigenvector 2", "eigenvector 3"),
+    title="The graph of an augmentation",
+)  # fmt: skip
 plt.show()
 
 # %% [markdown]
@@ -83,13 +92,15 @@ explore.augmentation_lab(digits.images[:200], digits.labels[:200])
 # %% [markdown]
 # ## 2 · The loss that factorises this graph
 #
-# HaoChen et al.: −2·E[f·f⁺] + E[(f·f⁻)²] equals ‖Ā − FFᵀ‖² less a constant, so that its minimum in d dimensions is
-# −Σ_{i≤d} λ_i². The line is that formula; the points are gradient descent on the loss. The second panel is their
-# guarantee, with constants worked out here: a linear probe on d dimensions misses at most φ/(1 − λ_{d+1}) of the
+# HaoChen et al.: $-2\, E[f \cdot f^+] + E[(f \cdot f^-)^2]$ equals $\|\bar A - F F^\top\|^2$ less a constant, so that its minimum in d dimensions is
+# $-\sum_{i \le d} \lambda_i^2$. The line is that formula; the points are gradient descent on the loss. The second panel is their
+# guarantee, with constants worked out here: a linear probe on d dimensions misses at most $\varphi / (1 - \lambda_{d+1})$ of the
 # labels, φ the share of links that join two digits. **Predict** how tight that is at d = 10.
 
 # %%
-tight_guess = predict("What a probe on 10 dimensions really misses, as a share of the bound?", guess=0.8)
+tight_guess = predict(
+    "What a probe on 10 dimensions really misses, as a share of the bound?", guess=0.8
+)
 
 # %%
 from labkit.papers.spectral import spectral_contrastive
@@ -101,16 +112,23 @@ for d in dims:
     f = 0.5 * torch.randn(ITEMS, d, dtype=torch.float64, generator=torch.Generator().manual_seed(d))
     f = spectral_contrastive.descend(graph, f, steps=50 if SMOKE else 1500)
     reached.append(float(factorisation.spectral_contrastive(graph, f)))
-missed, bound = np.array([[float(v) for v in factorisation.probe_residual(graph, labels, d)] for d in dims]).T
+missed, bound = np.array(
+    [[float(v) for v in factorisation.probe_residual(graph, labels, d)] for d in dims]
+).T
 with plot.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
     left.plot(dims, least, label="−Σ λ²")
     left.plot(dims, reached, "o", color=plot.COLOURS[1], label="gradient descent")
-    left.set(xlabel="dimensions d", ylabel="spectral contrastive loss", title="The minimum is known")
+    left.set(
+        xlabel="dimensions d", ylabel="spectral contrastive loss", title="The minimum is known"
+    )
     left.legend()
     right.plot(dims, bound, label="bound")
     right.plot(dims, missed, "o", color=plot.COLOURS[1], label="probe")
-    right.set(xlabel="dimensions d", ylabel="labels missed (squared error)", ylim=(0, 1.4), title="The bound holds")
+    right.set(
+        xlabel="dimensions d", ylabel="labels missed (squared error)", ylim=(0, 1.4),
+        title="The bound holds",
+    )  # fmt: skip
     right.legend()
 plt.show()
 ten = dims.index(10)
@@ -122,7 +140,7 @@ tight_guess.reveal(missed[ten] / bound[ten])
 #
 # ## 3 · How complex is an augmentation?
 #
-# Zhai et al. measure it by κ² = max_x K_X(x, x), K_X(x, x') = Σ_a p(a|x) p(a|x')/p(a), the sum of all eigenvalues where
+# Zhai et al. measure it by $\kappa^2 = \max_x K(x, x)$, $K(x, x') = \sum_a p(a|x)\, p(a|x') / p(a)$, the sum of all eigenvalues where
 # it is the same for all x. Take six tokens that are ±1 and mask a share α of them. All inputs and all masks can be
 # listed; the formulas are one line each. **Predict** κ² at α = ½ for random masks: it lies between 1 and 2⁶ = 64.
 
@@ -138,7 +156,10 @@ with plot.style():
     for kind, colour in zip(augmentation.FAMILIES, plot.COLOURS, strict=False):
         listed = np.arange(7) / 6
         measured = [augmentation.complexity(enumerated_masks(kind, 6, share)) for share in listed]
-        left.semilogy(shares, [augmentation.masking_complexity(kind, 6, s) for s in shares], color=colour, label=kind)
+        left.semilogy(
+            shares, [augmentation.masking_complexity(kind, 6, s) for s in shares], color=colour,
+            label=kind,
+        )  # fmt: skip
         left.semilogy(listed, measured, "o", color=colour)
     found = augmentation.spectrum(enumerated_masks("random", 6, 0.4))[0]
     formula, joined = augmentation.masking_spectrum("random", 6, 0.4)
@@ -160,8 +181,8 @@ check("κ² of random masks at ½, all inputs listed", kappa, 11.3906, 11.3907, 
 # ## 4 · The best mask share
 #
 # A small κ² means few labels. So mask everything? No: what the target needs must survive too. The bound has both: it
-# goes as κ·‖f*‖/√n with ‖f*‖² = Σ v_i²/λ_i. For a target that joins d of m tokens and random masks that is
-# (2 − α)^{m/2}·(1 − α)^{−d/2}/√n. **Predict** the best share for m = 10, d = 3, if you believe the bound.
+# goes as $\kappa \|f^*\| / \sqrt n$ with $\|f^*\|^2 = \sum_i v_i^2 / \lambda_i$. For a target that joins d of m tokens and random masks that is
+# $(2 - \alpha)^{m/2} (1 - \alpha)^{-d/2} / \sqrt n$. **Predict** the best share for m = 10, d = 3, if you believe the bound.
 
 # %%
 share_guess = predict("Best mask share of ten tokens for a target that joins three?", guess=0.15)
@@ -179,9 +200,14 @@ with plot.style():
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), sharey=True)
     for degree, axis in zip((1, 2, 3), axes, strict=True):
         theory = explore.risk_over_shares("random", 10, degree, 100)
-        errors = torch.stack([token_errors(tried, degree=degree, seed=seed) for seed in range(2 if SMOKE else 10)])
+        errors = torch.stack(
+            [token_errors(tried, degree=degree, seed=seed) for seed in range(2 if SMOKE else 10)]
+        )
         axis.plot(theory["share"], theory["bias"] + theory["variance"], label="predicted error")
-        axis.errorbar(tried, errors.mean(0), errors.std(0), fmt="o", color=plot.COLOURS[1], capsize=3, label="measured")
+        axis.errorbar(
+            tried, errors.mean(0), errors.std(0), fmt="o", color=plot.COLOURS[1], capsize=3,
+            label="measured",
+        )  # fmt: skip
         best = (10 - 2 * degree) / (10 - degree)
         axis.axvline(best, color=plot.COLOURS[2], ls="--", lw=1.5, label="least bound")
         axis.set(xlabel="mask share α", title=f"target joins {degree} of 10", ylim=(0, 1.6))
@@ -218,12 +244,20 @@ with plot.style():
     for place, kind in enumerate(augmentation.FAMILIES):
         rows = [one[kind, share] for one in found for share in (0.1, 0.25, 0.5, 0.75, 0.9)]
         for axis, of in ((left, "accuracy"), (right, "gap")):
-            axis.plot([row["log2_complexity"] for row in rows], [100 * row[of] for row in rows], plot.MARKERS[place],
-                      color=plot.COLOURS[place], ms=5, label=kind)  # fmt: skip
+            axis.plot(
+                [row["log2_complexity"] for row in rows], [100 * row[of] for row in rows],
+                plot.MARKERS[place], color=plot.COLOURS[place], ms=5, label=kind,
+            )  # fmt: skip
     none = 100 * np.mean([one["none", 0.0]["accuracy"] for one in found])
     left.axhline(none, color=plot.FLOOR, ls="--", lw=1.3, label="no mask")
-    left.set(xlabel="log₂ κ²", ylabel="test accuracy (%)", title="Smaller κ² is not better here ...")
-    right.set(xlabel="log₂ κ²", ylabel="train − test accuracy (points)", title="... nor closer to training")
+    left.set(
+        xlabel="log₂ κ²", ylabel="test accuracy (%)", title="Smaller κ² is not better here ..."
+    )
+    right.set(
+        xlabel="log₂ κ²",
+        ylabel="train − test accuracy (points)",
+        title="... nor closer to training",
+    )
     left.legend(loc="lower right")
 plt.show()
 order = -np.mean([rank_correlation(one, "accuracy") for one in found])
@@ -237,7 +271,7 @@ order_guess.reveal(order)
 # ## 6 · The same spectrum, other losses
 #
 # **VICReg** with squared variances, on a free embedding, is Laplacian eigenmaps: mode k ends with variance
-# max(0, 1 − weight·λ_k) (Balestriero and LeCun). **Linear InfoNCE** leaves an augmented direction at
+# $\max(0, 1 - \mathrm{weight} \cdot \lambda_k)$ (Balestriero and LeCun). **Linear InfoNCE** leaves an augmented direction at
 # ‖w‖² = τγ/σ² (the toy of Jing et al.): lower, not gone. Lines are formulas, points are training.
 
 # %%
@@ -257,13 +291,21 @@ fine = torch.linspace(0.2, 2, 50)
 with plot.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
     grid = np.linspace(0, 1.5, 60)
-    lines = np.array([factorisation.laplacian_eigenmaps(pi, 5, weight)[2].numpy() for weight in grid])
+    lines = np.array(
+        [factorisation.laplacian_eigenmaps(pi, 5, weight)[2].numpy() for weight in grid]
+    )
     left.plot(grid, lines, color=plot.COLOURS[0], lw=1.5)
     left.plot(weights, kept, "o", color=plot.COLOURS[1], ms=5)
     left.set(xlabel="weight of invariance", ylabel="variance of a mode", title="VICReg drops modes")
-    right.plot(fine, factorisation.infonce_plateaus(torch.ones(50), fine.square(), 0.1), label="τγ/σ²")
+    right.plot(
+        fine, factorisation.infonce_plateaus(torch.ones(50), fine.square(), 0.1), label="τγ/σ²"
+    )
     right.plot(noises, size, "o", color=plot.COLOURS[1], ms=5)
-    right.set(xlabel="noise of the augmentation", ylabel="‖w‖² of an augmented direction", title="InfoNCE shrinks them")
+    right.set(
+        xlabel="noise of the augmentation",
+        ylabel="‖w‖² of an augmented direction",
+        title="InfoNCE shrinks them",
+    )
     right.legend()
 plt.show()
 
@@ -275,13 +317,15 @@ plt.show()
 #
 # **Exercise 1** (easy, 5 min). Which share of 12 tokens must blocks mask so that κ² is 64?
 #
-# <details><summary>Hint</summary>Blocks of m tokens: κ² = 2^((1−α)m).</details>
-# <details><summary>Solution</summary>2^((1−α)·12) = 2⁶, so α = 0.5.</details>
+# <details><summary>Hint</summary>Blocks of m tokens: κ² = 2<sup>(1−α)m</sup>.</details>
+# <details><summary>Solution</summary>2<sup>(1−α)·12</sup> = 2⁶, so α = 0.5.</details>
 
 # %%
 alpha = 0.5  # your answer here
-check("κ²", alpha if alpha is ... else augmentation.masking_complexity("block", 12, alpha), 63.9, 64.1,
-      hint="take the logarithm to base 2")  # fmt: skip
+check(
+    "κ²", alpha if alpha is ... else augmentation.masking_complexity("block", 12, alpha), 63.9,
+    64.1, hint="take the logarithm to base 2",
+)  # fmt: skip
 
 # %% [markdown]
 # **Exercise 2** (medium, 10 min). An augmentation that replaces x by a random other input with probability q, and leaves
@@ -289,7 +333,7 @@ check("κ²", alpha if alpha is ... else augmentation.masking_complexity("block"
 #
 # <details><summary>Hint</summary>All eigenvalues but the first are equal, and κ² is the sum of all.</details>
 # <details><summary>Solution</summary><code>p = (1 − q − q/7)·I + (q/7)·1</code>; λ = (1 − 8q/7)², κ² = 1 + 7λ = 2, so
-# q = (7/8)(1 − 7^(−½)) = 0.544.</details>
+# q = (7/8)(1 − 7<sup>−½</sup>) = 0.544.</details>
 
 # %%
 q = 0.544  # your answer here
@@ -314,25 +358,40 @@ check("κ² of the replacement", q if q is ... else augmentation.complexity(repl
 liked = (12 - 2 * 2) / (12 - 2)  # your answer here
 tokens = torch.linspace(0, 0.99, 1000, dtype=torch.float64)
 least = float(tokens[((2 - tokens) ** 6 / (1 - tokens)).argmin()])
-check("best share for two of twelve tokens", liked, least - 2e-3, least + 2e-3, hint="m = 12 and d = 2")
+check(
+    "best share for two of twelve tokens", liked, least - 2e-3, least + 2e-3,
+    hint="m = 12 and d = 2",
+)  # fmt: skip
 
 # %% [markdown]
 # ## 8 · The claims, as this suite found them
 
 # %%
-for paper in ("augmentation_kernel", "spectral_contrastive", "local_global", "dimensional_collapse"):
+for paper in (
+    "augmentation_kernel", "spectral_contrastive", "local_global", "dimensional_collapse",
+):  # fmt: skip
     labkit.claims.show(paper)
 
 # %%
-apart = max(float((now - factorisation.laplacian_eigenmaps(pi, 5, w)[2]).abs().max()) for now, w in zip(kept, weights))
+apart = max(
+    float((now - factorisation.laplacian_eigenmaps(pi, 5, w)[2]).abs().max())
+    for now, w in zip(kept, weights)
+)
 beside_paper(
-    ("κ² of six tokens, random masks, α = ½", "(2 − α)^m = 11.39", f"{kappa:.2f}", "none: all inputs and masks are listed"),
-    ("κ² and the error of a probe", "smaller κ², fewer labels needed", f"rank correlation {order:+.2f}",
-     "κ² is one factor; masks that make it small destroy the digits, and the target's norm, the other factor, grows"),
-    ("a probe on 10 dimensions of the graph", "Õ(α/ρ²), constants unstated", f"misses {missed[ten]:.2f}, bound {bound[ten]:.2f}",
-     "a bound φ/λ of the same kind with its constants worked out; half of the links join two digits, so it is loose"),
-    ("VICReg's variances", "max(0, 1 − weight·λ)", f"at most {apart:.0e} off", "descent that stops after finitely many steps"),
-    ("‖w‖² of an augmented direction", "shrinks with the noise", f"{size[0].mean():.3f} at {noises[0]}, {size[-1].mean():.4f} at {noises[-1]}",
+    ("κ² of six tokens, random masks, α = ½", "(2 − α)^m = 11.39", f"{kappa:.2f}",
+     "none: all inputs and masks are listed"),
+    ("κ² and the error of a probe", "smaller κ², fewer labels needed",
+     f"rank correlation {order:+.2f}",
+     "κ² is one factor; masks that make it small destroy the digits, and the target's norm, the "
+     "other factor, grows"),
+    ("a probe on 10 dimensions of the graph", "Õ(α/ρ²), constants unstated",
+     f"misses {missed[ten]:.2f}, bound {bound[ten]:.2f}",
+     "a bound φ/λ of the same kind with its constants worked out; half of the links join two "
+     "digits, so it is loose"),
+    ("VICReg's variances", "max(0, 1 − weight·λ)", f"at most {apart:.0e} off",
+     "descent that stops after finitely many steps"),
+    ("‖w‖² of an augmented direction", "shrinks with the noise",
+     f"{size[0].mean():.3f} at {noises[0]}, {size[-1].mean():.4f} at {noises[-1]}",
      "the released toy, with seeds and fewer steps; that it ends at τγ/σ² is ours"),
 )  # fmt: skip
 

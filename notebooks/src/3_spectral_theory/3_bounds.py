@@ -46,7 +46,10 @@ digits = labkit.data.load("digits")
 # negatives, $\tau_k = 1 - \sum_c \rho_c (1 - \rho_c)^k$.
 
 # %%
-guess = predict("Ten equally likely classes, 32 negatives. How often is at least one of them no negative?", guess=0.5)
+guess = predict(
+    "Ten equally likely classes, 32 negatives. How often is at least one of them no negative?",
+    guess=0.5,
+)
 
 # %%
 negatives = 2 ** np.arange(0, 10)
@@ -55,14 +58,18 @@ with plot.style():
     for position, classes in enumerate((2, 10, 100, 1000)):
         rho = torch.full((classes,), 1 / classes)
         line = [bounds.collision_probability(rho, int(k)) for k in negatives]
-        axis.plot(negatives, line, color=plot.COLOURS[position], label=f"{classes} classes, by the formula")
+        axis.plot(
+            negatives, line, color=plot.COLOURS[position],
+            label=f"{classes} classes, by the formula",
+        )  # fmt: skip
         generator = torch.Generator().manual_seed(0)
         drawn = torch.randint(classes, (2000, 1 + 512), generator=generator)
         seen = [(drawn[:, 1 : 1 + k] == drawn[:, :1]).any(1).double().mean() for k in negatives]
         axis.plot(negatives, seen, "o", color=plot.COLOURS[position], ms=5)
     axis.set(
-        xscale="log", xlabel="negatives k", ylabel="probability of a collision", title="Lines: τ. Points: 2 000 draws"
-    )
+        xscale="log", xlabel="negatives k", ylabel="probability of a collision",
+        title="Lines: τ. Points: 2 000 draws",
+    )  # fmt: skip
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 guess.reveal(bounds.collision_probability(torch.full((10,), 0.1), 32))
@@ -96,7 +103,9 @@ def both_sides(z, y):
 
 centres = torch.tensor([[2.0, 0], [-1, 1.7], [-1, -1.7]]).double()
 y = torch.arange(3).repeat_interleave(20)
-z = centres[y] + 0.8 * torch.randn(60, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+z = centres[y] + 0.8 * torch.randn(
+    60, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+)
 print("bound {:.3f}, loss of the mean classifier {:.3f} bits".format(*both_sides(z, y)))
 
 # %% [markdown]
@@ -110,34 +119,47 @@ print("bound {:.3f}, loss of the mean classifier {:.3f} bits".format(*both_sides
 rows = arora.some_of_each(digits, each=6 if SMOKE else 24)
 labels = digits.labels[rows]
 pixels = digits.images[rows].flatten(1).double() / 255
-representations = {"pixels": [pixels], "random encoders": [], "trained, k = 1": [], "trained, k = 4": []}
+representations = {
+    "pixels": [pixels], "random encoders": [], "trained, k = 1": [], "trained, k = 4": [],
+}  # fmt: skip
 for seed in SEEDS:
     for recipe, name in ((arora.ONE, "trained, k = 1"), (arora.FOUR, "trained, k = 4")):
         with labkit.train.seeded(seed):
             method = recipe.build(digits)
-        run = labkit.fit(method, recipe.batches(digits), epochs=epochs, lr=1e-2, seed=seed, progress=False)
+        run = labkit.fit(
+            method, recipe.batches(digits), epochs=epochs, lr=1e-2, seed=seed, progress=False
+        )
         representations[name].append(method.embed(digits.images[rows]))
     mixing = torch.randn(64, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     representations["random encoders"].append(pixels @ mixing / 8)
 run
 
 # %%
-closest = predict("Of all these, how small is the smallest bound ÷ loss?", guess=1.5, low=0.5, high=5)
+closest = predict(
+    "Of all these, how small is the smallest bound ÷ loss?", guess=1.5, low=0.5, high=5
+)
 
 # %%
 from matplotlib.ticker import ScalarFormatter
 
 points = {
-    name: np.array([both_sides(scale * z, labels) for z in several for scale in (0.25, 0.5, 1, 2, 4)])
+    name: np.array(
+        [both_sides(scale * z, labels) for z in several for scale in (0.25, 0.5, 1, 2, 4)]
+    )
     for name, several in representations.items()
 }
 with plot.style():
     figure, axis = plt.subplots(figsize=(6.8, 4.4))
     axis.plot([0.03, 20], [0.03, 20], color=plot.FLOOR, label="equality")
     for position, (name, sides) in enumerate(points.items()):
-        axis.plot(sides[:, 1], sides[:, 0], plot.MARKERS[position], color=plot.COLOURS[position], label=name)
-    axis.set(xscale="log", yscale="log", xlabel="loss of the mean classifier (bits)", ylabel="bound (bits)",
-             title="No representation lies below the line")  # fmt: skip
+        axis.plot(
+            sides[:, 1], sides[:, 0], plot.MARKERS[position], color=plot.COLOURS[position],
+            label=name,
+        )  # fmt: skip
+    axis.set(
+        xscale="log", yscale="log", xlabel="loss of the mean classifier (bits)",
+        ylabel="bound (bits)", title="No representation lies below the line",
+    )  # fmt: skip
     for side in (axis.xaxis, axis.yaxis):
         side.set_major_formatter(ScalarFormatter())
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
@@ -171,13 +193,15 @@ with plot.style():
     axis.plot(shares, naive, "--", label="L − τ, undivided")
     axis.plot(shares, curves[:, 1], "-s", label="loss of the mean classifier")
     axis.set(
-        xlabel="share of the spread within classes", ylabel="bits", title="The slack is the spread", ylim=(0, None)
-    )
+        xlabel="share of the spread within classes", ylabel="bits", title="The slack is the spread",
+        ylim=(0, None),
+    )  # fmt: skip
     axis.legend()
 plt.show()
 slack.reveal(abs(round(curves[0, 0] - curves[0, 1], 6)))
 check("bound ÷ loss without spread", curves[0, 0] / curves[0, 1], 0.999, 1.001, paper=1)
-print(f"undivided, at no spread: {naive[0]:.4f} < {curves[0, 1]:.4f}: without 1/(1 − τ) it is no bound")
+print(f"undivided, at no spread: {naive[0]:.4f} < {curves[0, 1]:.4f}: ", end="")
+print("without 1/(1 − τ) it is no bound")
 
 # %% [markdown]
 # Without spread it is an equality. That is also the paper's second bound: the price of collisions is a constant times
@@ -187,7 +211,9 @@ print(f"undivided, at no spread: {naive[0]:.4f} < {curves[0, 1]:.4f}: without 1/
 for s in (0.0, 0.5, 1.0):
     losses = bounds.contrastive_losses(mean + s * (z - mean), labels)
     spread = bounds.intraclass_deviation(mean + s * (z - mean), labels)
-    print(f"spread × {s}: loss on collisions {losses.same:.3f} bits (1 at least), s(f) = {spread:.2f}")
+    print(
+        f"spread × {s}: loss on collisions {losses.same:.3f} bits (1 at least), s(f) = {spread:.2f}"
+    )
 
 # %% [markdown]
 # ## 5 · Class collision, by hand
@@ -220,11 +246,15 @@ for classes in (5, 10):
         for seed in SEEDS:
             with labkit.train.seeded(seed):
                 method = recipe.build(digits)
-            labkit.fit(method, recipe.batches(digits), epochs=epochs, lr=1e-2, seed=seed, progress=False)
+            labkit.fit(
+                method, recipe.batches(digits), epochs=epochs, lr=1e-2, seed=seed, progress=False
+            )
             z = method.embed(digits.images[test])
             nearest = (z.double() @ bounds.mean_classifier(z, digits.labels[test]).T).argmax(1)
             right = (nearest == digits.labels[test]).double().mean().item()
-            found.setdefault((classes, k), []).append((bounds.mean_classifier_loss(z, digits.labels[test]), right))
+            found.setdefault((classes, k), []).append(
+                (bounds.mean_classifier_loss(z, digits.labels[test]), right)
+            )
 
 # %%
 with plot.style():
@@ -235,7 +265,11 @@ with plot.style():
             values = scale * several[:, :, which]
             axis.errorbar(COUNTS, values.mean(1), values.std(1), color=color, marker="o", capsize=3,
                           label=f"{classes} classes")  # fmt: skip
-    axes[0].set(ylabel="mean classifier's loss (bits)", title="The loss that the theory is about", ylim=(0, None))
+    axes[0].set(
+        ylabel="mean classifier's loss (bits)",
+        title="The loss that the theory is about",
+        ylim=(0, None),
+    )
     axes[1].set(ylabel="mean classifier's accuracy (%)", title="The same, counted", ylim=(60, 101))
     for axis in axes:
         axis.set(xscale="log", xlabel="negatives k", xticks=COUNTS, xticklabels=COUNTS)
@@ -286,7 +320,9 @@ check("bound at a loss of 1.2 bits", most, 1.22, 1.223, hint="(L − τ)/(1 − 
 
 # %%
 least_tau = 0.5  # your answer here
-every_tau = [bounds.collision_probability(torch.tensor([p, 1 - p]), 1) for p in np.linspace(0.01, 0.99, 99)]
+every_tau = [
+    bounds.collision_probability(torch.tensor([p, 1 - p]), 1) for p in np.linspace(0.01, 0.99, 99)
+]
 check("least τ of two classes", least_tau, min(every_tau) - 1e-3, min(every_tau) + 1e-3,
       hint="where is p² + (1 − p)² flat?")  # fmt: skip
 
@@ -300,14 +336,17 @@ labkit.claims.show("arora")
 
 # %%
 beside_paper(
-    ("collisions with 32 negatives, ten classes", f"1 − 0.9³² = {1 - 0.9**32:.3f}", f"{drawn_tau:.3f}", "20 000 draws"),
+    ("collisions with 32 negatives, ten classes", f"1 − 0.9³² = {1 - 0.9**32:.3f}",
+     f"{drawn_tau:.3f}", "20 000 draws"),
     ("representations that violate the bound (lemma 4.3)", "0", f"{violations} of {len(every)}",
      "none: both sides are summed over every triple, so that even the last digit has to obey"),
-    (f"mean classifier's loss, {COUNTS[-1]} negatives against 1, five classes (section 6.1)", "more negatives can hurt",
-     f"{many_loss:.3f} against {one_loss:.3f} bits",
+    (f"mean classifier's loss, {COUNTS[-1]} negatives against 1, five classes (section 6.1)",
+     "more negatives can hurt", f"{many_loss:.3f} against {one_loss:.3f} bits",
      "linear encoders 64 → 4 on digits; the paper has GRUs on Wiki-3029 and VGG-16 on CIFAR-100"),
-    ("its accuracy, the same two", "not monotone in the negatives when many collide", f"{100 * many_right:.1f} against {100 * one_right:.1f} %",
-     "five digits are nearly separable by four linear features: the loss has room to grow, the errors have not"),
+    ("its accuracy, the same two", "not monotone in the negatives when many collide",
+     f"{100 * many_right:.1f} against {100 * one_right:.1f} %",
+     "five digits are nearly separable by four linear features: the loss has room to grow, the "
+     "errors have not"),
 )  # fmt: skip
 
 # %%

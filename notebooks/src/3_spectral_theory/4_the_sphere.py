@@ -54,18 +54,27 @@ with plot.style():
     figure, axis = plt.subplots(figsize=(6.8, 3.8))
     for position, t in enumerate((0.5, 2, 4)):
         color = plot.COLOURS[position]
-        axis.plot(dims, [evaluate.uniformity_floor(d, t) / t for d in dims], color=color, label=f"floor, t = {t}")
+        axis.plot(
+            dims, [evaluate.uniformity_floor(d, t) / t for d in dims], color=color,
+            label=f"floor, t = {t}",
+        )  # fmt: skip
         axis.plot(dims, [evaluate.uniformity_floor(d, t, few) / t for d in dims], "--", color=color)
         for n, marker in ((2000, "o"), (few, "x")):
             z = [sphere.concentrated_points(n, d, 0.0, generator) for d in dims]
-            axis.plot(dims, [evaluate.uniformity(points, t) / t for points in z], marker, color=color, ms=6)
+            axis.plot(
+                dims, [evaluate.uniformity(points, t) / t for points in z], marker, color=color,
+                ms=6,
+            )  # fmt: skip
     axis.set(xscale="log", xlabel="dimensions", ylabel="L_unif / t", xticks=dims, xticklabels=dims,
              title=f"● 2 000 random points   × {few}   - - floor of {few}")  # fmt: skip
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 guess.reveal(evaluate.uniformity_floor(128))
 ball = evaluate.uniformity(sphere.concentrated_points(2000, 3, 0.0, generator))
-check("L_unif of 2 000 random points in three dimensions", ball, -2.11, -2.05, paper=evaluate.uniformity_floor(3))
+check(
+    "L_unif of 2 000 random points in three dimensions", ball, -2.11, -2.05,
+    paper=evaluate.uniformity_floor(3),
+)  # fmt: skip
 
 # %% [markdown]
 # Lines are formulas. The dashed ones are for 40 points: the mean over pairs leaves out each point's pair with itself, so
@@ -112,7 +121,9 @@ class AlignUniform(TwoView):
 # %%
 from labkit.papers.spectral import alignment_uniformity as au
 
-correlation = predict("Rank correlation of −(L_align + L_unif) with accuracy?", guess=0.5, low=-1, high=1)
+correlation = predict(
+    "Rank correlation of −(L_align + L_unif) with accuracy?", guess=0.5, low=-1, high=1
+)
 digits = labkit.data.load("digits")
 batches = labkit.train.Minibatches(digits.images[digits.splits["train"]], 256)
 split = evaluate.Split.public(digits)
@@ -130,20 +141,28 @@ floor = evaluate.uniformity_floor(16, items=len(digits.splits["test"]))
 collapsed = cloud[:, 1] > au.COLLAPSED
 with plot.style():
     figure, axes = plt.subplots(1, 2, figsize=(11, 4), width_ratios=(1.2, 1))
-    dots = axes[0].scatter(cloud[:, 1], cloud[:, 0], c=100 * cloud[:, 2], s=60, cmap="cividis", edgecolors="white")
+    dots = axes[0].scatter(
+        cloud[:, 1], cloud[:, 0], c=100 * cloud[:, 2], s=60, cmap="cividis", edgecolors="white"
+    )
     axes[0].axvline(floor, color=plot.COLOURS[3], ls="--", lw=1.5)
-    axes[0].annotate("floor", (floor, 0.3), (4, 0), xycoords=("data", "axes fraction"), textcoords="offset points",
-                     color=plot.COLOURS[3], va="top")  # fmt: skip
+    axes[0].annotate(
+        "floor", (floor, 0.3), (4, 0), xycoords=("data", "axes fraction"),
+        textcoords="offset points", color=plot.COLOURS[3], va="top",
+    )  # fmt: skip
     axes[0].set(
         xlabel="L_unif (lower: more uniform)",
         ylabel="L_align (lower: more aligned)",
         title=f"{len(cloud)} encoders, {collapsed.sum()} collapsed",
     )
     figure.colorbar(dots, ax=axes[0], label="accuracy (%)").outline.set_visible(False)
-    for which, label, color in ((~collapsed, "", plot.COLOURS[0]), (collapsed, "collapsed", plot.FLOOR)):
+    for which, label, color in (
+        (~collapsed, "", plot.COLOURS[0]),
+        (collapsed, "collapsed", plot.FLOOR),
+    ):
         axes[1].scatter(
-            cloud[which, 0] + cloud[which, 1], 100 * cloud[which, 2], s=50, color=color, label=label or None
-        )
+            cloud[which, 0] + cloud[which, 1], 100 * cloud[which, 2], s=50, color=color,
+            label=label or None,
+        )  # fmt: skip
     if collapsed.any():
         axes[1].legend()
     axes[1].set(xlabel="L_align + L_unif", ylabel="accuracy (%)", title="The sum against accuracy")
@@ -153,7 +172,8 @@ correlation.reveal(together)
 for name, values in (("−L_align", -cloud[:, 0]), ("−L_unif", -cloud[:, 1])):
     print(f"{name} alone: {au.spearman(torch.tensor(values), torch.tensor(cloud[:, 2])):.2f}")
 standing = torch.tensor(cloud[~collapsed])
-print(f"the sum, without the collapsed: {au.spearman(-standing[:, 0] - standing[:, 1], standing[:, 2]):.2f}")
+apart = au.spearman(-standing[:, 0] - standing[:, 1], standing[:, 2])
+print(f"the sum, without the collapsed: {apart:.2f}")
 
 # %% [markdown]
 # Alignment alone predicts the *opposite*: what is perfectly aligned has collapsed. Uniformity alone does better, and the
@@ -167,10 +187,16 @@ print(f"the sum, without the collapsed: {au.spearman(-standing[:, 0] - standing[
 # texture that is alike over about three patches. **Predict** where the accuracy (whose patch is it?) is highest.
 
 # %%
-best = predict("Best radius of the neighbourhood a partner is drawn from (patches, 0 to 13)?", guess=1, low=0, high=13)
+best = predict(
+    "Best radius of the neighbourhood a partner is drawn from (patches, 0 to 13)?", guess=1, low=0,
+    high=13,
+)  # fmt: skip
 RADII = (0, 5) if SMOKE else (0, 1, 3, 5, 9, 13)
 small = {"scenes": 32, "epochs": 1} if SMOKE else {}
-dense = [[au.dense_accuracy(r, s, **small) for r in RADII] for s in tqdm(range(1 if SMOKE else 3), leave=False)]
+dense = [
+    [au.dense_accuracy(r, s, **small) for r in RADII]
+    for s in tqdm(range(1 if SMOKE else 3), leave=False)
+]
 
 # %%
 with plot.style():
@@ -179,8 +205,10 @@ with plot.style():
     axes[0].imshow(kinds[0], cmap="cividis")
     axes[0].set(title="A scene: whose patch?", xticks=[], yticks=[])
     axes[0].grid(False)
-    plot.curve(100 * np.array(dense), RADII, ax=axes[1], marker="o", axis_names=("radius (patches)", "accuracy (%)"),
-               title="Partners from how far away?")  # fmt: skip
+    plot.curve(
+        100 * np.array(dense), RADII, ax=axes[1], marker="o",
+        axis_names=("radius (patches)", "accuracy (%)"), title="Partners from how far away?",
+    )  # fmt: skip
 plt.show()
 radius = RADII[int(np.mean(dense, 0).argmax())]
 best.reveal(radius)
@@ -206,8 +234,10 @@ plt.show()
 hue_guess = predict("R² of the hue from the embedding: with InfoNCE alone?", guess=0.3)
 train = labkit.train.Minibatches(coloured.images[coloured.splits["train"]], 256)
 trained = {}
-for recipe, name in ((care.INFONCE, "InfoNCE"), (care.BOTH, "InfoNCE + equivariance"),
-                     (care.EQUIVARIANT, "uniformity + equivariance"), (care.UNIFORM, "uniformity alone")):  # fmt: skip
+for recipe, name in (
+    (care.INFONCE, "InfoNCE"), (care.BOTH, "InfoNCE + equivariance"),
+    (care.EQUIVARIANT, "uniformity + equivariance"), (care.UNIFORM, "uniformity alone"),
+):  # fmt: skip
     with labkit.train.seeded(0):
         trained[name] = recipe.build(coloured)
     labkit.fit(trained[name], train, epochs=1 if SMOKE else 40, lr=2e-3, schedule="cosine", seed=0)
@@ -221,7 +251,8 @@ for name, method in trained.items():
     kept[name] = care.colour_kept(z, coloured)
     share = care.explained_by_rotation(method, coloured)
     print(
-        f"{name:27} digit {100 * accuracy:.1f} %   hue R² {kept[name]:.2f}   movement that is one rotation {share:.2f}"
+        f"{name:27} digit {100 * accuracy:.1f} %   hue R² {kept[name]:.2f}   "
+        f"movement that is one rotation {share:.2f}"
     )
 hue_guess.reveal(kept["InfoNCE"])
 
@@ -231,9 +262,13 @@ rows = coloured.splits["test"][:300]
 with plot.style():
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.8))
     for axis, name in zip(axes, list(trained)[:3], strict=True):
-        z = trained[name].embed(coloured.images)[rows].double()  # in float32, rounding moves a pixel from run to run
+        z = (
+            trained[name].embed(coloured.images)[rows].double()
+        )  # in float32, rounding moves a pixel from run to run
         target = torch.stack([hue[rows].cos(), hue[rows].sin()], 1).double()
-        plane = torch.linalg.lstsq(z - z.mean(0), target).solution  # the plane that shows the hue best
+        plane = torch.linalg.lstsq(
+            z - z.mean(0), target
+        ).solution  # the plane that shows the hue best
         axis.scatter(*((z - z.mean(0)) @ plane).T, c=hue[rows], cmap="twilight", s=12)
         axis.set(title=f"{name}\nR² {kept[name]:.2f}", xticks=[], yticks=[])
         axis.set_aspect("equal", adjustable="datalim")
@@ -261,16 +296,27 @@ error = predict("‖R_ab − R_a R_b‖ (1: unrelated rotations) at a = 1, b = 0
 # %%
 origin = care.embed_turned(equivariant, coloured, 0.0)
 turns = np.linspace(-3.1, 3.1, 25)
-rotations = [sphere.wahba(origin, care.embed_turned(equivariant, coloured, float(a))) for a in turns]
+rotations = [
+    sphere.wahba(origin, care.embed_turned(equivariant, coloured, float(a))) for a in turns
+]
 angles = np.array([sphere.rotation_angles(r.double()).numpy() for r in rotations])
 with plot.style():
     figure, axis = plt.subplots(figsize=(6.4, 4))
     for k in range(4):
-        axis.plot(turns, [k * a if abs(k * a) <= np.pi else np.nan for a in turns], color=plot.COLOURS[1], lw=1.5,
-                  label="k times the input's angle" if k == 1 else None)  # fmt: skip
-        axis.plot(turns, [-k * a if abs(k * a) <= np.pi else np.nan for a in turns], color=plot.COLOURS[1], lw=1.5)
+        axis.plot(
+            turns, [k * a if abs(k * a) <= np.pi else np.nan for a in turns], color=plot.COLOURS[1],
+            lw=1.5, label="k times the input's angle" if k == 1 else None,
+        )  # fmt: skip
+        axis.plot(
+            turns, [-k * a if abs(k * a) <= np.pi else np.nan for a in turns],
+            color=plot.COLOURS[1], lw=1.5,
+        )  # fmt: skip
     axis.plot(turns, angles, ".", color=plot.COLOURS[0], ms=5)
-    axis.set(xlabel="hue turned by (rad)", ylabel="angles of R (rad)", title="Planes that turn with the input")
+    axis.set(
+        xlabel="hue turned by (rad)",
+        ylabel="angles of R (rad)",
+        title="Planes that turn with the input",
+    )
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 moved = [care.embed_turned(equivariant, coloured, a) for a in (1.0, 0.7, 1.7)]
@@ -290,7 +336,10 @@ labkit.explore.rotation_wheel().set(bend=0.2)
 # %%
 sizes = [2, 4, 8, 16, 32, 64]
 a, b = torch.randn(2, 128, 16, generator=torch.Generator().manual_seed(0))
-seen = [losses.equivariance(a, b, 128 // m, "released") / losses.equivariance(a, b, 128 // m) for m in sizes]
+seen = [
+    losses.equivariance(a, b, 128 // m, "released") / losses.equivariance(a, b, 128 // m)
+    for m in sizes
+]
 with plot.style():
     figure, axis = plt.subplots(figsize=(5.6, 3.2))
     axis.plot(sizes, [2 * (m - 1) for m in sizes], label="2(m − 1)")
@@ -310,7 +359,10 @@ plt.show()
 
 # %%
 three = -2 * (2 - 2 * np.cos(2 * np.pi / 3))  # your answer here
-check("uniformity of an equilateral triangle", three, -6.001, -5.999, hint="log e^(−t · distance²), t = 2")
+check(
+    "uniformity of an equilateral triangle", three, -6.001, -5.999,
+    hint="log e^(−t · distance²), t = 2",
+)  # fmt: skip
 
 # %% [markdown]
 # **Exercise 2** (medium, 10 min). A mirror image is no rotation. Reflect the first coordinate of random points and find
@@ -324,7 +376,10 @@ check("uniformity of an equilateral triangle", three, -6.001, -5.999, hint="log 
 z = sphere.concentrated_points(2000, 3, 0.0, torch.Generator().manual_seed(0))
 mirrored = z * torch.tensor([-1.0, 1, 1]).double()
 left = sphere.wahba_error(z, mirrored, proper=True).item()  # your answer here
-check("left after the best proper rotation", left, 1.25, 1.4, hint="one coordinate keeps the wrong sign: 4 E[z₁²]")
+check(
+    "left after the best proper rotation", left, 1.25, 1.4,
+    hint="one coordinate keeps the wrong sign: 4 E[z₁²]",
+)  # fmt: skip
 print(f"with reflections allowed: {sphere.wahba_error(z, mirrored).item():.0e}")
 
 # %% [markdown]
@@ -348,16 +403,19 @@ for paper in ("alignment_uniformity", "care"):
 # %%
 wide = evaluate.uniformity(sphere.concentrated_points(2000, 128, 0.0, generator))
 beside_paper(
-    ("L_unif of uniform points, 128 dimensions, t = 2", f"{evaluate.uniformity_floor(128):.4f}", f"{wide:.4f}",
-     "2 000 points in place of a distribution"),
-    ("−(L_align + L_unif) against accuracy, rank correlation", "rises (figure 5)", f"{together:.2f}",
+    ("L_unif of uniform points, 128 dimensions, t = 2", f"{evaluate.uniformity_floor(128):.4f}",
+     f"{wide:.4f}", "2 000 points in place of a distribution"),
+    ("−(L_align + L_unif) against accuracy, rank correlation", "rises (figure 5)",
+     f"{together:.2f}",
      f"{len(cloud)} perceptrons on digits, some collapsed; the paper: 304 encoders on STL-10"),
     ("radius a partner is best drawn from", "which patches are a pair decides", f"{radius} patches",
      "synthetic scenes, made so that the texture ends before the object does"),
-    ("R² of the hue: InfoNCE, with equivariance beside it", "embeddings become sensitive to augmentations",
+    ("R² of the hue: InfoNCE, with equivariance beside it",
+     "embeddings become sensitive to augmentations",
      f"{kept['InfoNCE']:.2f}, {kept['InfoNCE + equivariance']:.2f}",
      "perceptrons on coloured digits, λ = 10 of the mean; the paper: ResNets on CIFAR and STL-10"),
-    ("equivariance loss over its mean, chunks of 16", "1 by the formula; the code sums and doubles", f"{seen[sizes.index(16)]:.1f}",
+    ("equivariance loss over its mean, chunks of 16", "1 by the formula; the code sums and doubles",
+     f"{seen[sizes.index(16)]:.1f}",
      "a sum over the chunk: the published λ of 0.01 to 0.03 depends on its size"),
 )  # fmt: skip
 

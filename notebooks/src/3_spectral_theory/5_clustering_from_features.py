@@ -48,13 +48,23 @@ from labkit.papers.spectral import rate_reduction as cpp
 from labkit.theory import rate_reduction as rates
 
 rank, dim = 3, 36
-most = predict("12 classes of rank 3 in 36 dimensions: nats saved a vector (ε² = 0.5)?", guess=5, low=0, high=20)
+most = predict(
+    "12 classes of rank 3 in 36 dimensions: nats saved a vector (ε² = 0.5)?", guess=5.0, low=0,
+    high=20,
+)  # fmt: skip
 counts = range(1, 13)
 orthogonal, turned = [], []
 for classes in counts:
     basis = torch.linalg.qr(torch.randn(dim, dim, dtype=torch.float64))[0][: classes * rank]
-    orthogonal.append(rates.rate_reduction(basis, torch.arange(classes).repeat_interleave(rank)).item())
-    turned.append([rates.rate_reduction(*cpp.subspaces(classes, rank, dim, noise=0, seed=s)).item() for s in range(5)])
+    orthogonal.append(
+        rates.rate_reduction(basis, torch.arange(classes).repeat_interleave(rank)).item()
+    )
+    turned.append(
+        [
+            rates.rate_reduction(*cpp.subspaces(classes, rank, dim, noise=0, seed=s)).item()
+            for s in range(5)
+        ]
+    )
 line = [rates.orthogonal_rate_reduction(classes, rank, dim) for classes in counts]
 
 # %%
@@ -63,11 +73,16 @@ with plot.style():
     axis.plot(counts, line, color=plot.COLOURS[1], label="closed form, orthogonal")
     axis.plot(counts, orthogonal, "o", color=plot.COLOURS[0], label="log-determinants, orthogonal")
     axis.plot(counts, np.mean(turned, 1), "s", color=plot.COLOURS[2], label="subspaces at random")
-    axis.set(xlabel="classes", ylabel="rate reduction (nats a vector)", title="Right angles save most")
+    axis.set(
+        xlabel="classes", ylabel="rate reduction (nats a vector)", title="Right angles save most"
+    )
     axis.legend()
 plt.show()
 most.reveal(line[-1])
-check("nats of twelve orthogonal classes", orthogonal[-1], line[-1] - 1e-6, line[-1] + 1e-6, paper=line[-1])
+check(
+    "nats of twelve orthogonal classes", orthogonal[-1], line[-1] - 1e-6, line[-1] + 1e-6,
+    paper=line[-1],
+)  # fmt: skip
 
 # %% [markdown]
 # ## 2 · Who belongs together, and how many groups
@@ -80,8 +95,10 @@ check("nats of twelve orthogonal classes", orthogonal[-1], line[-1] - 1e-6, line
 # %%
 z, y = cpp.subspaces(6, seed=0)
 pi = rates.membership(z)
-number = predict("Six subspaces of rank 3 in 30 dimensions. What will k-means with the best silhouette say?", guess=6,
-                 low=2, high=14)  # fmt: skip
+number = predict(
+    "Six subspaces of rank 3 in 30 dimensions. What will k-means with the best silhouette say?",
+    guess=6, low=2, high=14,
+)  # fmt: skip
 tried = list(range(2, 15))
 found, lengths = cpp.number_of_clusters(z, tried)
 silhouette = cpp.silhouette_number(z, tried)
@@ -91,10 +108,15 @@ wider = list(range(4, 16 if SMOKE else 31))
 digit_number, digit_lengths = cpp.number_of_clusters(x, wider)
 with plot.style():
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.4))
-    axes[0].imshow(torch.nn.functional.avg_pool2d(pi[None], 6)[0].log10(), cmap="cividis")  # 6 × 6 entries a pixel
+    axes[0].imshow(
+        torch.nn.functional.avg_pool2d(pi[None], 6)[0].log10(), cmap="cividis"
+    )  # 6 × 6 entries a pixel
     axes[0].set(title="Membership, sorted by class", xticks=[], yticks=[])
     axes[0].grid(False)
-    for axis, curve, true, title in ((axes[1], lengths, 6, "Six subspaces"), (axes[2], digit_lengths, 10, "Digits")):
+    for axis, curve, true, title in (
+        (axes[1], lengths, 6, "Six subspaces"),
+        (axes[2], digit_lengths, 10, "Digits"),
+    ):
         axis.plot(list(curve), np.array(list(curve.values())) / 1000, "-o", ms=4)
         axis.axvline(true, color=plot.COLOURS[3], ls="--", lw=1.5, label="true number")
         axis.set(xlabel="clusters", ylabel="coding length (1000 nats)", title=title)
@@ -117,7 +139,10 @@ print("number of subspaces found, by ε²:", chosen)
 groups = cpp.cluster(x, 10)[10]
 kmeans = cpp.kmeans(x, 10)
 for name, one in (("spectral on Π", groups), ("k-means", kmeans)):
-    print(f"{name:14} adjusted Rand index on digits {cpp.rand_index(digits.labels[: len(x)], one):.2f}")
+    print(
+        f"{name:14} adjusted Rand index on digits "
+        f"{cpp.rand_index(digits.labels[: len(x)], one):.2f}"
+    )
 
 # %% [markdown]
 # ## 3 · A complete graph that is never built
@@ -134,14 +159,16 @@ for name, one in (("spectral on Π", groups), ("k-means", kmeans)):
 # %%
 def greedy(features, a):
     """The definition: slow, with every pair looked at again after each merge."""
-    rows, sizes, members = features.clone(), torch.ones(len(features)).double(), [[i] for i in range(len(features))]
+    rows, sizes = features.clone(), torch.ones(len(features)).double()
+    members = [[i] for i in range(len(features))]
     while len(rows) > 1:
         weights = rows @ rows.T - a * torch.outer(sizes, sizes)
         weights.fill_diagonal_(-torch.inf)
         i, j = divmod(int(weights.argmax()), len(rows))
         if weights[i, j] <= 0:
             break
-        rows[i], sizes[i], members[i] = rows[i] + rows[j], sizes[i] + sizes[j], members[i] + members[j]
+        rows[i], sizes[i] = rows[i] + rows[j], sizes[i] + sizes[j]
+        members[i] = members[i] + members[j]
         stay = torch.arange(len(rows)) != j
         rows, sizes = rows[stay], sizes[stay]
         members.pop(j)
@@ -161,7 +188,8 @@ for c, members in enumerate(slow):
 agreement = fug.rand_index(labels, quick.labels)
 check("agreement (adjusted Rand) of definition and library", agreement, 1, 1, paper=1)
 print(
-    f"{quick.merges} merges, {quick.searches} rows looked at again; {int(quick.labels.max()) + 1} clusters, 8 planted"
+    f"{quick.merges} merges, {quick.searches} rows looked at again; "
+    f"{int(quick.labels.max()) + 1} clusters, 8 planted"
 )
 
 # %% [markdown]
@@ -174,7 +202,10 @@ sizes = (100, 200, 400) if SMOKE else (250, 500, 1000, 2500, 5000, 10_000, 20_00
 taken = {"explicit graph": {}, "factorised": {}}
 for n in tqdm(sizes, leave=False):
     points, planted = fug.planted(n, 50)
-    for name, method in (("explicit graph", fug.explicit_multicut), ("factorised", greedy_multicut)):
+    for name, method in (
+        ("explicit graph", fug.explicit_multicut),
+        ("factorised", greedy_multicut),
+    ):
         if name == "factorised" or n <= 1000:
             started = time.process_time()
             clusters = method(points, 0.5)
@@ -188,12 +219,17 @@ with plot.style():
         power = 3 if position == 0 else 2
         start, first = list(row.items())[-1]
         shape = [first * (n / start) ** power for n in row]
-        axes[0].plot(list(row), shape, color=plot.COLOURS[position], lw=1, label=f"n to the power of {power}")
+        axes[0].plot(
+            list(row), shape, color=plot.COLOURS[position], lw=1, label=f"n to the power of {power}"
+        )
         size = np.array(sizes, dtype=float)
         memory = size**2 * 8 if position == 0 else size * 33 * 4
         axes[1].plot(size, memory / 1e6, color=plot.COLOURS[position], label=name)
     axes[0].set(xscale="log", yscale="log", xlabel="nodes", ylabel="seconds of CPU", title="Time")
-    axes[1].set(xscale="log", yscale="log", xlabel="nodes", ylabel="MB of weights or features", title="What is kept")
+    axes[1].set(
+        xscale="log", yscale="log", xlabel="nodes", ylabel="MB of weights or features",
+        title="What is kept",
+    )  # fmt: skip
     for axis in axes:
         axis.legend()
 plt.show()
@@ -214,7 +250,10 @@ with plot.style():
     axes[0].axhline(10, color=plot.COLOURS[3], ls="--", lw=1.5)
     axes[0].set(xlabel="a", ylabel="clusters", yscale="log", title="Digits: clusters by threshold")
     axes[1].plot(levels, rand, "-o")
-    axes[1].set(xlabel="a", ylabel="adjusted Rand index", title="and whether they are the digits", ylim=(0, 1))
+    axes[1].set(
+        xlabel="a", ylabel="adjusted Rand index", title="and whether they are the digits",
+        ylim=(0, 1),
+    )  # fmt: skip
 plt.show()
 
 # %% [markdown]
@@ -240,7 +279,10 @@ lengths_ = range(1, 40)
 reached = {}
 for variant in ("paper", "released"):
     whole = selection.infinite_scores(graph, variant=variant).sum()
-    reached[variant] = [(selection.truncated_scores(graph, n, variant=variant).sum() / whole).item() for n in lengths_]
+    reached[variant] = [
+        (selection.truncated_scores(graph, n, variant=variant).sum() / whole).item()
+        for n in lengths_
+    ]
 
 # %%
 degree = graph.sum(1)
@@ -249,12 +291,17 @@ with plot.style():
     for variant, values in reached.items():
         axes[0].plot(lengths_, values, "o", ms=4, label=f"{variant}: series over closed form")
     axes[0].plot(lengths_, 1 - 0.9 ** np.array(lengths_), color=plot.FLOOR, label="1 − 0.9^l")
-    axes[0].set(xlabel="longest path l", ylabel="share of the score", title="Which paths count", ylim=(0, 1.05))
+    axes[0].set(
+        xlabel="longest path l", ylabel="share of the score", title="Which paths count",
+        ylim=(0, 1.05),
+    )  # fmt: skip
     axes[0].legend()
     for variant, marker in (("paper", "o"), ("released", "x")):
         ranked = selection.infinite_scores(graph, variant=variant)
         axes[1].plot(degree.argsort().argsort(), ranked.argsort().argsort(), marker, label=variant)
-    axes[1].set(xlabel="rank by degree", ylabel="rank by score", title=f"{len(degree)} pixels of digits")
+    axes[1].set(
+        xlabel="rank by degree", ylabel="rank by score", title=f"{len(degree)} pixels of digits"
+    )
     axes[1].legend()
 plt.show()
 long_paths = {variant: selection.path_share(graph, variant=variant) for variant in reached}
@@ -270,22 +317,23 @@ from labkit.evaluate import Protocol, Split
 protocol, split = Protocol.public("knn", k=5), Split.public(digits)
 every = digits.images.flatten(1).float()
 KEPT = (2, 4, 8, 16, 32, 60)
-scores = {
-    by: [
-        100 * np.mean([protocol.score(every[:, inf_fs.ranking(pixels, by, seed=s)[:k]], digits.labels, split).mean
-                       for s in range(1 if by != "random" or SMOKE else 5)])
+scores = {}
+for by in inf_fs.RANKINGS:
+    seeds = range(5 if by == "random" and not SMOKE else 1)
+    orders = [inf_fs.ranking(pixels, by, seed=seed) for seed in seeds]
+    scores[by] = [
+        100 * np.mean([protocol.score(every[:, o[:k]], digits.labels, split).mean for o in orders])
         for k in KEPT
     ]
-    for by in inf_fs.RANKINGS
-}  # fmt: skip
 with plot.style():
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), width_ratios=(1.6, 1))
     for position, (by, row) in enumerate(scores.items()):
         style = "--" if by == "random" else "-"
         axes[0].plot(KEPT, row, style, marker=plot.MARKERS[position], label=by)
     axes[0].set(
-        xlabel="pixels kept", ylabel="accuracy of 5 neighbours (%)", xscale="log", xticks=KEPT, xticklabels=KEPT
-    )
+        xlabel="pixels kept", ylabel="accuracy of 5 neighbours (%)", xscale="log", xticks=KEPT,
+        xticklabels=KEPT,
+    )  # fmt: skip
     axes[0].minorticks_off()
     axes[0].set_title("Which pixels to keep")
     axes[0].legend()
@@ -314,8 +362,10 @@ plt.show()
 # %%
 saved = rates.orthogonal_rate_reduction(4, 5, 20, 0.5)  # your answer here
 by_hand = 10 * np.log(1 + 20 / (20 * 0.5)) - 2.5 * np.log(1 + 20 / (5 * 0.5))
-check("rate reduction (nats)", saved, by_hand - 1e-3, by_hand + 1e-3,
-      hint="½kr·log(1 + d/(krε²)) for the whole, less ½r·log(1 + d/(rε²)) for the parts")  # fmt: skip
+check(
+    "rate reduction (nats)", saved, by_hand - 1e-3, by_hand + 1e-3,
+    hint="½kr·log(1 + d/(krε²)) for the whole, less ½r·log(1 + d/(rε²)) for the parts",
+)  # fmt: skip
 
 # %% [markdown]
 # **Exercise 2** (medium, 10 min). Multicut on *negative* weights only: which `a` leaves all points of the planted set
@@ -342,7 +392,10 @@ check("a, below 1", a, -1, 1 - 1e-9, hint="the points are unit vectors: 1 is nev
 # %%
 beyond = 0.9**5  # your answer here
 truth = 1 - reached["paper"][4]
-check("share of paths longer than five", beyond, truth - 0.03, truth + 0.03, hint="r = 0.9/ρ(A): a step is worth 0.9")
+check(
+    "share of paths longer than five", beyond, truth - 0.03, truth + 0.03,
+    hint="r = 0.9/ρ(A): a step is worth 0.9",
+)  # fmt: skip
 
 # %% [markdown]
 # ## 6 · The claims, as this suite found them
@@ -353,15 +406,18 @@ for paper in ("rate_reduction", "multicut", "inf_fs"):
 
 # %%
 beside_paper(
-    ("rate reduction, 12 orthogonal classes (nats)", f"{line[-1]:.6f}", f"{orthogonal[-1]:.6f}", "rounding"),
+    ("rate reduction, 12 orthogonal classes (nats)", f"{line[-1]:.6f}", f"{orthogonal[-1]:.6f}",
+     "rounding"),
     ("the number of clusters by coding length", "the number of classes (section 3.3)",
      f"{found} for 6 subspaces, {digit_number} for 10 digits",
-     "pixels of digits are no union of subspaces; the paper takes CLIP's features and trains them for this objective"),
+     "pixels of digits are no union of subspaces; the paper takes CLIP's features and trains "
+     "them for this objective"),
     ("rows of the membership, distance to 1", "0; the code stops after five half steps",
      f"{(pi.sum(dim=1) - 1).abs().max():.0e}", "scaled until rows and columns add up"),
     ("clusters without the graph against those on it (adjusted Rand)", "the same", agreement,
      "exact bounds on the best partner; the released code asks a nearest-neighbour index"),
-    ("share of the Inf-FS score from paths of two steps and more", f"{long_paths['paper']:.2f} by the formula",
+    ("share of the Inf-FS score from paths of two steps and more",
+     f"{long_paths['paper']:.2f} by the formula",
      f"{long_paths['released']:.3f} in the released code", "it divides by the row sum twice"),
 )  # fmt: skip
 

@@ -73,9 +73,14 @@ with plot.style(axes__grid=False):
             axis.imshow(pattern, cmap="RdBu_r", vmin=-pattern.abs().max(), vmax=pattern.abs().max())
             axis.set(xticks=[], yticks=[])
         grid[row, 0].set_ylabel(name, rotation=0, labelpad=14, fontsize=16, va="center")
-    figure.suptitle("The eight leading modes: shared by the views (Γ), and of the pixels (Σ)", x=0.01, ha="left")
+    figure.suptitle(
+        "The eight leading modes: shared by the views (Γ), and of the pixels (Σ)", x=0.01, ha="left"
+    )
 plt.show()
-print("eigenvalues of Γ:", ", ".join(f"{value:.2f}" for value in gamma[:6]), "... smallest", f"{gamma[-1]:.3f}")
+print(
+    "eigenvalues of Γ:", ", ".join(f"{value:.2f}" for value in gamma[:6]), "... smallest",
+    f"{gamma[-1]:.3f}",
+)  # fmt: skip
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # Γ has negative eigenvalues too: patterns in which the two views *disagree*. Keep that in mind.
@@ -105,7 +110,9 @@ def descend(weight, matrix, steps, every=20):
 
 
 start = 1e-3 * torch.randn(D, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-together = predict("When the first dimension is half learned, how far is the last one (its eigenvalue)?", guess=0.3)
+together = predict(
+    "When the first dimension is half learned, how far is the last one (its eigenvalue)?", guess=0.3
+)
 
 # %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 trained, path = descend(start, cross_covariance(x, x2), steps=600 if SMOKE else 2600)
@@ -117,7 +124,11 @@ with plot.style():
     left.set(xlabel="time (learning rate × steps)", ylabel="loss", title="The loss")
     for j in range(D):
         right.plot(t, measured[:, j], "o", ms=2.5, color=plot.colours(D)[j])
-    right.set(xlabel="time (learning rate × steps)", ylabel="eigenvalue of C", title="One eigenvalue after the other")
+    right.set(
+        xlabel="time (learning rate × steps)",
+        ylabel="eigenvalue of C",
+        title="One eigenvalue after the other",
+    )
 plt.show()
 together.reveal(measured[int((measured[:, 0] > 0.5).int().argmax()), -1].item())
 
@@ -139,7 +150,7 @@ together.reveal(measured[int((measured[:, 0] > 0.5).int().argmax()), -1].item())
 # **Predict**: relative error of the ten times, as a median?
 
 # %%
-off = predict("Median error of the predicted step times, in percent?", guess=10, low=0, high=50)
+off = predict("Median error of the predicted step times, in percent?", guess=10.0, low=0, high=50)
 
 # %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 from labkit.theory import stepwise
@@ -158,7 +169,11 @@ with plot.style():
         right.plot(t, curve, color=plot.colours(D)[j], lw=1.6)
     shown = tau[tau < t[-1]]
     right.plot(shown, torch.full_like(shown, -0.06), "|", color=plot.INK, ms=10, mew=1.6)
-    right.set(xlabel="time; ticks: critical times τ", ylabel="eigenvalue of C", title="Dots measured, lines predicted")
+    right.set(
+        xlabel="time; ticks: critical times τ",
+        ylabel="eigenvalue of C",
+        title="Dots measured, lines predicted",
+    )
 plt.show()
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -174,23 +189,37 @@ runs = [train_linear(*pairs(digits, 500, seed=seed)[:2], d=D, seed=seed) for see
 with plot.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
     for run in runs:
-        left.loglog(run.times_predicted, run.times_measured, "o", color=plot.COLOURS[0], ms=5, alpha=0.7)
+        left.loglog(
+            run.times_predicted, run.times_measured, "o", color=plot.COLOURS[0], ms=5, alpha=0.7
+        )
         left.loglog(run.times_of_variance, run.times_measured, "x", color=plot.COLOURS[3], ms=6)
-    ends = [0.8 * min(run.times_of_variance.min() for run in runs), 1.2 * max(run.times_measured.max() for run in runs)]
+    ends = [
+        0.8 * min(run.times_of_variance.min() for run in runs),
+        1.2 * max(run.times_measured.max() for run in runs),
+    ]
     left.plot(ends, ends, color=plot.INK, lw=1)
     left.plot([], [], "o", color=plot.COLOURS[0], label="from Γ")
     left.plot([], [], "x", color=plot.COLOURS[3], label="from Σ")
     left.set(xlabel="predicted time of a step", ylabel="measured time", title="When")
     left.legend()
-    for offset, (name, shade) in enumerate((("subspace", plot.COLOURS[0]), ("subspace_of_variance", plot.COLOURS[3]))):
-        right.bar([s + 0.4 * offset for s in SEEDS], [100 * getattr(run, name) for run in runs], 0.38, color=shade)
+    for offset, (name, shade) in enumerate(
+        (("subspace", plot.COLOURS[0]), ("subspace_of_variance", plot.COLOURS[3]))
+    ):
+        right.bar(
+            [s + 0.4 * offset for s in SEEDS], [100 * getattr(run, name) for run in runs], 0.38,
+            color=shade,
+        )  # fmt: skip
     right.set(xlabel="training", ylabel="share of the subspace (%)", ylim=(0, 105), title="What",
               xticks=[s + 0.2 for s in SEEDS], xticklabels=list(SEEDS))  # fmt: skip
 plt.show()
 errors = torch.tensor([run.error(run.times_predicted) for run in runs])
 off.reveal(100 * errors.median().item())
-check("step times, median error (%)", 100 * errors.median(), 0, 1, paper=0, hint="how small is the start?")
-print(f"the same from Σ: {100 * torch.tensor([run.error(run.times_of_variance) for run in runs]).median():.0f} %")
+check(
+    "step times, median error (%)", 100 * errors.median(), 0, 1, paper=0,
+    hint="how small is the start?",
+)  # fmt: skip
+otherwise = torch.tensor([run.error(run.times_of_variance) for run in runs])
+print(f"the same from Σ: {100 * otherwise.median():.0f} %")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # Right: how much of the space that the final encoder looks at lies in the ten leading modes of Γ (blue) and in the ten
@@ -214,31 +243,39 @@ labkit.explore.stepwise_scrubber(first, second, digits.labels[rows])
 # for curves that are never off by more than 0.03 when each γ is 0.8 of the last, what start is needed, as a power of ten?
 
 # %%
-needed = predict("log₁₀ of the start that is needed?", guess=-2, low=-8, high=0)
+needed = predict("log₁₀ of the start that is needed?", guess=-2.0, low=-8, high=0)
 
 # %% tags=["hide-input"] slideshow={"slide_type": "subslide"}
 from labkit.papers.dynamics._flows import flow, gradients
 
 
 def curve_error(decay, scale, d=4, m=8, seed=0):
-    """Largest |simulated − closed form| until the last step, for γ_j = decay^j and a random start."""
+    """Largest |simulated − closed form| until the last step; γ_j = decay^j, a random start."""
     spectrum = decay ** torch.arange(m, dtype=torch.float64)
-    weight = scale * torch.randn(d, m, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    weight = scale * torch.randn(d, m, generator=generator, dtype=torch.float64)
     begin, _ = stepwise.effective_init(weight, torch.eye(m, dtype=torch.float64), d)
-    times = torch.linspace(0, 1.2 * float(stepwise.critical_times(spectrum[:d], begin).max()), 200, dtype=torch.float64)
-    path = flow(gradients(torch.diag(spectrum), torch.diag(spectrum))["Barlow Twins"], weight, times, tolerance=1e-11)
+    last = float(stepwise.critical_times(spectrum[:d], begin).max())
+    times = torch.linspace(0, 1.2 * last, 200, dtype=torch.float64)
+    gradient = gradients(torch.diag(spectrum), torch.diag(spectrum))["Barlow Twins"]
+    path = flow(gradient, weight, times, tolerance=1e-11)
     found = torch.linalg.eigvalsh((path * spectrum) @ path.mT)
-    return (found - stepwise.eigenvalues(spectrum[:d], begin, times).sort(dim=1).values).abs().max().item()
+    told = stepwise.eigenvalues(spectrum[:d], begin, times).sort(dim=1).values
+    return (found - told).abs().max().item()
 
 
 scales = [10.0**-k for k in range(1, 4 if SMOKE else 7)]
 sweep = {
-    decay: torch.tensor([[curve_error(decay, s, seed=seed) for s in scales] for seed in SEEDS]) for decay in (0.5, 0.8)
+    decay: torch.tensor([[curve_error(decay, s, seed=seed) for s in scales] for seed in SEEDS])
+    for decay in (0.5, 0.8)
 }
 with plot.style():
     figure, axis = plt.subplots(figsize=(6.4, 3.6))
     for (decay, found), shade, marker in zip(sweep.items(), plot.COLOURS, "os"):
-        axis.loglog(scales, found.median(0).values, marker + "-", color=shade, label=f"each γ {decay} of the last")
+        axis.loglog(
+            scales, found.median(0).values, marker + "-", color=shade,
+            label=f"each γ {decay} of the last",
+        )  # fmt: skip
         axis.fill_between(scales, found.amin(0), found.amax(0), color=shade, alpha=0.15, lw=0)
         slope = torch.tensor(scales) ** (2 * (1 - decay))
         axis.loglog(scales, slope * found[:, 2].median() / slope[2], ":", color=plot.INK, lw=1.4)
@@ -317,7 +354,10 @@ def settles(lr):
 
 
 if limit is not ...:
-    print("just below your limit it settles:", settles(0.98 * limit), "  just above:", settles(1.02 * limit))
+    print(
+        "just below your limit it settles:", settles(0.98 * limit), "  just above:",
+        settles(1.02 * limit),
+    )  # fmt: skip
 check("largest stable learning rate × γ", limit, 0.249, 0.251, hint="|1 − 8ηγ| has to stay below 1")
 
 # %% [markdown] slideshow={"slide_type": "skip"}
@@ -342,8 +382,9 @@ def half_learned(gamma, lr=0.01):
 
 gap = half_learned(0.1) - half_learned(0.2)
 check(
-    "time between the two steps", later, gap - 0.1, gap + 0.1, hint="−log(γ s²) / 8γ of the one less that of the other"
-)
+    "time between the two steps", later, gap - 0.1, gap + 0.1,
+    hint="−log(γ s²) / 8γ of the one less that of the other",
+)  # fmt: skip
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## 9 · The claims, as this suite found them
@@ -356,13 +397,18 @@ labkit.claims.show("stepwise")
 # %% tags=["hide-input"] slideshow={"slide_type": "slide"}
 shares = torch.tensor([run.subspace for run in runs])
 beside_paper(
-    ("step times by the closed form", "exact as the start goes to nothing", f"{100 * errors.median():.2f} % off (median)",
+    ("step times by the closed form", "exact as the start goes to nothing",
+     f"{100 * errors.median():.2f} % off (median)",
      "starts of 0.001, five hundred pairs of digits in place of CIFAR-10's"),
-    ("share of the final subspace in Γ's leading modes", "all of it", f"{100 * shares.mean():.0f} %",
-     "close modes mix at a finite start; the last one may be mixed with the next that is not learned"),
-    ("squared weights at the end over the least possible, Σ 1/γ", "1", f"{heavier:.3f}", "the same mixing"),
+    ("share of the final subspace in Γ's leading modes", "all of it",
+     f"{100 * shares.mean():.0f} %",
+     "close modes mix at a finite start; the last one may be mixed with the next that is not "
+     "learned"),
+    ("squared weights at the end over the least possible, Σ 1/γ", "1", f"{heavier:.3f}",
+     "the same mixing"),
     ("how small a random start has to be", "“small”, no number", f"10 to the power of {power:.0f}",
-     "for errors below 0.03 where each γ is 0.8 of the last; closer eigenvalues need a smaller one"),
+     "for errors below 0.03 where each γ is 0.8 of the last; closer eigenvalues need a smaller "
+     "one"),
 )  # fmt: skip
 
 # %% slideshow={"slide_type": "skip"}

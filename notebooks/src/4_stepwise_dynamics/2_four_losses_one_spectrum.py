@@ -73,7 +73,9 @@ TABLE = {
     "InfoNCE": modes.info_nce(gamma, sigma, TAU),
 }
 for name, (rate, plateau) in TABLE.items():
-    rates, ends_at = (" ".join(f"{v:6.2f}" for v in values) for values in (rate, (sigma * plateau).clamp(min=0)))
+    rates, ends_at = (
+        " ".join(f"{v:6.2f}" for v in values) for values in (rate, (sigma * plateau).clamp(min=0))
+    )
     print(f"{name:21} rates {rates}    σu* {ends_at}")
 dropped = int((TABLE["VICReg"].rate <= 0).sum())
 lost.reveal(dropped)
@@ -99,7 +101,9 @@ with plot.style():
     figure, axes = plt.subplots(2, 2, figsize=(10, 5.8), sharex=True)
     for axis, (name, (rate, plateau)) in zip(axes.flat, TABLE.items(), strict=True):
         lines = sigma * modes.logistic_modes(rate, plateau, start, fine)
-        worst[name] = (simulated[name] - modes.logistic_modes(rate, plateau, start, t)).abs().max().item()
+        worst[name] = (
+            (simulated[name] - modes.logistic_modes(rate, plateau, start, t)).abs().max().item()
+        )
         for j, shade in enumerate(plot.colours(6)):
             axis.plot(t, sigma[j] * simulated[name][:, j], "o", ms=3.5, color=shade)
             axis.plot(fine, lines[:, j], color=shade, lw=1.5, label=f"mode {j + 1}")
@@ -110,9 +114,15 @@ with plot.style():
 plt.show()
 for name, error in worst.items():
     print(f"{name:21} largest error of u: {error:.0e}")
-whitened, weighed = gamma[1] * simulated["Barlow Twins"][-1, 1], sigma[1] * simulated["spectral contrastive"][-1, 1]
+whitened, weighed = (
+    gamma[1] * simulated["Barlow Twins"][-1, 1],
+    sigma[1] * simulated["spectral contrastive"][-1, 1],
+)
 check("Barlow Twins, cross-correlation of mode 2 at the end", whitened, 0.999, 1.001, paper=1)
-check("spectral contrastive loss, variance of mode 2 at the end", weighed, 0.899, 0.901, paper=rho[1].item())
+check(
+    "spectral contrastive loss, variance of mode 2 at the end", weighed, 0.899, 0.901,
+    paper=rho[1].item(),
+)  # fmt: skip
 
 # %% [markdown]
 # Barlow Twins and the spectral contrastive loss: the same modes, in the same order, at nearly the same times. They differ
@@ -151,14 +161,26 @@ betas = torch.linspace(0, 4, 41, dtype=torch.float64)
 grown = [leading((1 - beta) * SIGMA + beta * GAMMA) for beta in betas]
 with plot.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.5))
-    for name, vectors, shade in (("those of Γ (Barlow Twins)", leading(GAMMA)[1], plot.COLOURS[0]),
-                                 ("principal components", leading(SIGMA)[1], plot.COLOURS[3])):  # fmt: skip
-        left.plot(betas, [overlap(v[:, :5], vectors[:, :5]) for _, v in grown], color=shade, label=name)
-    left.set(xlabel="β", ylabel="overlap of 5-dim. subspaces", title="What VICReg learns first", ylim=(0, 1.05))
+    for name, vectors, shade in (
+        ("those of Γ (Barlow Twins)", leading(GAMMA)[1], plot.COLOURS[0]),
+        ("principal components", leading(SIGMA)[1], plot.COLOURS[3]),
+    ):
+        left.plot(
+            betas, [overlap(v[:, :5], vectors[:, :5]) for _, v in grown], color=shade, label=name
+        )
+    left.set(
+        xlabel="β", ylabel="overlap of 5-dim. subspaces", title="What VICReg learns first",
+        ylim=(0, 1.05),
+    )  # fmt: skip
     left.legend(loc="upper right")
     right.plot(betas, [int((value > 1e-9).sum()) for value, _ in grown], color=plot.COLOURS[2])
-    right.axhline(int((leading(GAMMA)[0] > 1e-9).sum()), color=plot.COLOURS[0], ls="--", label="Barlow Twins")
-    right.set(xlabel="β", ylabel="modes that grow, of 64", title="How many there are to learn", ylim=(0, 66))
+    right.axhline(
+        int((leading(GAMMA)[0] > 1e-9).sum()), color=plot.COLOURS[0], ls="--", label="Barlow Twins"
+    )
+    right.set(
+        xlabel="β", ylabel="modes that grow, of 64", title="How many there are to learn",
+        ylim=(0, 66),
+    )  # fmt: skip
     right.legend()
 plt.show()
 
@@ -176,19 +198,27 @@ plt.show()
 # Where does real InfoNCE end it?
 
 # %%
-ends = predict("Variance of the ρ = 0.9 mode of ±1 data under InfoNCE, τ = 0.5?", guess=0.45, low=0, high=2)
+ends = predict(
+    "Variance of the ρ = 0.9 mode of ±1 data under InfoNCE, τ = 0.5?", guess=0.45, low=0, high=2
+)
 
 
 # %%
 import numpy as np
 
 nodes, weights = (torch.from_numpy(v) for v in np.polynomial.hermite_e.hermegauss(60))
-GAUSSIAN = nodes, weights / weights.sum()  # 60 points that stand for a standard Gaussian (quadrature)
-BINARY = torch.tensor([-1.0, 1.0], dtype=torch.float64), torch.tensor([0.5, 0.5], dtype=torch.float64)
+GAUSSIAN = (
+    nodes,
+    weights / weights.sum(),
+)  # 60 points that stand for a standard Gaussian (quadrature)
+BINARY = (
+    torch.tensor([-1.0, 1.0], dtype=torch.float64),
+    torch.tensor([0.5, 0.5], dtype=torch.float64),
+)
 
 
 def info_nce_flow(data, rho, tau, steps, lr=0.05):
-    """InfoNCE of z = w a with infinitely many negatives, by gradient descent: the variance w² over time."""
+    """Gradient descent on the InfoNCE of z = w a, infinitely many negatives: w² over time."""
     values, share = data
     w, path = torch.tensor(0.05, dtype=torch.float64, requires_grad=True), []
     for _ in range(steps):
@@ -205,15 +235,19 @@ time, one = 0.05 * torch.arange(STEPS, dtype=torch.float64), torch.ones(1, dtype
 with plot.style():
     figure, axis = plt.subplots(figsize=(7.4, 3.8))
     for rho_of_mode, shade in zip((0.2, 0.5, 0.9), plot.COLOURS):
-        line = modes.logistic_modes(*modes.info_nce(rho_of_mode * one, one, TAU), 0.05**2 * one, time)
+        line = modes.logistic_modes(
+            *modes.info_nce(rho_of_mode * one, one, TAU), 0.05**2 * one, time
+        )
         axis.plot(time, line, color=shade, label=f"theory, ρ = {rho_of_mode}")
         for data, marker in ((GAUSSIAN, "o"), (BINARY, "s")):
             path = info_nce_flow(data, rho_of_mode, TAU, STEPS)
             axis.plot(time[::5], path[::5], marker, ms=4, color=shade, alpha=0.6)
     axis.plot([], [], "o", color=plot.FLOOR, label="Gaussian data")
     axis.plot([], [], "s", color=plot.FLOOR, label="±1 data")
-    axis.set(xlabel="time (learning rate × steps)", ylabel="variance in the embedding", xlim=(-0.2, 11),
-             title="InfoNCE (marks) and its two terms (lines)")  # fmt: skip
+    axis.set(
+        xlabel="time (learning rate × steps)", ylabel="variance in the embedding", xlim=(-0.2, 11),
+        title="InfoNCE (marks) and its two terms (lines)",
+    )  # fmt: skip
     axis.legend(loc="center right")
 plt.show()
 reached = path[-1].item()  # the last one drawn: ρ = 0.9, ±1 data
@@ -233,7 +267,9 @@ check("the same, over τ artanh ρ", reached / (TAU * np.arctanh(0.9)), 0.99, 1.
 
 # %%
 beta = 1 / (1 - 0.6)  # your answer here
-check("β at which ρ = 0.6 is dropped", beta, 2.49, 2.51, hint="where does the rate change its sign?")
+check(
+    "β at which ρ = 0.6 is dropped", beta, 2.49, 2.51, hint="where does the rate change its sign?"
+)
 one = torch.ones(1, dtype=torch.float64)
 if beta is not ...:
     around = (modes.vicreg(0.6 * one, one, beta + e).rate.item() for e in (-0.01, 0.01))
@@ -273,7 +309,10 @@ times = 0.8 / 0.4  # your answer here
 s = torch.tensor([1.0, 0.5], dtype=torch.float64)
 kept = s * modes.barlow_twins(torch.tensor([0.4, 0.4], dtype=torch.float64)).plateau
 truth = float(kept[0] / kept[1])
-check("variance of the first over the second", times, truth - 0.01, truth + 0.01, hint="1/ρ each, and σu* is asked")
+check(
+    "variance of the first over the second", times, truth - 0.01, truth + 0.01,
+    hint="1/ρ each, and σu* is asked",
+)  # fmt: skip
 
 # %% [markdown]
 # ## 8 · The claims, as this suite found them
@@ -286,12 +325,17 @@ labkit.claims.show("stepwise")
 
 # %%
 beside_paper(
-    ("Barlow Twins, cross-correlation of a learned mode (Simon et al.)", "1", whitened, "a flow of finite length"),
-    (f"spectral contrastive loss, variance of a mode of ρ = {rho[1]:.1f} (HaoChen et al.)", f"its eigenvalue, {rho[1]:.1f}",
-     weighed, "the same; here the eigenvalue is the correlation of the views"),
-    ("VICReg, modes that are dropped (Balestriero and LeCun)", "those whose invariance costs more than they vary",
-     f"{dropped} of {len(rho)}, with β = {BETA}", "squares in place of hinges, as in their theory; a weaker β drops fewer"),
-    ("InfoNCE, variance of a ±1 mode of ρ = 0.9", f"none; two terms of its expansion: {TAU * 0.9:.2f}", f"{reached:.2f}",
+    ("Barlow Twins, cross-correlation of a learned mode (Simon et al.)", "1", whitened,
+     "a flow of finite length"),
+    (f"spectral contrastive loss, variance of a mode of ρ = {rho[1]:.1f} (HaoChen et al.)",
+     f"its eigenvalue, {rho[1]:.1f}", weighed,
+     "the same; here the eigenvalue is the correlation of the views"),
+    ("VICReg, modes that are dropped (Balestriero and LeCun)",
+     "those whose invariance costs more than they vary",
+     f"{dropped} of {len(rho)}, with β = {BETA}",
+     "squares in place of hinges, as in their theory; a weaker β drops fewer"),
+    ("InfoNCE, variance of a ±1 mode of ρ = 0.9",
+     f"none; two terms of its expansion: {TAU * 0.9:.2f}", f"{reached:.2f}",
      "data that is not Gaussian has higher terms"),
 )  # fmt: skip
 

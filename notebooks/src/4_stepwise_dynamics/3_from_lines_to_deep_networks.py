@@ -48,7 +48,8 @@ from labkit.papers.dynamics._flows import pairs
 from labkit.theory.pair_kernel import gaussian, pair_kernel
 
 x, x2, rows = pairs(digits, PAIRS)
-different = (x != x2).any(dim=1)  # two views that were moved alike are one image: K̃ would lose rank
+# two views that were moved alike are one image: K̃ would lose rank
+different = (x != x2).any(dim=1)
 both = torch.cat([x[different], x2[different]])
 with plot.style():
     figure, axis = plt.subplots(figsize=(7, 3.4))
@@ -57,7 +58,10 @@ with plot.style():
         axis.plot(range(1, len(gamma) + 1), gamma, color=shade, label=f"bandwidth {bandwidth}")
         if bandwidth == 1.0:
             above = (gamma > 1e-12).double().mean().item()
-    axis.set(xlabel="eigenvalue, largest first", ylabel="γ", yscale="symlog", title="Spectrum of the pair kernel")
+    axis.set(
+        xlabel="eigenvalue, largest first", ylabel="γ", yscale="symlog",
+        title="Spectrum of the pair kernel",
+    )  # fmt: skip
     axis.set_yscale("symlog", linthresh=1e-3)
     axis.axhline(0, color=plot.INK, lw=0.8)
     axis.legend()
@@ -92,7 +96,10 @@ def compare(**settings):
     return {name: 100 * torch.tensor([scores[name] for scores in found]) for name in found[0]}
 
 
-gain = predict("Accuracy gained by being told the pairs, d = 5, shifted digits (points)?", guess=0, low=-20, high=40)
+gain = predict(
+    "Accuracy gained by being told the pairs, d = 5, shifted digits (points)?", guess=0, low=-20,
+    high=40,
+)  # fmt: skip
 
 # %%
 settings = {
@@ -100,14 +107,19 @@ settings = {
     "test digits lie centred": compare(displaced=False),
     "no shifts at all": compare(pixels=0, displaced=False),
 }
-looks = {"pairs": ("told the pairs", plot.COLOURS[0], "-"), "views": ("kernel PCA, same views", plot.COLOURS[3], "--"),
-         "originals": ("kernel PCA, originals", plot.FLOOR, ":")}  # fmt: skip
+looks = {
+    "pairs": ("told the pairs", plot.COLOURS[0], "-"),
+    "views": ("kernel PCA, same views", plot.COLOURS[3], "--"),
+    "originals": ("kernel PCA, originals", plot.FLOOR, ":"),
+}
 with plot.style():
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), sharey=True)
     for axis, (title, found) in zip(axes, settings.items(), strict=True):
         for name, (label, shade, line) in looks.items():
-            axis.errorbar(DIMS, found[name].mean(0), found[name].std(0) if len(SEEDS) > 1 else None, color=shade, ls=line,
-                          marker="o", ms=5, capsize=3, label=label)  # fmt: skip
+            axis.errorbar(
+                DIMS, found[name].mean(0), found[name].std(0) if len(SEEDS) > 1 else None,
+                color=shade, ls=line, marker="o", ms=5, capsize=3, label=label,
+            )  # fmt: skip
         axis.set(xscale="log", xticks=DIMS, xlabel="dimensions d", title=title, ylim=(0, 100))
         axis.set_xticks(DIMS, DIMS)
         axis.minorticks_off()
@@ -115,7 +127,10 @@ with plot.style():
     axes[0].legend(loc="lower right")
 plt.show()
 first = settings["test digits lie anywhere"]
-gained = {name: (first["pairs"] - first[name]).mean(0)[DIMS.index(5)].item() for name in ("views", "originals")}
+gained = {
+    name: (first["pairs"] - first[name]).mean(0)[DIMS.index(5)].item()
+    for name in ("views", "originals")
+}
 gain.reveal(gained["views"])
 
 # %% [markdown]
@@ -147,20 +162,25 @@ WIDTHS = (16, 64) if SMOKE else (64, 256, 1024)
 wide = {width: [train_wide(digits, width, seed, n=PAIRS) for seed in SEEDS] for width in WIDTHS}
 with plot.style():
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6))
-    for name, label, shade, marker in (("kernel", "closed form (pair kernel)", plot.COLOURS[0], "o"),
-                                       ("variance", "kernel PCA", plot.COLOURS[3], "s")):  # fmt: skip
+    for name, label, shade, marker in (
+        ("kernel", "closed form (pair kernel)", plot.COLOURS[0], "o"),
+        ("variance", "kernel PCA", plot.COLOURS[3], "s"),
+    ):
         values = torch.tensor([[getattr(run, name) for run in runs] for runs in wide.values()])
         left.plot(WIDTHS, values.mean(1), color=shade, label=label)
         for seed in SEEDS:
             left.plot(WIDTHS, values[:, seed], marker, color=shade, ms=5, alpha=0.6)
-    left.set(xscale="log", xticks=WIDTHS, xlabel="width", ylabel="overlap of subspaces", ylim=(0, 1.05),
-             title="What was learned")  # fmt: skip
+    left.set(
+        xscale="log", xticks=WIDTHS, xlabel="width", ylabel="overlap of subspaces", ylim=(0, 1.05),
+        title="What was learned",
+    )  # fmt: skip
     left.set_xticks(WIDTHS, WIDTHS)
     left.minorticks_off()
     left.legend(loc="lower right")
     run = wide[WIDTHS[-1]][0]
     time = run.lr * run.steps.double()
-    told = stepwise.eigenvalues(run.gamma, run.initial, time, lr=run.lr).sort(dim=1, descending=True).values
+    told = stepwise.eigenvalues(run.gamma, run.initial, time, lr=run.lr)
+    told = told.sort(dim=1, descending=True).values
     for j, shade in enumerate(plot.colours(4)):
         right.plot(time[::2], run.eigenvalues[::2, j], "o", ms=3.5, color=shade)
         right.plot(time, told[:, j], color=shade)
@@ -184,7 +204,9 @@ plt.show()
 # a tenth to nine tenths (0.3 for an exponential approach, without any waiting).
 
 # %%
-sharper = predict("Waiting time over rise time of Barlow Twins' dimensions, median?", guess=0.3, low=0, high=3)
+sharper = predict(
+    "Waiting time over rise time of Barlow Twins' dimensions, median?", guess=0.3, low=0, high=3
+)
 
 # %%
 from labkit.papers.dynamics import stepwise as paper
@@ -197,7 +219,9 @@ EPOCHS = {"barlow-twins": 1300, "vicreg": 2500, "simclr": 1400}  # steps: there 
 def run_one(recipe, epochs, scale=0.5, **changes):
     epochs = 30 if SMOKE else epochs
     changed = paper.with_start(recipe, scale, **changes)
-    return train(changed, material, 0, epochs=epochs, snapshots=tuple(range(0, epochs + 1, 10)), device="cpu")
+    return train(
+        changed, material, 0, epochs=epochs, snapshots=tuple(range(0, epochs + 1, 10)), device="cpu"
+    )
 
 
 names = [recipe.name.split("/")[1].removesuffix("-digits") for recipe in paper.RECIPES]
@@ -268,7 +292,10 @@ from labkit.theory.pair_kernel import PairKernelEncoder
 largest = 30  # your answer here
 fitted = PairKernelEncoder.fit(x[:30], x2[:30], kernel=gaussian(1.0), center=False)
 most = len(fitted.gamma)
-check("dimensions that 30 pairs can teach", largest, most, most, hint="each pair brings one positive eigenvalue")
+check(
+    "dimensions that 30 pairs can teach", largest, most, most,
+    hint="each pair brings one positive eigenvalue",
+)  # fmt: skip
 
 # %% [markdown]
 # **Exercise 2** (medium, 10 min). Section 2's encoder had a Gaussian kernel of bandwidth 2. Is its gain over kernel PCA a
@@ -292,7 +319,10 @@ def gain_with(kernel):
 
 difference = gain_with(gaussian(2.0)) - gain_with(arc_cosine)  # your answer here
 low, high = (1, 5) if SMOKE else (8, 17)
-check("points that the Gaussian gains more", difference, low, high, hint="both gains at d = 5, all seeds")
+check(
+    "points that the Gaussian gains more", difference, low, high,
+    hint="both gains at d = 5, all seeds",
+)  # fmt: skip
 
 # %% [markdown]
 # **Exercise 3** (easy, 5 min). Narrow the Gaussian until no two views are alike: K̃ becomes the identity. What is the
@@ -308,8 +338,9 @@ shelf = 1 / 60  # your answer here
 views = both.unflatten(0, (2, -1))[:, :30].flatten(0, 1)
 top = torch.linalg.eigvalsh(pair_kernel(gaussian(0.05)(views, views))).max().item()
 check(
-    "largest eigenvalue of pairs without a kernel", shelf, top - 1e-4, top + 1e-4, hint="Z has the entries 1/2n, n = 30"
-)
+    "largest eigenvalue of pairs without a kernel", shelf, top - 1e-4, top + 1e-4,
+    hint="Z has the entries 1/2n, n = 30",
+)  # fmt: skip
 
 # %% [markdown]
 # ## 8 · The claims, as this suite found them
@@ -318,19 +349,27 @@ check(
 labkit.claims.show("stepwise")
 
 # %%
-ends = {name: sum(getattr(run, name) for run in wide[WIDTHS[-1]]) / len(SEEDS) for name in ("kernel", "variance")}
+ends = {
+    name: sum(getattr(run, name) for run in wide[WIDTHS[-1]]) / len(SEEDS)
+    for name in ("kernel", "variance")
+}
 narrow = sum(run.kernel for run in wide[WIDTHS[0]]) / len(SEEDS)
 beside_paper(
-    ("overlap of a trained network with its kernel's closed form", "they align, the wider the better",
-     f"{narrow:.2f} at width {WIDTHS[0]}, {ends['kernel']:.2f} at {WIDTHS[-1]} (kernel PCA: {ends['variance']:.2f})",
+    ("overlap of a trained network with its kernel's closed form",
+     "they align, the wider the better",
+     f"{narrow:.2f} at width {WIDTHS[0]}, {ends['kernel']:.2f} at {WIDTHS[-1]} (kernel PCA: "
+     f"{ends['variance']:.2f})",
      "two layers on digits, few seeds; two close modes that swap cost a quarter"),
-    ("steps: waiting time over rise time", "Barlow Twins, VICReg and SimCLR learn in steps (ResNet-50, STL-10)",
+    ("steps: waiting time over rise time",
+     "Barlow Twins, VICReg and SimCLR learn in steps (ResNet-50, STL-10)",
      ", ".join(f"{name} {sharpness[name]:.2f}" for name in deep),
      "a perceptron 64-256-8 on 200 pairs of digits, all weights × 0.5, full batch, no batch norm"),
-    ("Barlow Twins from weights four times larger", "steps need a small start", f"{sharpness['perceptron, weights × 2']:.2f}",
+    ("Barlow Twins from weights four times larger", "steps need a small start",
+     f"{sharpness['perceptron, weights × 2']:.2f}",
      "less waiting, as they say; but a matter of degree"),
     ("points gained by the pairs at d = 5, over kernel PCA of views, of originals", "not compared",
-     f"{gained['views']:+.1f}, {gained['originals']:+.1f}", "the second control is the harder one where digits lie centred"),
+     f"{gained['views']:+.1f}, {gained['originals']:+.1f}",
+     "the second control is the harder one where digits lie centred"),
 )  # fmt: skip
 
 # %%
