@@ -73,8 +73,8 @@ def test_there_is_an_opener_a_theme():
 def fetched(page):
     """What a browser asks for before it shows the first slide: scripts, style sheets, and what RequireJS is told."""
     asked = [tag.get("src") or tag["href"] for tag in page.select("script[src], link[rel=stylesheet]")]
-    asked += [path for script in page.select("script") for path in re.findall(r"""["']([^"'\s]+/reveal\.js)["']""", script.text)]
-    return asked
+    scripts = "\n".join(script.text for script in page.select("script"))
+    return asked + re.findall(r"""["']([^"'\s]+/reveal\.js)["']""", scripts)
 
 
 def test_slides_for_a_room_without_network_fetch_nothing():
