@@ -169,12 +169,14 @@ used.reveal(effective_rank(views["VICReg, ν = 0"][0]))
 
 # %%
 with plot.style():
-    figure, axes = plt.subplots(1, len(views), figsize=(15, 2.9))
-    for ax, (name, (a, _)) in zip(axes, views.items()):
+    figure, axes = plt.subplots(2, 4, figsize=(9.6, 5.4))
+    axes[1, 3].axis("off")
+    for ax, (name, (a, _)) in zip(axes.flat, views.items()):
         ax.imshow(torch.corrcoef(a.T).abs(), vmin=0, vmax=1, cmap="Blues")
-        ax.set_title(f"{name}\nrank {effective_rank(a):.1f}, s {a.std(0).mean():.2g}", fontsize=10)
+        ax.set_title(f"{name}\nrank {effective_rank(a):.1f}, s {a.std(0).mean():.2g}", fontsize=11)
         ax.set(xticks=[], yticks=[])
-    axes[0].set_ylabel("dimension of z")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("dimension of z")
 plt.show()
 
 # %% [markdown]
