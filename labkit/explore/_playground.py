@@ -298,7 +298,7 @@ def _twin(panels: Sequence[Panel], title: str, sliders: dict[str, Any], values: 
         for ax, panel in zip(axes, panels, strict=True):
             _draw(ax, panel)
         at = "   ".join(f"{widget.description} = {values[name]:g}" for name, widget in sliders.items())
-        words = textwrap.fill(f"{title}   ({at})", 48 * len(panels))
+        words = textwrap.fill(f"{title}   ({at})", 56 * len(panels))
         figure.suptitle(words, x=0.01, ha="left", fontsize=10, color=plot.INK)
     return figure
 

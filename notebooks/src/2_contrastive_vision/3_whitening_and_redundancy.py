@@ -306,10 +306,12 @@ check("eigenvalues after whitening, the largest", after.max().item(), 0.99, 1.01
 # whitens 128 items in 64 dimensions. With 16 items or fewer there is no full-rank covariance; that is refused, in words:
 
 # %%
+import textwrap
+
 try:
     losses.w_mse(torch.randn(16, DIM), torch.randn(16, DIM))
 except ValueError as error:
-    print("ValueError:", error)
+    print(textwrap.fill(f"ValueError: {error}", 100))
 
 # %% [markdown]
 # Four views instead of two cost two more passes and give six pairs instead of one: `losses.w_mse(a, b, c, d)`.

@@ -74,9 +74,9 @@ TABLE = {
 }
 for name, (rate, plateau) in TABLE.items():
     rates, ends_at = (
-        " ".join(f"{v:6.2f}" for v in values) for values in (rate, (sigma * plateau).clamp(min=0))
+        " ".join(f"{v:5.2f}" for v in values) for values in (rate, (sigma * plateau).clamp(min=0))
     )
-    print(f"{name:21} rates {rates}    σu* {ends_at}")
+    print(f"{name:20} rates {rates}   σu* {ends_at}")
 dropped = int((TABLE["VICReg"].rate <= 0).sum())
 lost.reveal(dropped)
 
