@@ -20,7 +20,7 @@ help:
 	@echo "make notebooks  build and execute every notebook from notebooks/src"
 	@echo "make figures    every figure of the notebooks as PNG and SVG, in results/figures/notebooks"
 	@echo "make student    the notebooks without answers, in build/student; make solutions: with them unfolded"
-	@echo "make slides     the openers of the themes as slides, in build/slides"
+	@echo "make slides     the openers of the themes as slides, in build/slides; with OFFLINE=1 to show without network"
 	@echo "make bench      ratios against named peers"
 
 lab: export JUPYTER_CONFIG_PATH := $(CURDIR)/notebooks/src/jupyter:$(JUPYTER_CONFIG_PATH)
@@ -47,12 +47,23 @@ student solutions: $(STAMP)
 	$(BIN)/python notebooks/src/exercises.py $@ $(NOTEBOOK)
 
 # Cells say in their metadata what becomes a slide; figures stand without the code that drew them. The pages fetch
-# reveal.js and MathJax when they are shown.
-slides: $(STAMP)
+# reveal.js and MathJax when they are shown; for a room without network, `make slides OFFLINE=1` has npm put them into
+# build/slides/lib once, and the folder can be carried there.
+SHOWN_WITH := reveal.js@4.0.2 requirejs@2.3.7 jquery@2.2.4 mathjax@2.7.9
+LIB := lib/node_modules
+AT_HAND := --SlidesExporter.reveal_url_prefix=$(LIB)/reveal.js \
+  --SlidesExporter.require_js_url=$(LIB)/requirejs/require.js \
+  --SlidesExporter.jquery_url=$(LIB)/jquery/dist/jquery.min.js \
+  --SlidesExporter.mathjax_url='$(LIB)/mathjax/MathJax.js?config=TeX-AMS_CHTML-full,Safe'
+
+build/slides/lib:
+	npm install --silent --no-audit --no-fund --prefix $@ $(SHOWN_WITH) || { rm -rf $@; exit 1; }
+
+slides: $(STAMP) $(if $(OFFLINE),build/slides/lib)
 	$(BIN)/jupyter nbconvert --to slides --output-dir build/slides --SlidesExporter.reveal_scroll=True \
 	  --SlidesExporter.reveal_width=1280 --SlidesExporter.reveal_height=800 \
 	  --SlidesExporter.exclude_input_prompt=True --SlidesExporter.exclude_output_prompt=True \
-	  --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_input_tags=hide-input $(OPENERS)
+	  --TagRemovePreprocessor.enabled=True --TagRemovePreprocessor.remove_input_tags=hide-input $(if $(OFFLINE),$(AT_HAND)) $(OPENERS)
 
 bench: $(STAMP)
 	$(BIN)/labkit bench

@@ -180,13 +180,17 @@ def verify(what: Claim, lab: Lab, folder: str | Path | None = None) -> dict[str,
     return record
 
 
-def show(paper: str, results: str | Path | None = None) -> None:
-    """Print the claims of a paper with the verdicts in ``results`` (default: the checkout's)."""
+def show(paper: str, results: str | Path | None = None, only: Sequence[str] = ()) -> None:
+    """Print a paper's claims with their verdicts in ``results`` (default: the checkout's); ``only`` some, by name."""
     folder = Path(results or Path(__file__).parents[1] / "results") / "claims"
-    records = [json.loads(path.read_text()) for path in sorted(folder.glob(f"{paper}.*.json"))]
-    if not records:
+    files = [folder / f"{paper}.{name}.json" for name in only] or sorted(folder.glob(f"{paper}.*.json"))
+    if not files:
         print(f"no claim of {paper} was tested yet; run: labkit claims verify {paper}")
-    for record in records:
+    for file in files:
+        if not file.exists():
+            print(f"{file.stem} was not tested yet; run: labkit claims verify {paper}\n")
+            continue
+        record = json.loads(file.read_text())
         evidence = f"{arm(record, 'treatment')} · {arm(record, 'control')} · seeds: {len(record['seeds'])}"
         for together in (" ± ", "seeds: "):  # no line ends there
             evidence = evidence.replace(together, together.replace(" ", "\N{NO-BREAK SPACE}"))

@@ -211,3 +211,13 @@ def test_a_line_ends_neither_before_a_spread_nor_before_the_number_of_seeds(tmp_
         assert not last.startswith("±"), last
         seen.add(last[:1])
     assert len(seen) > 1, "lines ended at several places"
+
+
+def test_some_claims_are_shown_by_name_and_one_that_was_not_tested_says_so(tmp_path, capsys):
+    verify(two_is_more, Lab(seeds=[0, 1]), tmp_path / "claims")
+    show("test_claims", tmp_path, only=["two_is_more", "nobody_looked"])
+    out = capsys.readouterr().out
+    assert "Two is more than one." in out
+    assert "test_claims.nobody_looked was not tested yet; run: labkit claims verify test_claims" in out
+    show("test_claims", tmp_path / "elsewhere")
+    assert "no claim of test_claims was tested yet" in capsys.readouterr().out

@@ -196,7 +196,8 @@ def _figure(panels: Sequence[Panel]) -> Any:
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    sheet = make_subplots(rows=1, cols=len(panels), subplot_titles=[" "] * len(panels), horizontal_spacing=0.07)
+    room = 68 / (_WIDE * len(panels) - 70)  # for the numbers and the name of a y axis; 70 pixels are the margins
+    sheet = make_subplots(rows=1, cols=len(panels), subplot_titles=[" "] * len(panels), horizontal_spacing=room)
     for column, panel in enumerate(panels, 1):
         for layer in panel.layers:
             named = {"name": layer.name, "showlegend": bool(layer.name), "opacity": layer.opacity}
@@ -297,7 +298,7 @@ def _twin(panels: Sequence[Panel], title: str, sliders: dict[str, Any], values: 
         for ax, panel in zip(axes, panels, strict=True):
             _draw(ax, panel)
         at = "   ".join(f"{widget.description} = {values[name]:g}" for name, widget in sliders.items())
-        words = textwrap.fill(f"{title}   ({at})", 48 * len(panels))
+        words = textwrap.fill(f"{title}   ({at})", 56 * len(panels))
         figure.suptitle(words, x=0.01, ha="left", fontsize=10, color=plot.INK)
     return figure
 

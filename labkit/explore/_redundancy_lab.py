@@ -61,7 +61,7 @@ def _landscape(name: str, loss: Tensor) -> Panel:
     s, c = STD[lowest[:, 0]], CORRELATION[lowest[:, 1]]
     many = len(lowest) > 1
     says = "flat: nothing is asked" if flat else f"lowest {float(low):.2f} at c = {float(c[0]):.2f}, "
-    says += "" if flat else ("any s" if many else f"s = {float(s[0]):.2f}")
+    says += "" if flat else ("any s" if many else f"s = {float(s[0]):.2f}") + f"; highest {float(high):.2f}"
     layers = [
         Layer("heat", CORRELATION, STD, values=depth),
         Layer("points", c[:: max(1, len(c) // 12)], s[:: max(1, len(s) // 12)], plot.COLOURS[3], width=9),

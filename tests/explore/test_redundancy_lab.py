@@ -16,6 +16,15 @@ def test_the_lowest_point_is_where_theory_puts_it():
     assert f"{float(redundancy.w_mse(0.5)):.2f}" in settles.says
 
 
+def test_every_slider_is_seen_to_do_something():
+    lab = redundancy_lab()
+    before = [panel.says for panel in lab.panels]
+    for name, slider in lab.sliders.items():
+        start, up = slider.value, min(slider.max, slider.value + 10 * slider.step)
+        assert [panel.says for panel in lab.set(**{name: up}).panels] != before, name
+        lab.set(**{name: start})
+
+
 def test_without_its_terms_vicreg_falls_to_a_point_and_barlow_twins_is_flat():
     vicreg, barlow, settles = redundancy_lab().set(variance=0.0, off_diagonal=0.0, covariance=0.0).panels
     assert "s = 0.02" in vicreg.says or "any s" in vicreg.says

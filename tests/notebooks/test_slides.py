@@ -20,14 +20,21 @@ OPENERS = [source for source in build.sources() if re.fullmatch(r"0_start_here|\
 WORDS, LINES = 140, 25  # of a slide's text, and of each of its code cells
 
 
-def exported(notebook):
-    """The slides of a notebook, as `make slides` makes them."""
-    recipe = (ROOT / "Makefile").read_text().split("\nslides:")[1].split("\n\n")[0]
-    options = re.findall(r"--\w+\.\w+=\S+", recipe)
+def page(notebook, offline=False):
+    """The slide show of a notebook, as `make slides` makes it, with OFFLINE=1 or without."""
+    makefile = (ROOT / "Makefile").read_text()
+    options = re.findall(r"--\w+\.\w+=\S+", makefile.split("\nslides:")[1].split("\n\n")[0])
     assert options, "`make slides` has its options there"
+    if offline:
+        at_hand = makefile.split("\nAT_HAND :=")[1].split("\n\n")[0].replace("$(LIB)", "lib")
+        options += [option.replace("'", "") for option in re.findall(r"--\w+\.\w+=\S+", at_hand)]
     config = KVArgParseConfigLoader(options, classes=[SlidesExporter, TagRemovePreprocessor]).load_config()
-    page, _ = SlidesExporter(config=config).from_notebook_node(notebook)
-    return BeautifulSoup(page, "html.parser").select(".slides section section")
+    return BeautifulSoup(SlidesExporter(config=config).from_notebook_node(notebook)[0], "html.parser")
+
+
+def exported(notebook):
+    """The slides themselves."""
+    return page(notebook).select(".slides section section")
 
 
 def words(slide):
@@ -61,3 +68,18 @@ def test_no_slide_is_empty(source):
 def test_there_is_an_opener_a_theme():
     themes = {source.parent.name for source in build.sources()} - {build.SOURCES.name}
     assert {source.parent.name for source in OPENERS} == themes | {build.SOURCES.name}
+
+
+def fetched(page):
+    """What a browser asks for before it shows the first slide: scripts, style sheets, and what RequireJS is told."""
+    asked = [tag.get("src") or tag["href"] for tag in page.select("script[src], link[rel=stylesheet]")]
+    scripts = "\n".join(script.text for script in page.select("script"))
+    return asked + re.findall(r"""["']([^"'\s]+/reveal\.js)["']""", scripts)
+
+
+def test_slides_for_a_room_without_network_fetch_nothing():
+    notebook = build.read(OPENERS[0])
+    assert [address for address in fetched(page(notebook)) if address.startswith("http")]
+    asked = fetched(page(notebook, offline=True))
+    assert len(asked) >= 5
+    assert all(address.startswith("lib/") for address in asked), asked

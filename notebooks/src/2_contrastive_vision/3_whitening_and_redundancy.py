@@ -169,12 +169,14 @@ used.reveal(effective_rank(views["VICReg, ν = 0"][0]))
 
 # %%
 with plot.style():
-    figure, axes = plt.subplots(1, len(views), figsize=(15, 2.9))
-    for ax, (name, (a, _)) in zip(axes, views.items()):
+    figure, axes = plt.subplots(2, 4, figsize=(9.6, 5.4))
+    axes[1, 3].axis("off")
+    for ax, (name, (a, _)) in zip(axes.flat, views.items()):
         ax.imshow(torch.corrcoef(a.T).abs(), vmin=0, vmax=1, cmap="Blues")
-        ax.set_title(f"{name}\nrank {effective_rank(a):.1f}, s {a.std(0).mean():.2g}", fontsize=10)
+        ax.set_title(f"{name}\nrank {effective_rank(a):.1f}, s {a.std(0).mean():.2g}", fontsize=11)
         ax.set(xticks=[], yticks=[])
-    axes[0].set_ylabel("dimension of z")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("dimension of z")
 plt.show()
 
 # %% [markdown]
@@ -304,10 +306,12 @@ check("eigenvalues after whitening, the largest", after.max().item(), 0.99, 1.01
 # whitens 128 items in 64 dimensions. With 16 items or fewer there is no full-rank covariance; that is refused, in words:
 
 # %%
+import textwrap
+
 try:
     losses.w_mse(torch.randn(16, DIM), torch.randn(16, DIM))
 except ValueError as error:
-    print("ValueError:", error)
+    print(textwrap.fill(f"ValueError: {error}", 100))
 
 # %% [markdown]
 # Four views instead of two cost two more passes and give six pairs instead of one: `losses.w_mse(a, b, c, d)`.

@@ -19,6 +19,7 @@
 # %% tags=["parameters"]
 import json
 import os
+import textwrap
 from functools import partial
 from pathlib import Path
 
@@ -225,7 +226,8 @@ def recorded(paper, names):
         ax.margins(x=0.25, y=0.2)
     plt.show()
     for record in records:
-        print(f"{record['verdict']:20}{record['sentence']}")
+        verdict = f"{record['verdict']:20}"
+        print(textwrap.fill(verdict + record["sentence"], 100, subsequent_indent=20 * " "))
 
 
 recorded(

@@ -381,7 +381,7 @@ with plot.style():
         ylabel="class probe (%)",
         title=f"{len(names)} policies, Fashion-MNIST",
     )
-    axis.margins(x=0.15)
+    axis.margins(x=0.15, y=0.1)
 plt.show()
 order = selfaugment.spearman(rotation, classes)
 check("rank correlation of the two probes", order, -1 if SMOKE else 0, 1, paper=0.94)
@@ -426,9 +426,8 @@ check(
 many = scan.cluster(pretext.method, images, clusters=20, epochs=1 if SMOKE else 15)
 fine = many.embed(digits.images).argmax(dim=1)
 fine_train = fine[train]
-counts = torch.bincount(10 * fine_train + y, minlength=200).view(
-    20, 10
-)  # training images: clusters down, classes across
+# training images: clusters down, classes across
+counts = torch.bincount(10 * fine_train + y, minlength=200).view(20, 10)
 names_of = counts.argmax(dim=1)  # your answer here
 named = ... if names_of is ... else (names_of[fine[test]] == truth).float().mean()
 check(
