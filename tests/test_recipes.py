@@ -18,8 +18,8 @@ from labkit.recipes import PaperNumber, Recipe
 from labkit.views import Adjacency
 
 KEYS = {
-    *("recipe", "variant", "protocol", "seeds", "scores", "mean", "std", "over", "floors", "paper", "ceiling"),
-    *("seconds", "device", "threads", "versions", "commit", "dirty", "command", "training"),
+    *("recipe", "variant", "protocol", "protocol_name", "seeds", "scores", "mean", "std", "over", "floors", "paper"),
+    *("ceiling", "seconds", "device", "threads", "versions", "commit", "dirty", "command", "training"),
 }
 
 

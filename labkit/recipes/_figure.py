@@ -80,6 +80,5 @@ def beside_floors(results: Sequence[Result]) -> "Figure":
 
 def _name(result: Result) -> str:
     """ "mvgrl/cora · public, 5 seeds" """
-    protocol = result.command.partition("--protocol ")[2].split(" ")[0]
     seeds = len(result.seeds)
-    return f"{result.recipe} · {protocol}, {seeds} seed{'s' * (seeds > 1)}"
+    return f"{result.recipe} · {result.protocol_name}, {seeds} seed{'s' * (seeds > 1)}"

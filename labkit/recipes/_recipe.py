@@ -67,12 +67,14 @@ class Recipe:
 class Result:
     """What a recipe gave: one score a seed, floors and ceiling beside it, the paper's number, and where it was run.
 
-    ``training`` are the arguments of ``fit``, as they print: a recipe that changes leaves its results behind.
+    ``protocol`` says in words what ``protocol_name``, one of the recipe's protocols, does. ``training`` holds arguments
+    of ``fit``, as they print: a recipe that changes leaves its results behind.
     """
 
     recipe: str
     variant: str
     protocol: str
+    protocol_name: str
     seeds: list[int]
     scores: list[float]
     mean: float

@@ -97,6 +97,7 @@ def run_protocols(
             recipe=recipe.name,
             variant=recipe.variant,
             protocol=score.protocol,
+            protocol_name=name,
             seeds=seeds,
             scores=list(score.values),
             mean=score.mean,
