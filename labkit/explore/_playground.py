@@ -112,11 +112,21 @@ class Playground(ipywidgets.VBox):
         self._compute, self._title = compute, title
         self.sliders = {name: slider.widget() for name, slider in sliders.items()}
         self.panels = self._computed()
-        self.figure = _figure(self.panels)
         for widget in self.sliders.values():
             widget.observe(self._on_change, "value")
         row = ipywidgets.HBox(list(self.sliders.values()), layout=ipywidgets.Layout(flex_flow="row wrap"))
-        super().__init__([row, self.figure])
+        super().__init__([row])
+
+    @property
+    def figure(self) -> Any:
+        """The plotly figure, made when it is first shown or asked for.
+
+        One that is changed between the two, a picture's pixels among them, stays blank in the browser.
+        """
+        if self._figure is None:
+            self._figure = _figure(self.panels)
+            self.children = [*self.children, self._figure]
+        return self._figure
 
     @property
     def values(self) -> dict[str, float]:
@@ -141,14 +151,15 @@ class Playground(ipywidgets.VBox):
         self._on_change(None)
         return self
 
-    _quiet = False
+    _quiet, _figure = False, None
 
     def _on_change(self, _: Any) -> None:
         if self._quiet:
             return
         self.panels = self._computed()
-        with self.figure.batch_update():
-            _fill(self.figure, self.panels)
+        if self._figure is not None:
+            with self._figure.batch_update():
+                _fill(self._figure, self.panels)
 
     def _computed(self) -> list[Panel]:
         with _one_thread():
@@ -168,6 +179,7 @@ class Playground(ipywidgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         from labkit.explore._twin import png
 
+        self.figure  # noqa: B018  made now, if not before
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         data = {**data, "text/plain": self.alt_text, "image/png": png(self.twin())}
@@ -233,10 +245,9 @@ def _figure(panels: Sequence[Panel]) -> Any:
         left = sheet.layout[f"xaxis{suffix}"].domain[0]
         title.update(x=left, xanchor="left", align="left", font={"size": 13, "color": plot.INK})
         sheet.update_layout({f"legend{suffix}": {"x": left, "y": -50 / 255, "yanchor": "top", "font": {"size": 12}}})
+    _fill(sheet, panels)  # all of it before the browser knows of the figure: pictures that come late leave it blank
     live = go.FigureWidget(sheet)
     live._config = {**live._config, "showSendToCloud": False, "displaylogo": False}
-    with live.batch_update():
-        _fill(live, panels)
     return live
 
 

@@ -38,3 +38,21 @@ def test_bars_keep_their_colour_and_everything_its_place_while_one_number_is_dra
         drawn = lab.page.evaluate(DRAWN)
         assert [[kind, colour, x, y, text or ""] for kind, colour, x, y, text in drawn] == expected
     assert lab.errors == []
+
+
+PICTURES = """import torch
+from labkit.explore import shortcut_lab
+playground = shortcut_lab(torch.rand(20, 3, 40, 40, generator=torch.Generator().manual_seed(0)))
+playground.set(aberration=0.05)"""
+
+
+def test_pictures_that_were_set_before_they_were_shown_are_drawn(lab):
+    lab.open([PICTURES])
+    lab.run(0)
+    drawn = "() => document.querySelector('.js-plotly-plot')?._fullData?.map(t => t.source ?? '') ?? []"
+    lab.page.wait_for_function(f"() => ({drawn})().length === 5", timeout=120_000)
+    before = lab.page.evaluate(drawn)
+    assert [source[:10] for source in before] == ["data:image", "", "data:image", "", ""]
+    lab.python("playground.set(aberration=0.1).values")
+    lab.page.wait_for_function(f"before => ({drawn})()[0] !== before", arg=before[0], timeout=30_000)
+    assert lab.errors == []

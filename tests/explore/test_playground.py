@@ -58,6 +58,17 @@ def test_set_moves_several_sliders_and_computes_once(playground):
     np.testing.assert_allclose(playground.figure.data[0].y, 0.5 - np.arange(5))
 
 
+def test_what_is_set_before_it_is_shown_is_drawn_once(playground):
+    playground.set(slope=-1.0)
+    assert len(playground.children) == 1, "a figure that changes before the browser has it stays blank"
+    playground._repr_mimebundle_()
+    figure = playground.children[1]
+    assert figure is playground.figure
+    np.testing.assert_allclose(figure.data[0].y, -np.arange(5))
+    playground.set(slope=2.0)
+    np.testing.assert_allclose(figure.data[0].y, 2 * np.arange(5))
+
+
 def test_callbacks_get_one_thread_and_others_keep_theirs(playground):
     from threadpoolctl import threadpool_info, threadpool_limits
 
