@@ -50,7 +50,7 @@ def test_pictures_that_were_set_before_they_were_shown_are_drawn(lab):
     lab.open([PICTURES])
     lab.run(0)
     drawn = "() => document.querySelector('.js-plotly-plot')?._fullData?.map(t => t.source ?? '') ?? []"
-    lab.page.wait_for_function(f"() => ({drawn})().length === 5", timeout=120_000)
+    lab.page.wait_for_function(f"() => ({drawn})().length === 5", timeout=300_000)
     before = lab.page.evaluate(drawn)
     assert [source[:10] for source in before] == ["data:image", "", "data:image", "", ""]
     lab.python("playground.set(aberration=0.1).values")
