@@ -4,7 +4,7 @@ import copy
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -106,16 +106,24 @@ def run_protocols(
             floors=facts,
             paper=asdict(paper) if paper else None,
             seconds=seconds,
-            command=f"labkit run {recipe.name} --seeds {len(seeds)}"
-            + "".join(f" --protocol {each}" for each in chosen)
-            + (f" --epochs {training['epochs']}" if "epochs" in training else "")
-            + f" --jobs {jobs}" * (jobs > 1),
+            command=_command(recipe, seeds, chosen, training, jobs),
             training=printed(recipe.training | training),
             ceiling=ceiling and {"recipe": recipe.ceiling.name} | _facts(ceiling),
             **circumstances(device),
         )
         given.append(result)
     return given
+
+
+def _command(recipe: Recipe, seeds: list[int], protocols: Iterable[str], training: dict[str, Any], jobs: int) -> str:
+    words = ["labkit", "run", recipe.name, "--seeds", len(seeds)]
+    for name in protocols:
+        words += ["--protocol", name]
+    if "epochs" in training:
+        words += ["--epochs", training["epochs"]]
+    if jobs > 1:
+        words += ["--jobs", jobs]
+    return " ".join(map(str, words))
 
 
 def _ceilings(recipe, material, seeds, chosen, pooled, results: Path | None, options) -> dict[str, Score]:
@@ -193,7 +201,7 @@ def _measured(recipe: Recipe, like: Score, seeds: list[int], results: Path) -> S
     wanted = (recipe.name, printed(recipe.training), like.protocol)
     for path in sorted(results.glob("*.json")):
         record = json.loads(path.read_text())
-        if (record["recipe"], record["training"], record["protocol"]) == wanted:
+        if (record["recipe"], record.get("training"), record["protocol"]) == wanted:  # older results did not say
             scores = dict(zip(record["seeds"], record["scores"], strict=True))
             if scores.keys() >= set(seeds):
                 return Score.of([scores[seed] for seed in seeds], like.over, like.protocol)

@@ -18,7 +18,7 @@ from labkit._arguments import checked
 from labkit.evaluate import CrossValidation, Protocol, Score
 from labkit.recipes._circumstances import circumstances
 from labkit.recipes._material import Material
-from labkit.recipes._recipe import Recipe
+from labkit.recipes._recipe import Recipe, printed
 from labkit.train import Run, fit, seeded, to_device, write_whole
 
 _in_turn = threading.Lock()  # workers that are threads of one process share its random numbers: one trains at a time
@@ -172,14 +172,14 @@ def _one(recipe: Recipe, material: Material, seed: int, protocols, training: dic
 
 def _settings(recipe: Recipe, material: Material, protocols: Mapping[str, Any], training: dict[str, Any]) -> dict:
     """What must be equal for seeds of an earlier sweep to count in this one."""
-    ours = recipe.training | {name: value for name, value in training.items() if name != "progress"}
     here = circumstances("cpu")
     return {
         "recipe": recipe.name,
         "variant": recipe.variant,
         "data": [str(material.dataset), zlib.crc32(material.labels.cpu().numpy().tobytes())],
         "protocol": {name: str(protocol) for name, protocol in protocols.items()},
-        "training": {name: str(value) for name, value in sorted(ours.items())},
+        "training": printed(recipe.training | training),
+        "device": str(training.get("device")),
         "commit": here["commit"],
         "versions": here["versions"],
     }
