@@ -115,18 +115,8 @@ class Playground(ipywidgets.VBox):
         for widget in self.sliders.values():
             widget.observe(self._on_change, "value")
         row = ipywidgets.HBox(list(self.sliders.values()), layout=ipywidgets.Layout(flex_flow="row wrap"))
-        super().__init__([row])
-
-    @property
-    def figure(self) -> Any:
-        """The plotly figure, made when it is first shown or asked for.
-
-        One that is changed between the two, a picture's pixels among them, stays blank in the browser.
-        """
-        if self._figure is None:
-            self._figure = _figure(self.panels)
-            self.children = [*self.children, self._figure]
-        return self._figure
+        self.figure = _figure(self.panels)
+        super().__init__([row, self.figure])
 
     @property
     def values(self) -> dict[str, float]:
@@ -148,18 +138,22 @@ class Playground(ipywidgets.VBox):
                 self.sliders[name].value = value
         finally:
             self._quiet = False
-        self._on_change(None)
+        if self.figure._view_count:
+            self._on_change(None)
+        else:  # a figure that changes before the browser has drawn it, a picture's pixels above all, stays blank there
+            self.panels = self._computed()
+            self.figure = _figure(self.panels)
+            self.children = [self.children[0], self.figure]
         return self
 
-    _quiet, _figure = False, None
+    _quiet = False
 
     def _on_change(self, _: Any) -> None:
         if self._quiet:
             return
         self.panels = self._computed()
-        if self._figure is not None:
-            with self._figure.batch_update():
-                _fill(self._figure, self.panels)
+        with self.figure.batch_update():
+            _fill(self.figure, self.panels)
 
     def _computed(self) -> list[Panel]:
         with _one_thread():
@@ -179,7 +173,6 @@ class Playground(ipywidgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         from labkit.explore._twin import png
 
-        self.figure  # noqa: B018  made now, if not before
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         data = {**data, "text/plain": self.alt_text, "image/png": png(self.twin())}
@@ -248,6 +241,7 @@ def _figure(panels: Sequence[Panel]) -> Any:
     _fill(sheet, panels)  # all of it before the browser knows of the figure: pictures that come late leave it blank
     live = go.FigureWidget(sheet)
     live._config = {**live._config, "showSendToCloud": False, "displaylogo": False}
+    live._view_count = 0  # not None: the browser counts how often it is shown
     return live
 
 

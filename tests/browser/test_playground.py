@@ -46,13 +46,16 @@ playground = shortcut_lab(torch.rand(20, 3, 40, 40, generator=torch.Generator().
 playground.set(aberration=0.05)"""
 
 
-def test_pictures_that_were_set_before_they_were_shown_are_drawn(lab):
-    lab.open([PICTURES])
+@pytest.mark.parametrize(
+    "shown", ["playground", "__import__('ipywidgets').HBox([playground])"], ids=["alone", "inside"]
+)
+def test_pictures_that_were_set_before_they_were_shown_are_drawn(lab, shown):
+    lab.open([f"{PICTURES}\n{shown}"])
     lab.run(0)
     drawn = "() => document.querySelector('.js-plotly-plot')?._fullData?.map(t => t.source ?? '') ?? []"
     lab.page.wait_for_function(f"() => ({drawn})().length === 5", timeout=300_000)
     before = lab.page.evaluate(drawn)
     assert [source[:10] for source in before] == ["data:image", "", "data:image", "", ""]
-    lab.python("playground.set(aberration=0.1).values")
+    lab.python("figure = playground.figure; playground.set(aberration=0.1).figure is figure or 1 / 0")
     lab.page.wait_for_function(f"before => ({drawn})()[0] !== before", arg=before[0], timeout=30_000)
     assert lab.errors == []

@@ -1,5 +1,6 @@
 """Playgrounds: what the sliders say is what is computed, drawn, and written beside the picture."""
 
+import ipywidgets
 import numpy as np
 import pytest
 import torch
@@ -58,15 +59,22 @@ def test_set_moves_several_sliders_and_computes_once(playground):
     np.testing.assert_allclose(playground.figure.data[0].y, 0.5 - np.arange(5))
 
 
-def test_what_is_set_before_it_is_shown_is_drawn_once(playground):
+def test_what_is_set_before_it_is_shown_is_in_the_figure_from_its_start(playground):
+    first = playground.children[1]
     playground.set(slope=-1.0)
-    assert len(playground.children) == 1, "a figure that changes before the browser has it stays blank"
-    playground._repr_mimebundle_()
     figure = playground.children[1]
+    assert figure is not first, "a figure that changes before the browser has it stays blank"
     assert figure is playground.figure
     np.testing.assert_allclose(figure.data[0].y, -np.arange(5))
+    figure._view_count = 1
     playground.set(slope=2.0)
+    assert playground.children[1] is figure, "what the reader looks at stays there"
     np.testing.assert_allclose(figure.data[0].y, 2 * np.arange(5))
+
+
+def test_inside_another_widget_it_has_its_figure_too(playground):
+    box = ipywidgets.HBox([playground])
+    assert box.children[0].children[1] is playground.figure
 
 
 def test_callbacks_get_one_thread_and_others_keep_theirs(playground):
