@@ -53,7 +53,11 @@ def test_fewer_citations_or_papers_than_published_are_refused(arxiv):
         load("ogbn-arxiv")
 
 
-@pytest.mark.parametrize("content", [b"<!doctype html>", gzip.compress(b"a,b\n"), gzip.compress(b"0,1\n1,2")[:-6]])
+@pytest.mark.parametrize(
+    "content",
+    [b"<!doctype html>", gzip.compress(b"a,b\n"), gzip.compress(b"0,1\n1,2")[:-6]],
+    ids=["a page", "words", "cut short"],  # the bytes hold the time, and every worker must find the same names
+)
 def test_what_is_no_table_is_named(arxiv, content):
     (arxiv / "raw" / "edge.csv.gz").write_bytes(content)
     with pytest.raises(ValueError, match=r"edge\.csv\.gz is not the gzipped table that OGB publishes"):
