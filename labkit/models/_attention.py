@@ -11,19 +11,17 @@ from torch.utils.weak import WeakIdKeyDictionary
 from labkit._arguments import checked
 from labkit._checks import require_counts, require_edges, unknown
 from labkit.models._heads import ACTIVATIONS
-from labkit.models._sparse import MaskedRows, SparseMatrix, dropout
+from labkit.models._sparse import MaskedRows, SparseMatrix, dropout, product
 
 _sorted: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
 @checked(numbers=False)
 class Neighbourhoods:
-    """Edges sorted by target for forward sums and by source for backward ones; a self-loop added at each node.
+    """Edges sorted by target, a self-loop added at each node; sums over them that never hold edges × width.
 
     Attributes:
         source, target: int64 [edges], sorted by target.
-        start: [nodes + 1], where each target's edges begin.
-        by_source, source_start: the same edges sorted by source: their places, and where each source's begin.
     """
 
     def __init__(self, edge_index: Integer[Tensor, "2 edges"], num_nodes: int):
@@ -33,9 +31,7 @@ class Neighbourhoods:
         source, target = torch.cat([source, loop]), torch.cat([target, loop])
         order = torch.argsort(target, stable=True)
         self.source, self.target, self.num_nodes = source[order], target[order], num_nodes
-        self.start = _starts(self.target, num_nodes)
-        self.by_source = torch.argsort(self.source, stable=True)
-        self.source_start = _starts(self.source, num_nodes)
+        self._patterns: dict[int, tuple[_Pattern, _Pattern]] = {}
 
     @classmethod
     def of(cls, edge_index: Integer[Tensor, "2 edges"], num_nodes: int) -> "Neighbourhoods":
@@ -61,23 +57,48 @@ class Neighbourhoods:
         exact = torch.promote_types(torch.float32, torch.promote_types(weight.dtype, h.dtype))
         return _WeightedSum.apply(weight.to(exact), h.to(exact), self)  # there is no sparse product in half precision
 
-    def _product(self, start: Tensor, column: Tensor, values: Tensor, h: Tensor) -> Tensor:
-        parts = zip(values.unbind(1), h.unbind(1), strict=True)
-        return torch.stack([self._csr(start, column, head) @ part for head, part in parts], dim=1)
+    def patterns(self, heads: int) -> "tuple[_Pattern, _Pattern]":
+        """Where the edges of all heads stand in the sums over sources, and in those over targets."""
+        if heads not in self._patterns:
+            ends = (self.target, self.source), (self.source, self.target)
+            self._patterns[heads] = tuple(_Pattern(*pair, self.num_nodes, heads) for pair in ends)
+        return self._patterns[heads]
 
-    def _dots(self, a: Tensor, b: Tensor) -> Float[Tensor, "edges heads"]:
-        """a · b of each edge's target and source, head by head."""
+
+class _Pattern:
+    """One sparse matrix for all heads of a graph: head k of node n is row (and column) n · heads + k.
+
+    So [nodes, heads, dim] is multiplied as it lies in memory; one product a head copies every head's part in and out.
+    """
+
+    def __init__(self, row: Tensor, column: Tensor, num_nodes: int, heads: int):
+        head = torch.arange(heads, device=row.device)
+        row, column = ((end[:, None] * heads + head).flatten() for end in (row, column))
+        self.rows = num_nodes * heads
+        self.place = torch.argsort(row, stable=True)
+        start = torch.cat([row.new_zeros(1), torch.bincount(row, minlength=self.rows).cumsum(0)])
+        short = max(len(row), self.rows) < 2**31  # MKL would convert longer ones in every product
+        self.start, self.column = (x.int() if short else x for x in (start, column[self.place]))
+
+    def product(self, weight: Float[Tensor, "edges heads"], h: Float[Tensor, "nodes heads dim"]) -> Tensor:
+        return product(self._matrix(weight.flatten()[self.place]), h.flatten(0, 1)).view(h.shape)
+
+    def dots(self, a: Float[Tensor, "nodes heads dim"], b: Float[Tensor, "nodes heads dim"]) -> Tensor:
+        """a · b of each edge's row and column [edges · heads]."""
+        a, b = a.flatten(0, 1), b.flatten(0, 1)
+        dots = a.new_empty(len(self.place))
         if a.device.type == "cpu" and not torch.backends.mkl.is_available():  # torch has no sampled product there
-            return (a[self.target] * b[self.source]).sum(dim=2)
-        edges = self._csr(self.start, self.source, a.new_zeros(len(self.source)))
-        heads = zip(a.unbind(1), b.unbind(1), strict=True)
-        dots = [torch.sparse.sampled_addmm(edges, x.contiguous(), y.contiguous().T, beta=0).values() for x, y in heads]
-        return torch.stack(dots, dim=1)
+            row = torch.repeat_interleave(self.start.diff())
+            dots[self.place] = (a[row] * b[self.column]).sum(dim=1)
+        else:
+            edges = self._matrix(torch.zeros_like(dots))
+            dots[self.place] = torch.sparse.sampled_addmm(edges, a, b.T, beta=0).values()
+        return dots
 
-    def _csr(self, start: Tensor, column: Tensor, values: Tensor) -> Tensor:
+    def _matrix(self, values: Tensor) -> Tensor:
         with warnings.catch_warnings():  # "sparse CSR is in beta": tested against PyG's GATConv
             warnings.simplefilter("ignore", UserWarning)
-            return torch.sparse_csr_tensor(start, column, values.contiguous(), size=(self.num_nodes, self.num_nodes))
+            return torch.sparse_csr_tensor(self.start, self.column, values, size=(self.rows, self.rows))
 
 
 class _WeightedSum(torch.autograd.Function):
@@ -86,17 +107,17 @@ class _WeightedSum(torch.autograd.Function):
         ctx.save_for_backward(weight, h)
         ctx.edges = edges
         with torch.autocast(h.device.type, enabled=False):
-            return edges._product(edges.start, edges.source, weight, h)
+            return edges.patterns(h.shape[1])[0].product(weight, h)
 
     @staticmethod
     def backward(ctx, upstream: Tensor):
-        (weight, h), edges = ctx.saved_tensors, ctx.edges
+        weight, h = ctx.saved_tensors
+        over_sources, over_targets = ctx.edges.patterns(h.shape[1])
         to_weight = to_h = None
         if ctx.needs_input_grad[0]:
-            to_weight = edges._dots(upstream, h)
+            to_weight = over_sources.dots(upstream, h).view(weight.shape)
         if ctx.needs_input_grad[1]:
-            back = edges.by_source
-            to_h = edges._product(edges.source_start, edges.target[back], weight[back], upstream)
+            to_h = over_targets.product(weight, upstream)
         return to_weight, to_h, None
 
 
@@ -187,9 +208,3 @@ class GAT(nn.Module):
     def __repr__(self) -> str:
         first = self.layers[0]
         return f"GAT({first.weight.shape[0]} → {' → '.join([str(self.dim)] * len(self.layers))}, {first.heads} heads)"
-
-
-def _starts(sorted_or_not: Tensor, num_nodes: int) -> Tensor:
-    start = torch.zeros(num_nodes + 1, dtype=torch.int64, device=sorted_or_not.device)
-    torch.cumsum(torch.bincount(sorted_or_not, minlength=num_nodes), dim=0, out=start[1:])
-    return start

@@ -13,7 +13,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from labkit._arguments import checked
 from labkit._checks import require_between
 
-SPARSE_BELOW = 0.1  # share of non-zeros under which CSR products beat dense ones (benchmarks/sparse_features.py)
+SPARSE_BELOW = 0.1  # share of non-zeros at which CSR products 512 wide take as long as dense ones; narrower ones less
 
 _converted: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
@@ -196,11 +196,19 @@ class _Product(torch.autograd.Function):
     def forward(ctx, matrix: Tensor, transpose: Tensor, dense: Tensor) -> Tensor:
         ctx.transpose = transpose
         with torch.autocast(dense.device.type, enabled=False):  # there is no sparse product in half precision
-            return matrix @ dense.to(matrix.dtype)
+            return product(matrix, dense.to(matrix.dtype))
 
     @staticmethod
     def backward(ctx, upstream: Tensor):
-        return None, None, ctx.transpose @ upstream.contiguous()
+        return None, None, product(ctx.transpose, upstream.contiguous())
+
+
+def product(matrix: Tensor, dense: Float[Tensor, "columns dim"]) -> Float[Tensor, "rows dim"]:
+    """A CSR matrix times a dense one. MKL writes over what is there; with ``@`` torch fills it with zeros, twice."""
+    if dense.device.type != "cpu" or not torch.backends.mkl.is_available():
+        return matrix @ dense
+    out = dense.new_empty(matrix.shape[0], dense.shape[1])
+    return torch.addmm(out, matrix, dense, beta=0, out=out)
 
 
 def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
