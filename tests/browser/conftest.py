@@ -10,6 +10,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group("browser"))  # one JupyterLab, on one worker
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.when == "call" and report.failed and "lab" in getattr(item, "funcargs", {}):
+        report.sections.append(("page", item.funcargs["lab"].seen()))
+    return report
+
+
 @pytest.fixture(scope="session")
 def _server(tmp_path_factory):
     if CHROMIUM is None:

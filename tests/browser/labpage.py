@@ -57,18 +57,25 @@ class Lab:
         root: the folder that JupyterLab serves.
         external: requests that tried to leave this machine, since the last ``open``.
         errors: JavaScript errors of the page, since the last ``open``.
+        console: what the page wrote to its console, since the last ``open``.
     """
 
     def __init__(self, page, url: str, root: Path):
         self.page, self.url, self.root = page, url, root
         self.external: list[str] = []
         self.errors: list[str] = []
+        self.console: list[str] = []
         page.on("request", self._note_request)
+        page.on("console", self._note_console)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def _note_request(self, request) -> None:
         if not request.url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "file:")):
             self.external.append(request.url)
+
+    def _note_console(self, said) -> None:
+        if said.type != "debug":
+            self.console.append(f"{said.type}: {said.text[:300]}")
 
     # ---------------------------------------------------------------- notebooks
 
@@ -84,6 +91,7 @@ class Lab:
         self.close()
         self.external.clear()
         self.errors.clear()
+        self.console.clear()
         self.page.goto(f"{self.url}/lab/tree/{path.relative_to(self.root)}?reset", timeout=_PATIENCE)
         self.page.wait_for_function("window.jupyterapp && window.jupyterapp.restored", timeout=_PATIENCE)
         self.page.evaluate("async () => { await window.jupyterapp.restored }")
@@ -121,6 +129,16 @@ class Lab:
     def outputs(self, cell: int) -> list[dict]:
         """The outputs of a cell as the notebook's model holds them."""
         return self.page.evaluate(_OUTPUTS, cell)
+
+    def seen(self) -> str:
+        """The page in words, for the report of a test that failed: half of what goes wrong here shows only there."""
+        try:
+            outputs = "\n".join(json.dumps(out)[:1000] for cell in range(self.cells()) for out in self.outputs(cell))
+            shown = self.page.evaluate("() => document.body.innerText.slice(0, 3000)")
+        except Exception as gone:  # noqa: BLE001 a page that can't be asked is told so, and the test's error stays first
+            outputs, shown = "", f"the page does not answer: {gone}"
+        console = "\n".join(self.console[-30:])
+        return f"errors: {self.errors}\n\nconsole:\n{console}\n\noutputs:\n{outputs}\n\nshown:\n{shown}"
 
     # ---------------------------------------------------------------- the kernel
 
