@@ -135,7 +135,7 @@ class Lab:
         try:
             outputs = "\n".join(json.dumps(out)[:1000] for cell in range(self.cells()) for out in self.outputs(cell))
             shown = self.page.evaluate("() => document.body.innerText.slice(0, 3000)")
-        except Exception as gone:  # noqa: BLE001 a page that can't be asked is told so, and the test's error stays first
+        except Exception as gone:
             outputs, shown = "", f"the page does not answer: {gone}"
         console = "\n".join(self.console[-30:])
         return f"errors: {self.errors}\n\nconsole:\n{console}\n\noutputs:\n{outputs}\n\nshown:\n{shown}"
