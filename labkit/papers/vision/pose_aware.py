@@ -61,14 +61,14 @@ class PoseAware(TwoView):
 
     Args:
         encoder, projector, view: as in ``TwoView``.
-        weight: λ of the path's loss; 0 is plain SimCLR.
+        weight: λ of the path's loss; 0 is plain SimCLR. At 1 it takes over, and the class is lost.
         shuffled: the control: the neighbours of each picture come from other films.
 
     A batch is films [n, 3, channels, h, w]: seen from the left, the middle and the right.
     """
 
     def __init__(
-        self, encoder, projector, view: Callable[[Tensor], Tensor], weight: float = 1.0, shuffled: bool = False
+        self, encoder, projector, view: Callable[[Tensor], Tensor], weight: float = 0.01, shuffled: bool = False
     ):
         super().__init__(encoder, projector, view, partial(nt_xent, temperature=0.2))
         self.weight, self.shuffled = weight, shuffled
@@ -146,7 +146,9 @@ STEP = 0.5  # frames between viewpoints: 10 to 20 degrees
 TIMES = (-STEP, 0.0, STEP)
 
 
-def _build(images: ImageSet, weight: float = 1.0, **changes) -> PoseAware:
+# λ by the pose error on 400 held-out training scenes (seed 0; of 0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3 and 1): 23.9
+# degrees at 0.01, 25.4 without the loss, 28.3 at 1, where the class falls, too (46 % without, 57 % at 0.01, 36 % at 1).
+def _build(images: ImageSet, weight: float = 0.01, **changes) -> PoseAware:
     return PoseAware(film_encoder(), film_head(), object_view(), weight, **changes)
 
 
