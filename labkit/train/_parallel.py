@@ -25,6 +25,7 @@ def joined(device: str = "auto") -> Iterator[None]:
     dist.init_process_group("nccl" if on_cuda else "gloo")
     try:
         yield
+        dist.barrier()  # nobody leaves while another still waits for what it was sent
     finally:
         dist.destroy_process_group()
 

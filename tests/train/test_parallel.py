@@ -112,17 +112,20 @@ from labkit._processes import processes, rank
 from labkit.train import Minibatches, fit, in_parallel, joined
 from test_parallel import FAMILY, LOSSES, RINGS, build, images, one_step, trained_weights
 
-folder, steps = Path(sys.argv[1]), {}
-with joined("cpu"):
-    for name in [*LOSSES, *FAMILY, *RINGS] if processes() == 2 else RINGS:
-        method = build(name)
-        torch.manual_seed(rank())
-        trained = in_parallel(method, torch.device("cpu"))
-        steps[name] = one_step(method, trained, images(8 * processes())[rank()::processes()])
-    if processes() == 3:
-        if rank() == 0:
-            torch.save(steps, folder / "found.pt")
-        sys.exit()
+
+def step_of(name):  # what holds the process group goes with it, as in fit
+    method = build(name)
+    torch.manual_seed(rank())
+    trained = in_parallel(method, torch.device("cpu"))
+    return one_step(method, trained, images(8 * processes())[rank()::processes()])
+
+def steps_of_three(folder):
+    steps = {name: step_of(name) for name in RINGS}
+    if rank() == 0:
+        torch.save(steps, folder / "found.pt")
+
+def all_of_two(folder):
+    steps = {name: step_of(name) for name in [*LOSSES, *FAMILY, *RINGS]}
     unbroken = trained_weights()
     file = folder / "checkpoint.safetensors"
     trained_weights(epochs=2, checkpoint=file)
@@ -135,6 +138,9 @@ with joined("cpu"):
             refused.append(str(error))
     if rank() == 0:
         torch.save([steps, unbroken, resumed, refused], folder / "found.pt")
+
+with joined("cpu"):
+    (steps_of_three if processes() == 3 else all_of_two)(Path(sys.argv[1]))
 """
 
 
