@@ -368,10 +368,10 @@ recorded(
     [
         "paths_lower_the_pose_error",
         "true_paths_beat_shuffled_ones",
-        "class_is_kept",
         "middle_layer_knows_the_pose",
     ],
 )
+recorded("pose_aware", ["class_is_kept"])
 
 # %% [markdown]
 # ## 7 · A third way: equivariance
