@@ -8,6 +8,7 @@ https://arxiv.org/abs/2006.04131 · code: https://github.com/CRIPAC-DIG/GRACE
 
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,8 +26,8 @@ from labkit.evaluate import Protocol
 from labkit.losses import info_nce, nt_xent
 from labkit.methods import Method, inference
 from labkit.models import GCN, MLP, sparse_if_faster
-from labkit.recipes import Material, PaperNumber, Recipe, spread, train
-from labkit.train import Subgraphs, write_whole
+from labkit.recipes import Material, PaperNumber, Recipe, circumstances, spread, train
+from labkit.train import Subgraphs, choose_device, write_whole
 from labkit.views import drop_edges, mask_feature_columns
 
 
@@ -266,7 +267,9 @@ def temperatures(
     protocol = recipe.protocols["public"]
     facts = {"data": data, "seeds": list(seeds), "changes": changes, "protocol": str(protocol)}
     done = json.loads(path.read_text()) if path and path.is_file() else {}
-    found = done["accuracy"] if {name: done.get(name) for name in facts} == facts else {}
+    same = {name: done.get(name) for name in facts} == facts
+    found, started = done["accuracy"] if same else {}, time.perf_counter() - (done.get("seconds", 0) if same else 0)
+    facts |= circumstances(choose_device("auto"))
     material = Material(load(recipe.data, **recipe.load_options))
     for tau in grid:
         if f"{tau:g}" in found:
@@ -278,6 +281,7 @@ def temperatures(
             found["untrained"] = [material.score(protocol, run.snapshots[0]).mean for run in runs]
         found[f"{tau:g}"] = [material.score(protocol, run.method.embed(material.items)).mean for run in runs]
         if path:
+            facts["seconds"] = time.perf_counter() - started
             write_whole(path, (json.dumps(facts | {"accuracy": found}, indent=1, ensure_ascii=False) + "\n").encode())
     return found
 
