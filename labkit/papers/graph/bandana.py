@@ -4,9 +4,7 @@ Ziwen Zhao, Yuhua Li, Yixiong Zou, Jiliang Tang, Ruixuan Li. WWW 2024.
 https://arxiv.org/abs/2402.03814 · code: https://github.com/Newiz430/Bandana
 """
 
-import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import astuple, replace
 from functools import partial
@@ -25,8 +23,9 @@ from labkit.evaluate import Protocol
 from labkit.methods import Method, inference
 from labkit.models import GraphConvolution, dropout, propagation_matrix, sparse_if_faster
 from labkit.papers.graph._links import LinkScore, link_split, rank_links
-from labkit.recipes import PaperNumber, Recipe, circumstances, spread
-from labkit.train import choose_device, fit, seeded, write_whole
+from labkit.recipes import PaperNumber, Recipe, spread
+from labkit.recipes._kept import Kept
+from labkit.train import fit, seeded
 
 MASKS = ("bandwidth", "discrete")
 
@@ -168,12 +167,8 @@ def links(
     """
     if data not in LINK_SETTINGS:
         raise ValueError(unknown("graph with released link settings", data, LINK_SETTINGS))
-    graph, path = load(data), Path(path) if path else None
-    facts = {"data": data, "epochs": epochs, **circumstances(choose_device("auto"))}
-    done = json.loads(path.read_text()) if path and path.is_file() else {}
-    if (done.get("epochs"), done.get("commit")) != (epochs, facts["commit"]):
-        done = {}
-    found, started = done.get("links", {}), time.perf_counter() - done.get("seconds", 0)
+    graph, kept = load(data), Kept(path, "links", data=data, epochs=epochs)
+    found = kept.found
     train, _, test = link_split(graph)
     x, propagate = F.normalize(graph.x, dim=1), propagation_matrix(train.edge_index, graph.num_nodes)
     for name, z in (("raw", x), ("A²X", F.normalize(propagate @ (propagate @ x), dim=1))):
@@ -181,9 +176,7 @@ def links(
     trained = found.setdefault("Bandana", [])
     for seed in seeds[len(trained) :]:
         trained.append(list(astuple(predict_links(graph, seed, epochs=epochs, **LINK_SETTINGS[data]))))
-        facts |= {"seeds": list(seeds[: len(trained)]), "seconds": time.perf_counter() - started}
-        if path:
-            write_whole(path, (json.dumps(facts | {"links": found}, indent=1, ensure_ascii=False) + "\n").encode())
+        kept.write(seeds=list(seeds[: len(trained)]))
     return found
 
 

@@ -6,9 +6,7 @@ https://arxiv.org/abs/2006.04131 · code: https://github.com/CRIPAC-DIG/GRACE
     python -m labkit.papers.graph.grace cora 5       accuracy over the temperature, 5 seeds -> JSON
 """
 
-import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -26,8 +24,9 @@ from labkit.evaluate import Protocol
 from labkit.losses import info_nce, nt_xent
 from labkit.methods import Method, inference
 from labkit.models import GCN, MLP, sparse_if_faster
-from labkit.recipes import Material, PaperNumber, Recipe, circumstances, spread, train
-from labkit.train import Subgraphs, choose_device, write_whole
+from labkit.recipes import Material, PaperNumber, Recipe, spread, train
+from labkit.recipes._kept import Kept
+from labkit.train import Subgraphs
 from labkit.views import drop_edges, mask_feature_columns
 
 
@@ -263,13 +262,10 @@ def temperatures(
         raise ValueError("seeds is empty: name at least one seed, e.g. seeds=range(5)")
     for tau in grid:
         require_positive("temperature", tau)
-    recipe, path = known[data], Path(path) if path else None
+    recipe = known[data]
     protocol = recipe.protocols["public"]
-    facts = {"data": data, "seeds": list(seeds), "changes": changes, "protocol": str(protocol)}
-    done = json.loads(path.read_text()) if path and path.is_file() else {}
-    same = {name: done.get(name) for name in facts} == facts
-    found, started = done["accuracy"] if same else {}, time.perf_counter() - (done.get("seconds", 0) if same else 0)
-    facts |= circumstances(choose_device("auto"))
+    kept = Kept(path, "accuracy", data=data, seeds=list(seeds), changes=changes, protocol=str(protocol))
+    found = kept.found
     material = Material(load(recipe.data, **recipe.load_options))
     for tau in grid:
         if f"{tau:g}" in found:
@@ -280,9 +276,7 @@ def temperatures(
             found["A²X"] = [material.floors(protocol)["propagated"].mean]
             found["untrained"] = [material.score(protocol, run.snapshots[0]).mean for run in runs]
         found[f"{tau:g}"] = [material.score(protocol, run.method.embed(material.items)).mean for run in runs]
-        if path:
-            facts["seconds"] = time.perf_counter() - started
-            write_whole(path, (json.dumps(facts | {"accuracy": found}, indent=1, ensure_ascii=False) + "\n").encode())
+        kept.write()
     return found
 
 

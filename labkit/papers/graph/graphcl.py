@@ -6,9 +6,7 @@ https://arxiv.org/abs/2010.13902 · code: https://github.com/Shen-Lab/GraphCL (h
     python -m labkit.papers.graph.graphcl mutag 5       the paper's figure of augmentation pairs, 5 seeds -> JSON
 """
 
-import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,8 +27,8 @@ from labkit.data import GraphBatch, GraphSet, load
 from labkit.evaluate import CrossValidation
 from labkit.methods import Method, in_blocks, inference
 from labkit.models import GIN, MLP
-from labkit.recipes import Material, PaperNumber, Recipe, circumstances, train
-from labkit.train import choose_device, write_whole
+from labkit.recipes import Material, PaperNumber, Recipe, train
+from labkit.recipes._kept import Kept
 from labkit.views import RandomChoice, drop_nodes, identity, mask_attributes, perturb_edges, subgraph
 
 View = Callable[[GraphBatch], GraphBatch]
@@ -216,12 +214,8 @@ def gains(
     if data not in _SETS:
         raise ValueError(unknown("set with a recipe of GraphCL", data, _SETS))
     recipe = next(recipe for recipe in RECIPES if recipe.data == data)
-    path = Path(path) if path else None
-    facts = {"data": data, "seeds": list(seeds), "changes": changes, "protocol": str(PROTOCOLS["svm"])}
-    done = json.loads(path.read_text()) if path and path.is_file() else {}
-    same = {name: done.get(name) for name in facts} == facts
-    found, started = done["gains"] if same else {}, time.perf_counter() - (done.get("seconds", 0) if same else 0)
-    facts |= circumstances(choose_device("auto"))
+    kept = Kept(path, "gains", data=data, seeds=list(seeds), changes=changes, protocol=str(PROTOCOLS["svm"]))
+    found = kept.found
     material = Material(load(recipe.data, **recipe.load_options))
     untrained: dict[int, float] = {}
     for first, second in combinations_with_replacement(AUGMENTATIONS, 2):
@@ -235,9 +229,7 @@ def gains(
                 untrained[seed] = material.score(PROTOCOLS["svm"], run.snapshots[0]).mean
             trained = material.score(PROTOCOLS["svm"], run.method.embed(material.items)).mean
             found[pair].append(trained - untrained[seed])
-        if path:
-            facts["seconds"] = time.perf_counter() - started
-            write_whole(path, (json.dumps(facts | {"gains": found}, indent=1) + "\n").encode())
+        kept.write()
     return found
 
 
