@@ -2,12 +2,14 @@
 
 from labkit.recipes._circumstances import circumstances
 from labkit.recipes._figure import beside_floors, recorded
+from labkit.recipes._kept import Kept
 from labkit.recipes._material import Material
 from labkit.recipes._recipe import PaperNumber, Recipe, Result, choose_protocol
 from labkit.recipes._run import for_own_graph, run, run_protocols, spread
 from labkit.recipes._sweep import Trained, sweep, train
 
 __all__ = [
+    "Kept",
     "Material",
     "PaperNumber",
     "Recipe",

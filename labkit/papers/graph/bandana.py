@@ -23,8 +23,7 @@ from labkit.evaluate import Protocol
 from labkit.methods import Method, inference
 from labkit.models import GraphConvolution, dropout, propagation_matrix, sparse_if_faster
 from labkit.papers.graph._links import LinkScore, link_split, rank_links
-from labkit.recipes import PaperNumber, Recipe, spread
-from labkit.recipes._kept import Kept
+from labkit.recipes import Kept, PaperNumber, Recipe, spread
 from labkit.train import fit, seeded
 
 MASKS = ("bandwidth", "discrete")

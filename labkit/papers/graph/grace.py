@@ -24,8 +24,7 @@ from labkit.evaluate import Protocol
 from labkit.losses import info_nce, nt_xent
 from labkit.methods import Method, inference
 from labkit.models import GCN, MLP, sparse_if_faster
-from labkit.recipes import Material, PaperNumber, Recipe, spread, train
-from labkit.recipes._kept import Kept
+from labkit.recipes import Kept, Material, PaperNumber, Recipe, spread, train
 from labkit.train import Subgraphs
 from labkit.views import drop_edges, mask_feature_columns
 

@@ -27,8 +27,7 @@ from labkit.data import GraphBatch, GraphSet, load
 from labkit.evaluate import CrossValidation
 from labkit.methods import Method, in_blocks, inference
 from labkit.models import GIN, MLP
-from labkit.recipes import Material, PaperNumber, Recipe, train
-from labkit.recipes._kept import Kept
+from labkit.recipes import Kept, Material, PaperNumber, Recipe, train
 from labkit.views import RandomChoice, drop_nodes, identity, mask_attributes, perturb_edges, subgraph
 
 View = Callable[[GraphBatch], GraphBatch]
