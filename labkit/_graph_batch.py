@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -143,6 +144,14 @@ def take(values: Tensor, rows: Tensor) -> Tensor:
     """``values[rows]``: on a CPU ``index_select`` is several times as quick as indexing (0.02 ms against 0.12 ms for
     5 000 rows of 32)."""
     return values.index_select(0, rows)
+
+
+def argsort(keys: Tensor) -> Tensor:
+    """Stable. On a CPU NumPy's, several times as quick as torch's (0.03 ms against 0.2 ms where 5 000 rows are to join
+    18 000 that stand in order)."""
+    if keys.device.type != "cpu":
+        return keys.argsort(stable=True)
+    return torch.from_numpy(np.argsort(keys.numpy(), kind="stable"))
 
 
 def _offsets(sizes: Tensor) -> Tensor:

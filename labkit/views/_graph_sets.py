@@ -12,7 +12,7 @@ from torch import Tensor
 
 from labkit._arguments import checked
 from labkit._checks import require_between, unknown
-from labkit._graph_batch import GraphBatch, take
+from labkit._graph_batch import GraphBatch, argsort, take
 
 FILLS = ("mean", "noise")
 
@@ -115,7 +115,7 @@ def subgraph(
     """
     require_between("keep", keep, 0, 1)
     joined = _joining_times(batch, generator, one_hop)
-    place = _places(joined.argsort(), batch.batch, batch.ptr)
+    place = _places(joined.atan() / 2, batch.batch, batch.ptr)
     return batch.keep_nodes((place <= take(_share(batch.sizes, keep), batch.batch)) & joined.isfinite())
 
 
@@ -164,15 +164,16 @@ def _joining_times(batch: GraphBatch, generator: torch.Generator | None, one_hop
 
 def _random_places(owner: Tensor, ptr: Tensor, generator: torch.Generator | None) -> Tensor:
     """For each row its place, from 0, in a random order of the rows of its graph."""
-    shuffled = _draw(torch.randperm, len(owner), owner.device, generator)
-    return _places(shuffled, owner, ptr)
+    rows = torch.arange(len(owner), device=owner.device)
+    rank = torch.empty_like(rows).scatter_(0, _draw(torch.randperm, len(owner), owner.device, generator), rows)
+    return _places(rank.double() / max(1, len(owner)), owner, ptr)
 
 
-def _places(order: Tensor, owner: Tensor, ptr: Tensor) -> Tensor:
-    """For each row its place among the rows of its graph, in the order in which ``order`` lists all rows."""
-    graph_by_graph = take(order, take(owner, order).argsort(stable=True))
-    place = torch.arange(len(order), device=order.device) - take(ptr, owner)
-    return torch.empty_like(order).scatter_(0, graph_by_graph, place)
+def _places(key: Tensor, owner: Tensor, ptr: Tensor) -> Tensor:
+    """For each row its place among the rows of its graph, by ``key``: float64 in [0, 1)."""
+    graph_by_graph = argsort(owner + key)  # graph and key in one number: one sort instead of two
+    place = torch.arange(len(owner), device=owner.device) - take(ptr, owner)
+    return torch.empty_like(owner).scatter_(0, graph_by_graph, place)
 
 
 def _share(counts: Tensor, ratio: float) -> Tensor:

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from torch_geometric.transforms import Constant
 
 from labkit._checks import unknown
+from labkit._graph_batch import argsort, take
 from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import GraphBatch, GraphSet, load
@@ -91,10 +92,10 @@ def contrast(a: Tensor, b: Tensor, temperature: float) -> Float[Tensor, ""]:
 def loops_but_the_last(batch: GraphBatch) -> GraphBatch:
     """Released code: self-loops for ``range(edge_index.max())``, which leaves out the last node of each graph."""
     node = torch.arange(len(batch.x), device=batch.device)
-    node = node[node + 1 < batch.ptr[batch.batch + 1]]
+    node = node[node + 1 < take(batch.ptr, batch.batch + 1)]
     edges = torch.cat([batch.edge_index, node.expand(2, -1)], dim=1)
-    graph_by_graph = batch.batch[edges[0]].argsort(stable=True)
-    return GraphBatch(batch.x, edges[:, graph_by_graph], batch.ptr)
+    graph_by_graph = argsort(take(batch.batch, edges[0]))
+    return GraphBatch(batch.x, edges.index_select(1, graph_by_graph), batch.ptr)
 
 
 def xavier(layer: nn.Module) -> None:
