@@ -169,9 +169,16 @@ RECIPES = [
         data="citeseer",
         protocols=_protocols(weight_decay=0.01),
         paper={"paper": PaperNumber(73.3, 0.5, "paper, public split")},
-        # Validation accuracy, seeds 0 and 1: 73.0 % after 30 steps, 73.5 after 60, 73.0 after 100, 72.3 after 200. With
-        # all nodes in a step 72.8 and 72.9 after 60 and 200, with the released diffusion 72.2 (one seed) and 72.0.
-        **SETTINGS | {"training": {"epochs": 60, "lr": 1e-3}},
+        # Weight decay while pretraining and all nodes in a step: what DGL's own MVGRL needs for its 73.7 on CiteSeer
+        # (examples/pytorch/mvgrl there); neither the paper nor the released code has them. Validation accuracy by the
+        # public and the paper's probe, seeds 0 and 1: 74.1 and 72.5 after 200 steps; 73.3 and 68.0 as on Cora, after
+        # 60; with the released diffusion 73.0 and 72.0, with a decay of 3e-3 72.5 and 66.0.
+        **SETTINGS
+        | {
+            "build": partial(_build, sample=None),
+            "training": {"epochs": 200, "lr": 1e-3, "weight_decay": 1e-3},
+            "source": "node/train.py of the released code; weight decay and sample by validation accuracy",
+        },
     ),
 ]
 CORA = RECIPES[0]
