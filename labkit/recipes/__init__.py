@@ -2,7 +2,7 @@
 
 from labkit.recipes._circumstances import circumstances
 from labkit.recipes._figure import beside_floors, recorded
-from labkit.recipes._kept import Kept
+from labkit.recipes._kept import Kept, measured
 from labkit.recipes._material import Material
 from labkit.recipes._recipe import PaperNumber, Recipe, Result, choose_protocol
 from labkit.recipes._run import for_own_graph, run, run_protocols, spread
@@ -19,6 +19,7 @@ __all__ = [
     "choose_protocol",
     "circumstances",
     "for_own_graph",
+    "measured",
     "recorded",
     "run",
     "run_protocols",

@@ -34,3 +34,13 @@ class Kept:
         if self.path:
             whole = self.facts | facts | {"seconds": time.perf_counter() - self._started, self.name: self.found}
             write_whole(self.path, (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def measured(file: str, name: str) -> dict[str, Any]:
+    """The parts that :class:`Kept` left as ``name`` in a file of the checkout's ``results/figures``; {} if not run.
+
+    Example:
+        >>> labkit.recipes.measured("graphcl-gains-mutag.json", "gains")["identity + identity"]    # one gain a seed
+    """
+    path = Path(__file__).parents[2] / "results" / "figures" / file
+    return json.loads(path.read_text())[name] if path.is_file() else {}

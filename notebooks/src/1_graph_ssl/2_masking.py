@@ -317,14 +317,9 @@ labkit.claims.show("bandana")
 # words (`raw`) and of A²X, where nothing is trained. The paper has an AUC of 95.7 on Cora and 96.9 on CiteSeer.
 
 # %%
-import json
-from pathlib import Path
-
 links = {"Bandana on cora": "not measured"}
-for name in ("cora", "citeseer"):
-    path = Path(labkit.__file__).parents[1] / "results" / "figures" / f"bandana-links-{name}.json"
-    measured = json.loads(path.read_text())["links"] if path.is_file() else {}
-    for what, pairs in measured.items():
+for name in ("cora", "citeseer"):  # python -m labkit.papers.graph.bandana cora 5
+    for what, pairs in labkit.recipes.measured(f"bandana-links-{name}.json", "links").items():
         auc, precision = 100 * np.array(pairs).mean(axis=0)
         links[f"{what} on {name}"] = f"{auc:.1f}"
         trained = len(pairs) * (what == "Bandana")
@@ -344,7 +339,7 @@ beside_paper(
      f"{100 * (masked['Bandana'].mean - masked['edges dropped'].mean):+.1f}",
      "one short training of each here: such a difference is within what a seed does"),
     ("Bandana, AUC of held-out links, Cora", "95.7 ± 0.1", links["Bandana on cora"],
-     "1 000 epochs in both, two trainings here; their split is drawn once and shared by all ten "
+     "1 000 epochs in both; their split is drawn once and shared by all ten "
      "runs"),
     ("A²X, nothing trained", "not reported", floor,
      "the papers compare with other trained methods"),
