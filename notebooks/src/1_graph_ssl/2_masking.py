@@ -11,7 +11,7 @@
 # - what GraphMAE hides, twice, and why its error is a power of a cosine;
 # - how well hidden words come back, beside the simplest guess: the mean of the neighbours' words;
 # - what a *bandwidth* is and how it differs from dropping edges;
-# - how far both are above A²X, where nothing is trained.
+# - how near both are to A²X, where nothing is trained, after so few epochs.
 #
 # Hou et al. 2022, [GraphMAE](https://arxiv.org/abs/2205.10803) · Zhao et al. 2024,
 # [Masked Graph Autoencoder with Non-discrete Bandwidths](https://arxiv.org/abs/2402.03814) (Bandana).
@@ -224,7 +224,7 @@ with plot.style():
     axis.set(
         xlabel="bandwidth of an edge, papers with four citations",
         ylabel="edges",
-        title="Small τ: nearly one edge each",
+        title="Small τ: one edge takes most",
     )
     axis.legend()
 plt.show()

@@ -14,7 +14,8 @@
 #
 # Grover & Leskovec 2016, [node2vec](https://arxiv.org/abs/1607.00653) · Brandeis et al. 2020,
 # [k-core embedding](https://arxiv.org/abs/2009.02085) · Qiu et al. 2020, [GCC](https://arxiv.org/abs/2006.09963).
-# Needs the Cora and CiteSeer files (`labkit data get cora`); the novel and the graph with planted roles need none.
+# Needs the Cora and CiteSeer files (`labkit data get cora` and `citeseer`); the novel and the graph with planted roles
+# need none.
 
 # %% tags=["parameters"]
 import os
@@ -226,7 +227,8 @@ plt.show()
 
 # %% [markdown]
 # In the first epochs vectors have little but *length*: nodes that are met often move first, so clusters sort by degree,
-# and more so at q = 2. With training directions take over: communities at **both** q, and roles are gone. A role is not
+# and more so at q = 2. With training directions take over: communities at **both** q. In these three runs roles peak at
+# epoch 3 and then fall, not evenly; whether they go with training is not decided over five seeds. A role is not
 # something that a window can see: two centres of two far-away groups never meet in a walk, so nothing pulls their
 # vectors together. (struc2vec was written for that reason.) What an early stop showed was how far training had got.
 #
@@ -550,8 +552,8 @@ beside_paper(
      "validation"),
     ("figure 3: variance of roles between the clusters at q = 2", "roles are seen (no number)",
      explained_by_roles(novel, figure3[2.0]),
-     "roles show after few epochs and are gone once trained; the paper does not say when it "
-     "stopped"),
+     "roles were strongest after 3 epochs here (over five seeds: not decided); the paper does not "
+     "say when it stopped"),
     ("AUC of Hadamard less that of Adamic-Adar", "above 0",
      f"{100 * (aucs['hadamard'][0] - adamic):+.1f} points",
      "the paper takes half of the links out; Cora has too few beyond a spanning forest for more "

@@ -88,7 +88,7 @@ for name, scores in floors.items():
         print(f"  {floor:12}{100 * found.mean:5.1f} ± {100 * found.std:.1f} %  over {found.over}")
 
 # %% [markdown]
-# Note what ± is over: ten folds of one embedding spread by several points, three random starts by far less. Papers print
+# Note what ± is over: ten folds of one embedding spread by several points, two random starts by far less. Papers print
 # either.
 #
 # ## 3 · Four ways to damage a graph

@@ -10,7 +10,7 @@
 # At the end you can say
 # - what the two views, the head and the temperature of SimCLR each do;
 # - what happens when the views change the wrong things;
-# - why the head is thrown away;
+# - whether the head earns its place here, and whether throwing it away does;
 # - how to see collapse before a probe does.
 #
 # Chen et al. 2020, [A Simple Framework for Contrastive Learning of Visual Representations](https://arxiv.org/abs/2002.05709).
@@ -314,7 +314,8 @@ beside_paper(
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # **What this does not show.** One small encoder, one seed above (the claims have more), images whose nuisances we chose
-# ourselves. On Fashion-MNIST and CIFAR-10 at this budget raw-pixel neighbours win; nothing here says otherwise.
+# ourselves. On the first 4 000 photographs of CIFAR-10 eight epochs bring 38.5 %, where raw pixels have 29.5 and the same
+# encoder with labels 47.7 (next notebook).
 #
 # **References.** Chen et al. 2020, *SimCLR* · Wu et al. 2018, *InstDisc* (k-NN as a score) · Wang & Isola 2020,
 # *Alignment and Uniformity* · Roy & Vetterli 2007, *The Effective Rank*.

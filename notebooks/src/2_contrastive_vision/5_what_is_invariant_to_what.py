@@ -8,9 +8,9 @@
 #
 # At the end you can say
 # - how to measure what single units are invariant to, and what chance looks like;
-# - which invariances crops and colour jitter give, and which they don't;
-# - how two frames of a film mend one of them, and what that costs;
-# - how a path of viewpoints puts an *order* where invariance would leave nothing.
+# - whether crops make features invariant to occlusion and to cuts;
+# - whether two frames of a film mend the viewpoint here;
+# - what a path of viewpoints is meant to keep, where invariance would leave nothing, and whether it does here.
 #
 # Purushwalkam & Gupta 2020, [Demystifying Contrastive Self-Supervised Learning](https://arxiv.org/abs/2007.13916);
 # Wang, Chen & Yu 2024, [Pose-Aware Self-Supervised Learning](https://arxiv.org/abs/2403.14973); Gupta et al. 2024,
@@ -287,9 +287,9 @@ print({name: round(error, 1) for name, error in errors.items()})
 # %% [markdown]
 # ## 6 · Order in the place of invariance
 #
-# There is the price: two frames keep less of the pose than one. But the supervised encoder, whose units care least about
-# the viewpoint, is the one whose neighbours tell it best: what single units fire for and what a whole embedding keeps are
-# two questions.
+# In this one training two frames keep less of the pose than one; no claim tests that. And the supervised encoder, whose
+# units care least about the viewpoint, is the one whose neighbours tell it best: what single units fire for and what a
+# whole embedding keeps are two questions.
 #
 # Three pictures from adjacent viewpoints. SimCLR sees two views of the middle one; the path's loss asks that the features
 # of left, middle and right lie on a line: 1 − cos(middle − left, right − middle). Nothing says how far apart, no pose is
@@ -385,10 +385,10 @@ recorded("pose_aware", ["class_is_kept"])
 recorded("care", ["augmentation_is_a_rotation", "colour_is_retained"])
 
 # %% [markdown]
-# | loss on what changes | what is left of it | good for |
+# | loss on what changes | what it asks to be left of it | good for |
 # |---|---|---|
 # | two views agree | nothing, where training succeeds | class |
-# | a path is straight | an order along the path | class and pose |
+# | a path is straight | an order along the path | class and pose (here: not decided) |
 # | one change, one rotation | all of it, and what would happen under another change | class, colour, search by change |
 #
 # ## 8 · Your turn

@@ -391,8 +391,9 @@ print(f"rank correlation {order:.2f}; with low InfoNCE {low_loss:.2f}")
 # %% [markdown]
 # The paper finds 0.94, over hundreds of policies and with ResNets. These twelve form no line: jitter and solarizing teach
 # this perceptron most about clothes, crops less, while the probe for rotation likes a crop with jitter best. The claims
-# below ask with more seeds. And one blind spot is certain to be there: a policy that *turns* images teaches features that
-# don't know the turn.
+# below ask with more seeds. One blind spot was to be expected: a policy that *turns* images teaches features that don't
+# know the turn, so that the probe for rotation must think little of it. It did not show: the class probe thinks as little
+# of that policy.
 #
 # ## 7 · Your turn
 #

@@ -317,7 +317,7 @@ lead_guess.reveal(100 * (shown["sum"][0] - shown["Gaussian"][0]))
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # Three seeds of a small network order nothing by themselves: look at the spread beside the differences. And look at the
-# floor: raw pixels are hard to beat on centred digits. `labkit claims verify kernel_infonce` (some 9 minutes) compares
+# floor: raw pixels are hard to beat on centred digits. `labkit claims verify kernel_infonce` (some 22 minutes) compares
 # the kernels with five seeds on images where contrast pays; the claims that were tested are below.
 #
 # ## 8 · Your turn

@@ -82,7 +82,7 @@ lost.reveal(dropped)
 
 # %% [markdown]
 # A negative rate: the mode dies. It is not that mode 1 has nothing in common between the views (its γ = 0.45 is larger
-# than that of three others); it is that what it *loses* in the invariance term outweighs its variance: ρ < 1 − 1/β.
+# than that of two others, and equal to a third); it is that what it *loses* in the invariance term outweighs its variance: ρ < 1 − 1/β.
 #
 # ## 3 · Theory over simulation
 #
