@@ -43,7 +43,9 @@ class PPR:
 @checked(numbers=False)
 @dataclass(frozen=True)
 class Heat:
-    """The heat kernel, exp(−time · (I − T)).
+    """The heat kernel, exp(−time · (I − T)), with the symmetric T of :class:`PPR`.
+
+    MVGRL's equation has A D^-1 in the place of T; its released code takes the exponential entry by entry.
 
     Args:
         time: diffusion time, positive; MVGRL uses 5.

@@ -48,7 +48,7 @@ class FisherLayer(nn.Module):
     def __init__(self, h: Tensor, mixtures: int, attention: str, temperature: float | None):
         super().__init__()
         self.anchors = nn.Parameter(_some_rows(h, mixtures))
-        self.attention, self.temperature = attention, temperature or float(h.shape[1])
+        self.attention, self.temperature = attention, float(h.shape[1]) if temperature is None else temperature
 
     def forward(self, h: Float[Tensor, "nodes dim"], neighbours: SparseMatrix) -> Float[Tensor, "nodes out"]:
         belongs = (F.normalize(h, dim=1) @ self.anchors.T / self.temperature).softmax(dim=1)
@@ -73,6 +73,8 @@ class FisherNetwork(nn.Module):
         super().__init__()
         if attention not in ("em", "released"):
             raise ValueError(unknown("attention", attention, ("em", "released")))
+        if temperature is not None:
+            require_positive("temperature", temperature)
         if layers < 1 or mixtures < 1 or not 1 <= hidden <= data.num_nodes:
             raise ValueError(
                 f"layers and mixtures must be at least 1, not {layers} and {mixtures}, and hidden between 1 and the "

@@ -19,7 +19,7 @@ class GraphMAEOfGraphs(Method):
     """Hide nodes of many graphs, encode, hide again, decode; a graph's embedding is the pool of its nodes' codes.
 
     Each layer is MLP(x + Σ over neighbours x) with batch norm and PReLU inside and after it; the decoder is one such
-    layer with a plain end.
+    layer with a plain end. (The released code adds self-loops before a layer that adds the node itself: 2x + Σ there.)
 
     Args:
         dim_in: features a node.

@@ -41,7 +41,7 @@ def hold_out_links(data: Data, share: float, seed: int) -> Links:
     edges; none of them is an edge of the whole graph.
 
     Raises:
-        ValueError: a share outside (0, 1), or more than the forest can spare.
+        ValueError: a share outside (0, 1), more than the forest can spare, or than there are pairs without an edge.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import minimum_spanning_tree
@@ -61,6 +61,8 @@ def hold_out_links(data: Data, share: float, seed: int) -> Links:
         raise ValueError(
             f"share={share} of {len(edges)} edges is {held}; {len(spare)} can go without cutting the graph"
         )
+    if n * (n - 1) // 2 - len(edges) < held:
+        raise ValueError(f"{held} pairs without an edge are needed; {n} nodes with {len(edges)} edges have fewer")
     positive = rng.choice(spare, held, replace=False)
     negative = np.zeros(0, dtype=np.int64)
     while len(negative) < held:

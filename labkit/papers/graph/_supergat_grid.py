@@ -91,20 +91,22 @@ def grid(
 
     Args:
         build: (model, λ, graph) -> an untrained method, e.g. ``supergat.grid_model``.
-        path: JSON file that is rewritten after each graph; graphs it already holds are not computed again.
+        path: JSON file that is rewritten after each graph; graphs it already holds, with the same sizes, models and
+            ``edge_weights``, are not computed again.
         models: of "GCN", "GAT", "SuperGAT-SD", "SuperGAT-MX".
         degrees, homophilies, seeds: a graph for each combination.
         edge_weights: λ to choose from.
         nodes_a_class, epochs: sizes.
 
     Returns:
-        One record a graph: homophily, degree, seed, nodes_a_class, epochs, "accuracy" {model or floor: test accuracy
-        in [0, 1]}, and "edge_weight" {model: λ that was chosen}.
+        One record a graph that was asked for: homophily, degree, seed, nodes_a_class, epochs, models, edge_weights,
+        "accuracy" {model or floor: test accuracy in [0, 1]}, and "edge_weight" {model: λ that was chosen}.
     """
     for model in models:
         if model not in MODELS:
             raise ValueError(unknown("model of the grid", model, MODELS))
     records = json.loads(Path(path).read_text()) if path and Path(path).is_file() else []
+    asked = []
     cells = list(product(degrees, homophilies, seeds))
     for degree, homophily, seed in tqdm(cells, unit="graph", disable=not progress):
         cell = {
@@ -113,8 +115,12 @@ def grid(
             "seed": seed,
             "nodes_a_class": nodes_a_class,
             "epochs": epochs,
+            "models": list(models),
+            "edge_weights": list(edge_weights),
         }
-        if any(cell.items() <= known.items() for known in records):
+        known = next((record for record in records if all(record.get(key) == cell[key] for key in cell)), None)
+        if known is not None:
+            asked.append(known)
             continue
         data = random_partition_graph(homophily, degree, nodes_a_class=nodes_a_class, seed=seed)
         accuracy, chosen = _floors(data), {}
@@ -123,10 +129,11 @@ def grid(
             tried = [_train(build, model, weight, data, seed, epochs) for weight in weights]
             best = max(tried, key=lambda run: run[0])
             accuracy[model], chosen[model] = best[1], best[2]
-        records.append(cell | {"accuracy": accuracy, "edge_weight": chosen})
+        asked.append(cell | {"accuracy": accuracy, "edge_weight": chosen})
+        records.append(asked[-1])
         if path:
             write_whole(path, (json.dumps(records, indent=1) + "\n").encode())
-    return records
+    return asked
 
 
 def _floors(data: Data) -> dict[str, float]:

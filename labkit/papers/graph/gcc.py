@@ -33,7 +33,8 @@ BLOCK = 256  # nets that are embedded at a time
 class NetEncoder(nn.Module):
     """A GIN over nets of structure alone: positions, degree and whether a node is the centre (section 3.2).
 
-    Sum over nodes after every layer, a linear map each, dropout, and the sum of those, scaled to length 1.
+    Sum over nodes after every layer, a linear map each, dropout, and the sum of those, scaled to length 1. The released
+    GIN has a third batch norm and ReLU in each layer, and its training a warm-up, a linear decay and clipped gradients.
 
     Args:
         dim: of the embedding. hidden, layers: of the GIN. positions, degrees: widths of the two inputs.

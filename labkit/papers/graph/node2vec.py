@@ -185,7 +185,7 @@ def near_finds_roles(lab: Lab) -> Evidence:
 def roles_go_with_training(lab: Lab) -> Evidence:
     data = load("les-miserables")
     early, late = ([explained_by_roles(data, of) for of in _clusters(lab, 2, 3, epochs)] for epochs in (3, 40))
-    note = "Not a sentence of the paper: why its figure may have shown roles. Frequent nodes move first."
+    note = "Not a sentence of the paper: why its figure may have shown roles."
     return Evidence(early, late, "3 epochs", "40 epochs", "share of variance", note)
 
 
@@ -203,7 +203,8 @@ def bias_beats_none(lab: Lab) -> Evidence:
     return Evidence(lab.scores(CORA), lab.scores(_cora(q=1.0)), "q = 0.5", "p = q = 1 (DeepWalk)")
 
 
-@claim("With two walks a node in place of ten, the bias matters: q = 0.25 beats q = 4.", needs="cora", minutes=1)
+@claim("With few walks (two a node, one epoch) those that move outward beat those that stay: q = 0.25 against 4.",
+       needs="cora", minutes=1)  # fmt: skip
 def bias_matters_with_few_walks(lab: Lab) -> Evidence:
     out, near = (_cora(q=q, walks_per_node=2).with_training(epochs=1) for q in (0.25, 4.0))
     note = "Walks that stay near see the same few nodes again."

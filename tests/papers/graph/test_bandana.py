@@ -7,6 +7,7 @@ from torch_geometric.nn import GCNConv
 
 from labkit.data import stochastic_block_model
 from labkit.papers.graph import bandana
+from labkit.papers.graph._links import LinkScore
 from labkit.papers.graph.bandana import Bandana, predict_links
 from labkit.train import fit
 
@@ -101,6 +102,8 @@ def test_what_is_refused(data):
         small(layers=0)
     with pytest.raises(ValueError, match="temperature"):
         small(temperature=0.0)
+    with pytest.raises(ValueError, match="no epoch would be looked at"):
+        predict_links(data, epochs=5, every=10)
     data.edge_index = data.edge_index[:, :0]
     with pytest.raises(ValueError, match="edge"):
         fit(small(), [data], epochs=1, progress=False)
@@ -113,7 +116,11 @@ def test_links_stand_beside_floors_and_trainings_are_kept(tmp_path, monkeypatch)
     found = bandana.links("citeseer", range(2), path, epochs=10)
     assert {name: len(pairs) for name, pairs in found.items()} == {"raw": 1, "A²X": 1, "Bandana": 2}
     assert all(0 <= value <= 1 for pairs in found.values() for pair in pairs for value in pair)
-    monkeypatch.setattr(bandana, "predict_links", lambda *a, **b: pytest.fail("trained again"))
+    trained = []
+    monkeypatch.setattr(bandana, "predict_links", lambda graph, seed, **_: trained.append(seed) or LinkScore(0.5, 0.5))
     assert bandana.links("citeseer", range(2), path, epochs=10) == found
+    assert not trained
+    assert bandana.links("citeseer", (7, 8), path, epochs=10)["Bandana"] == [[0.5, 0.5]] * 2
+    assert trained == [7, 8]
     with pytest.raises(ValueError, match="no graph with released link settings named 'core'"):
         bandana.links("core")

@@ -130,3 +130,5 @@ def test_what_is_refused(data):
         FIE(data, hidden=41)
     with pytest.raises(ValueError, match="sigma"):
         FIE(data, hidden=8, sigma=0.0)
+    with pytest.raises(ValueError, match="temperature"):
+        FIE(data, hidden=8, temperature=0.0)

@@ -70,6 +70,15 @@ def test_the_embedding_is_the_sum_of_the_views(data):
     torch.testing.assert_close(method.embed(data), sum(parts), rtol=1e-4, atol=1e-5)
 
 
+def test_edges_that_were_changed_in_place_are_seen(data):
+    method = MVGRL(6, dim=4)
+    before = method.embed(data)
+    data.edge_index[:, :20] = data.edge_index[:, :20].flip(0) * 0
+    fresh = data.clone()
+    assert not torch.equal(method.embed(data), before)
+    torch.testing.assert_close(method.embed(data), method.embed(fresh))
+
+
 def test_training_tells_true_from_shuffled(data):
     run = fit(MVGRL(6, dim=16), [data], epochs=80, lr=1e-2, progress=False)
     assert run.history["loss"][0] > 0.6

@@ -36,6 +36,9 @@ def test_holding_out_too_much_is_refused():
         _links.hold_out_links(tree, 0.9, 0)
     with pytest.raises(ValueError, match="share must lie between 0 and 1"):
         _links.hold_out_links(tree, 1.0, 0)
+    complete = Data(edge_index=torch.combinations(torch.arange(10)).T, num_nodes=10)
+    with pytest.raises(ValueError, match="9 pairs without an edge are needed; 10 nodes with 45 edges have fewer"):
+        _links.hold_out_links(complete, 0.2, 0)
 
 
 def test_adamic_adar_and_its_auc():

@@ -126,6 +126,9 @@ def test_the_grid_is_written_as_it_comes_and_goes_on(tmp_path):
     assert grid(grid_model, path, **SMOKE, progress=False) == records
     assert path.stat().st_mtime_ns == before
     assert len(draw(records).axes) >= 2
+    other = grid(grid_model, path, **SMOKE | {"models": ["GAT"]}, progress=False)
+    assert [set(record["accuracy"]) for record in other] == [{"raw", "propagated", "GAT"}] * len(records)
+    assert json.loads(path.read_text()) == records + other
 
 
 def test_what_is_refused(data):
