@@ -53,18 +53,27 @@ class Method(nn.Module):
 
 @checked
 def inference(embed: Callable) -> Callable:
-    """Run a method's ``embed`` without gradients and in evaluation mode; the mode it was in comes back."""
+    """Run a method's ``embed`` without gradients and in evaluation mode; the mode it was in comes back.
+
+    Tensors and graph batches go to the device that the method is on, and what it says comes back to theirs, so that a
+    method trained on a GPU can be asked about items that are not there.
+    """
 
     @functools.wraps(embed)
     def embed_in_evaluation_mode(self: nn.Module, *args, **kwargs):
         modes = [(module, module.training) for module in self.modules()]
+        trained_on = next((weights.device for weights in self.parameters()), None)
+        asked_on = [arg.device for arg in args if isinstance(arg, Tensor | GraphBatch)]
+        if trained_on is not None:
+            args = [arg.to(trained_on) if isinstance(arg, Tensor | GraphBatch) else arg for arg in args]
         self.eval()
         try:
             with torch.no_grad():
-                return embed(self, *args, **kwargs)
+                said = embed(self, *args, **kwargs)
         finally:
             for module, training in modes:
                 module.training = training
+        return said.to(asked_on[0]) if asked_on and isinstance(said, Tensor) else said
 
     return embed_in_evaluation_mode
 

@@ -16,10 +16,10 @@ from labkit.methods._method import Method, in_blocks, inference
 class TwoView(Method):
     """Encode two views of a batch of images, project, compare: SimCLR, Barlow Twins, VICReg, W-MSE differ in the loss.
 
-    Both views go through the encoder as one batch, so that batch statistics are shared, as in the papers' code on one
-    device. The representation is the encoder's output, before the projector (Chen et al. 2020, section 4.2). Under
-    ``torchrun`` the loss is exactly that of the whole batch: every process gathers all projections, or, with ``ring``,
-    keeps its own and sees those of the others in turn.
+    Both views go through the encoder as one batch, so that batch statistics are shared, as in SimCLR's code on one
+    device; the code of the others encodes view by view. The representation is the encoder's output, before the
+    projector (Chen et al. 2020, section 4.2). Under ``torchrun`` the loss is exactly that of the whole batch: every
+    process gathers all projections, or, with ``ring``, keeps its own and sees those of the others in turn.
 
     Args:
         encoder: images [n, channels, h, w] in [0, 1] -> [n, dim].

@@ -228,6 +228,16 @@ def test_captions_say_what_is_there():
     assert "in front of" in world.captions(two.change(x=torch.tensor([[-0.1, 0.1]])))[0]
 
 
+def test_an_empty_place_is_neither_the_class_nor_said_to_be_there():
+    three = world.sample(50, seed=3, objects=(3, 3))
+    without_first = three.change(present=torch.tensor([0, 1, 1]))
+    objects, stage = three.objects[:, 1:], three.stage
+    two = world.Scenes(objects, stage)
+    assert torch.equal(without_first.labels, two.labels)
+    assert world.captions(without_first) == world.captions(two)
+    assert not torch.equal(without_first.labels, three.labels)
+
+
 def test_changes_and_time():
     scenes = world.sample(3, seed=9)
     turned = scenes.change(angle=torch.tensor([[0.0], [45.0], [90.0]]), colour="blue")

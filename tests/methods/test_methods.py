@@ -55,6 +55,21 @@ def test_inference_restores_the_mode_after_an_error():
     assert method.training
 
 
+def test_inference_asks_on_the_method_s_device_and_answers_on_the_items_own():
+    class Elsewhere(Method):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 2, device="meta")
+
+        @inference
+        def embed(self, x):
+            assert x.device.type == "meta"
+            return torch.ones(len(x), 2)  # as if it came from there
+
+    asked = torch.randn(4, 3)
+    assert Elsewhere().embed(asked).device == asked.device
+
+
 def test_in_blocks_equals_all_at_once():
     x, layer = torch.randn(10, 3), nn.Linear(3, 2)
     torch.testing.assert_close(in_blocks(layer, x, 4), layer(x))

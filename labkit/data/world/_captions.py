@@ -17,8 +17,8 @@ def captions(scenes: Scenes) -> list[str]:
     """
     tables = {name: scenes[name].tolist() for name in ("shape", "colour", "texture", "present")}
     x, y, scale = (scenes[name] for name in ("x", "y", "scale"))
-    across, upwards = x[:, :1] - x, y[:, :1] - y
-    overlap = (across.square() + upwards.square()).sqrt() < scale[:, :1] + scale
+    across, upwards = (offset.gather(1, scenes.nearest) - offset for offset in (x, y))
+    overlap = (across.square() + upwards.square()).sqrt() < scale.gather(1, scenes.nearest) + scale
     sideways = across.abs() > upwards.abs()
     relation = torch.where(sideways, torch.where(across < 0, 1, 2), torch.where(upwards > 0, 3, 4))
     relation = torch.where(overlap, 0, relation).tolist()

@@ -110,7 +110,12 @@ class Scenes:
     @property
     def labels(self) -> Tensor:
         """[items] the shape of the nearest object: the class of the picture (``world.SHAPES``)."""
-        return self["shape"][:, 0]
+        return self["shape"].gather(1, self.nearest).squeeze(1)
+
+    @property
+    def nearest(self) -> Tensor:
+        """[items, 1] the place of the nearest object; 0 where there is none."""
+        return (self["present"] > 0).int().argmax(dim=1, keepdim=True)
 
     def change(self, **factors: float | str | Tensor) -> "Scenes":
         """The same scenes with some factors set: a number, a name, or a tensor that broadcasts to the factor's shape.

@@ -1,4 +1,4 @@
-"""What papers share that learn from the world's films: a solid, filmed as it turns before a cluttered background."""
+"""What papers share that learn from the world's films: a solid, filmed as it turns."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -127,7 +127,7 @@ def film_recipe(name: str, build: Callable[[ImageSet], Method], source: str, **c
         build=_supervised,
         training={"epochs": epochs // FRAMES, **settings},
         batches=frame_batches,
-        source="ours: encoder, views, frames and number of steps of the recipes that it stands beside, and the labels",
+        source="ours: encoder, views and steps of the recipes that it stands beside, films of demystifying's, labels",
     )
     return replace(recipe, ceiling=ceiling, **changes)
 

@@ -76,7 +76,7 @@ VARIANTS = ("paper", "released")
 class MVMR(TwoView):
     """A view agrees with the picture and depends on it, and on what a hand-made description says of it (section 3).
 
-    Mean squared difference, a hinge that holds each dimension's standard deviation at 1 (it alone prevents collapse),
+    Mean squared difference, a hinge that holds each dimension's standard deviation at 1 (without it they shrink),
     1 − the distance correlation of the two projections, and 1 − that of the view's projection with each representation.
 
     Args:
@@ -185,7 +185,7 @@ def test_pictures_depend_on_features(lab: Lab) -> Evidence:
     return Evidence(ours, without, "with hand-made features", "views alone", "distance correlation with HOG")
 
 
-@claim("Without the hinge on standard deviations nothing holds the projection open: it shrinks to a point.",
+@claim("Without the hinge on standard deviations nothing holds the projection open: it shrinks.",
        needs="fashion-mnist", minutes=3)  # fmt: skip
 def hinge_prevents_collapse(lab: Lab) -> Evidence:
     ours, without = ([_size(lab, run) for run in lab.runs(recipe)] for recipe in (NO_FEATURES, NO_HINGE))

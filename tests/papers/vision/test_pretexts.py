@@ -177,6 +177,14 @@ def test_pirl_looks_for_image_and_tiles_in_the_bank_and_moves_only_its_rows():
     assert (method.bank.rows != before).any(1).sum() == 4
 
 
+def test_without_weight_no_tile_passes_the_encoder_of_pirl():
+    seen = []
+    encoder = Encoder(1)
+    encoder.register_forward_hook(lambda module, given, out: seen.append(given[0].shape))
+    PIRL(encoder, unit_images, items=24, weight=0.0)((images(4, 28, 1), torch.arange(4))).backward()
+    assert seen == [(4, 1, 28, 28)]
+
+
 def test_pirl_refuses_batches_without_rows_and_a_bank_too_small():
     x = images(24, 28, 1)
     run = fit(PIRL(Encoder(1), unit_images, 24), Minibatches(x, 8, numbered=True), epochs=2, progress=False)
