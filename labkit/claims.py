@@ -15,7 +15,7 @@ from labkit.data import load
 from labkit.recipes import Material, Recipe
 from labkit.train import Run, choose_device, to_device, write_whole
 
-SCALES = {"smoke": 1, "laptop": 5, "gpu": 5}  # seeds
+SCALES = {"smoke": 1, "laptop": 5}  # seeds
 HOLDS, FAILS, OPEN = "holds", "does not hold here", "not decided"
 
 
@@ -101,7 +101,7 @@ class Lab:
     """What a claim's test works with: a scale, seeds, and trainings that claims of one paper share.
 
     Args:
-        scale: "smoke" (the path works, no verdict), "laptop", or "gpu".
+        scale: "smoke" (the path works, no verdict) or "laptop".
         seeds: instead of the scale's own number of seeds.
     """
 
@@ -145,7 +145,7 @@ class Lab:
     def floors(self, recipe: Recipe, protocol: str | None = None) -> dict[str, Any]:
         """Raw features and, on a graph, A²X, on a set of graphs its sizes, under the recipe's probe."""
         _, chosen = recipes.choose_protocol(recipe, protocol)
-        key = ("floors", recipe.data, recipe.load_options, str(chosen))
+        key = ("floors", recipe.data, recipe.load_options, repr(chosen))
         return self.once(key, lambda: self.material(recipe).floors(chosen))
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
@@ -161,7 +161,7 @@ class Lab:
 
 
 def verify(what: Claim, lab: Lab, folder: str | Path | None = None) -> dict[str, Any]:
-    """Run a claim's test and say what came out; at laptop and gpu scale, written to ``folder`` as JSON.
+    """Run a claim's test and say what came out; at laptop scale, written to ``folder`` as JSON.
 
     Returns:
         dict: claim, paper, sentence, verdict ("no verdict" at smoke scale), the numbers and where they were measured.

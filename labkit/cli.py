@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("paper", nargs="?")
     verify.add_argument("--all", action="store_true", help="of every paper")
     verify.add_argument("--only", nargs="+", metavar="CLAIM", help="these, by name; what they train in common, once")
-    verify.add_argument("--scale", default="laptop", choices=["smoke", "laptop", "gpu"])
+    verify.add_argument("--scale", default="laptop", choices=["smoke", "laptop"])
     verify.add_argument("--seeds", type=_positive, help="instead of the scale's own number")
     verify.add_argument("--device", default="auto")
     verify.set_defaults(command=_claims_verify)

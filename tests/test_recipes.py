@@ -11,6 +11,7 @@ import torch
 from torch_geometric.data import Data
 
 from labkit import cli, data, papers, recipes
+from labkit.claims import Lab
 from labkit.evaluate import CrossValidation, Protocol
 from labkit.methods import Method, SkipGram, WalkBatches, inference
 from labkit.papers.graph.grace import GRACE
@@ -310,3 +311,17 @@ def test_the_ceiling_learns_the_labels_and_is_not_trained_twice(tmp_path):
     assert again.ceiling["mean"] == pytest.approx(0.6)  # of these two seeds, as saved
     other = recipes.run(recipe, seeds=[3], progress=False, results=tmp_path)
     assert other.ceiling["mean"] != 0.9  # a seed that was not saved is trained
+
+
+def test_a_lab_trains_each_seed_once_and_embeds_as_it_is_told():
+    lab, recipe = Lab(seeds=[0, 1], device="cpu", progress=False), small_recipe()
+    runs = lab.runs(recipe)
+    assert [run.seed for run in runs] == [0, 1]
+    assert runs[0] is lab.runs(recipe)[0]
+    wide = lab.runs(replace(recipe, build=lambda graph: recipe.build(graph)))
+    assert wide[0] is not runs[0]
+    material, protocol = lab.material(recipe), recipe.protocols["random"]
+    untrained = [material.score(protocol, run.snapshots[0]).mean for run in runs]
+    assert lab.scores(recipe, embed=lambda run: run.snapshots[0]) == untrained
+    trained = [material.score(protocol, run.method.embed(material.items)).mean for run in runs]
+    assert lab.scores(recipe) == trained != untrained

@@ -11,6 +11,7 @@ from test_recipes import small_recipe, two_groups
 from labkit import cli, recipes
 from labkit.evaluate import Protocol
 from labkit.recipes import _sweep
+from labkit.recipes._circumstances import code
 
 
 def run(**options):
@@ -88,6 +89,29 @@ def test_seeds_of_another_training_are_not_mixed_in(kept):
     kept.write_text('{"settings": {}')
     with pytest.raises(ValueError, match="is not what an interrupted sweep leaves"):
         run(keep=kept)
+
+
+def test_seeds_of_another_probe_or_of_edited_code_are_not_mixed_in(kept, monkeypatch):
+    again = replace(small_recipe(), batch_size=4)
+    with pytest.raises(ValueError, match="is from a sweep with another batch size; delete it to start anew"):
+        recipes.run(again, seeds=3, dataset=two_groups(), progress=False, keep=kept)
+    monkeypatch.setattr(_sweep, "code", lambda: code() | {"changes": 7})
+    with pytest.raises(ValueError, match="is from a sweep with another changes; delete it to start anew"):
+        run(keep=kept)
+
+
+def test_half_a_training_is_no_seed(tmp_path, monkeypatch):
+    fit = _sweep.fit
+
+    def stopped(*arguments, seed, **options):
+        run = fit(*arguments, seed=seed, **options)
+        run.interrupted = seed == 1
+        return run
+
+    monkeypatch.setattr(_sweep, "fit", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(keep=tmp_path / "sweep.part")
+    assert [one["seed"] for one in json.loads((tmp_path / "sweep.part").read_text())["done"]] == [0]
 
 
 def test_protocols_share_one_training(monkeypatch):

@@ -1,5 +1,6 @@
 """A graph of the user's own: read it, check it, save it."""
 
+import copy
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +54,9 @@ def read_graph(source: Any, transform: Callable[[Data], Data] | None = None, *, 
     """
     data = _read(source, label)
     data = transform(data) if transform else data
+    if isinstance(data.x, Tensor) and data.x.dtype == torch.float64:  # NumPy's default; every method here is float32
+        data = copy.copy(data)
+        data.x = data.x.float()
     check_graph(data)
     return data
 

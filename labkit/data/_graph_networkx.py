@@ -48,7 +48,8 @@ def from_networkx(graph: Any, label: str | None = None, where: str = "the graph"
     label = _label(attributes, label, n, where)
     if label is not None:
         data.y, data.class_names = classes(_whole(attributes.pop(label), label, n, where))
-    _features(data, attributes, n, where)
+    features = {name: values for name, values in attributes.items() if name not in LABELS or not _are_classes(values)}
+    _features(data, features, n, where)  # a second attribute that names classes would give them away
     return data
 
 

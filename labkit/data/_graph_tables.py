@@ -50,6 +50,12 @@ def read_tables(path: Path) -> Data:
         del data.num_nodes  # x says it; two sources could disagree
     if tables["labels"]:
         row = {name: value for name, value in zip(*tables["labels"], strict=True)}
+        first, *others = tables["labels"][1]
+        if not features and names[0] not in {*sources, *targets} and others and first not in others:
+            raise ValueError(
+                f"the first line of {labels.name} ({names[0]}, {first}) seems to name its columns: no edge and no "
+                "other line knows either; remove it, or put it further down"
+            )
         _numbers(list(row), number, labels.name, where)
         lacking = [name for name in names if name not in row]
         if lacking:
@@ -92,6 +98,10 @@ def _edges(path: Path) -> tuple[list[str], list[str], list[float] | None]:
             weights.append(_number(row[2], path, line))
     if not sources:
         raise ValueError(f"the graph is empty: {path.name} lists no edge")
+    if _names_columns((sources[0], targets[0]), sources[1:] + targets[1:]):
+        raise ValueError(
+            f"the first line of {path.name} ({sources[0]}, {targets[0]}) seems to name its columns; remove it"
+        )
     if weights and len(weights) != len(sources):
         raise ValueError(
             f"{path.name} gives a weight to {len(weights)} of {len(sources)} edges; give one to all or none"
@@ -157,6 +167,12 @@ def _cells(text: str, separator: str) -> list[str]:
         return next(csv.reader([text], delimiter=separator)) if '"' in text else text.split(separator)
     except csv.Error:  # a cell of more than 128 kB in quotes
         return text.split(separator)
+
+
+def _names_columns(first: tuple[str, str], others: list[str]) -> bool:
+    """Whether the first line holds no number where all others hold nothing else."""
+    whole = re.compile(r"[+-]?\d{1,18}").fullmatch
+    return bool(others) and all(map(whole, others)) and not any(map(whole, first))
 
 
 def _is_header(row: list[str]) -> bool:

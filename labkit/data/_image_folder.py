@@ -80,6 +80,8 @@ def _read(path: Path, size: int, channels: int) -> torch.Tensor:
 
     try:
         with Image.open(path) as picture:
+            if picture.mode == "F" or picture.mode.startswith("I"):
+                raise ValueError(f"mode {picture.mode}: more than 8 bits a channel, which would be cut off; convert it")
             upright = ImageOps.exif_transpose(picture).convert(MODES[channels])
             square = ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

@@ -65,7 +65,8 @@ class _GraphViews:
     def __init__(self, data: Any, class_names: Any, k: int):
         import networkx as nx
 
-        self.edges, self.nodes = data.edge_index[:, data.edge_index[0] < data.edge_index[1]], data.num_nodes
+        edges = data.edge_index.sort(dim=0).values.unique(dim=1)  # each once, in whatever directions it was given
+        self.edges, self.nodes = edges[:, edges[0] < edges[1]], data.num_nodes
         self.x, self.k = data.x.float(), min(k, max(1, data.num_nodes - 1))
         kinds, _ = kinds_of(getattr(data, "y", None), self.nodes)
         shades = plot.colours(int(kinds.max()) + 1)

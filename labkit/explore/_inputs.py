@@ -77,7 +77,7 @@ def choose_rows(matrices: Sequence[Any], max_points: int, seed: int) -> Items:
     note = ""
     if total > max_points:
         # One row from each of max_points equal stretches of the input: no 50-million permutation in memory.
-        bounds = np.linspace(0, total, max_points + 1)
+        bounds = np.linspace(0, total, max_points + 1).astype(np.int64)  # whole, so that no two share a row
         rows = (bounds[:-1] + np.random.default_rng(seed).random(max_points) * np.diff(bounds)).astype(np.int64)
         note = f"showing {max_points:,} of {total:,}, seed {seed}"
     good = np.ones(len(rows), dtype=bool)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ class Lens:
         self.frame = len(series) - 1
         self.job: Job | None = None
         self._results: dict[tuple[str, int], tuple[np.ndarray, str]] = {}
-        self._findings: dict[Any, _words.Findings] = {}
+        self._findings: WeakKeyDictionary[Map, dict[int, _words.Findings]] = WeakKeyDictionary()
         self._full: dict[int, float | None] = {}
         self._ridge: tuple[Space, Ridge] | None = None
         # Two dimensions need no projection; everything else starts with the one that is there at once.
@@ -111,17 +112,18 @@ class Lens:
 
     def found(self) -> _words.Findings | None:
         """What is known about the current map at the current epoch, without computing anything."""
-        return self._findings.get(self._key())
+        return self._findings.get(self.map, {}).get(self._epoch())
 
     def measure(self) -> _words.Findings:
         """Measure the current map at the current epoch against the original space; kept once measured."""
-        key, space, xy, frame = self._key(), self.space, self.xy, self.frame
-        if key not in self._findings:
-            self._findings[key] = self._measure(space, xy, frame)
-        return self._findings[key]
+        epoch, space, xy, frame = self._epoch(), self.space, self.xy, self.frame
+        known = self._findings.setdefault(self.map, {})
+        if epoch not in known:
+            known[epoch] = self._measure(space, xy, frame)
+        return known[epoch]
 
-    def _key(self) -> Any:
-        return id(self.map), self.frame if self.map.frame is None else self.map.frame
+    def _epoch(self) -> int:
+        return self.frame if self.map.frame is None else self.map.frame
 
     def _measure(self, space: Space, xy: np.ndarray, frame: int) -> _words.Findings:
         if len(space) < 3 or space.variance == 0:

@@ -17,7 +17,7 @@ SLOW = {"umap": "UMAP", "tsne": "t-SNE", "spectral": "Spectral"}
 _AXES = 10
 
 
-@dataclass
+@dataclass(eq=False)  # each is itself: what was measured of it is kept by it
 class Map:
     """Positions of the shown points, for one epoch or for several.
 

@@ -40,7 +40,7 @@ def star(
 ) -> Star:
     """Draw ``count`` views of ``image`` [1, channels, h, w] and embed them.
 
-    ``method.encoder`` takes the views as they are when it exists, as in training; else ``method.embed`` does.
+    ``method.embed`` takes the views, as it took the images that the map shows; else ``method.encoder`` does.
     """
     state = torch.get_rng_state()
     torch.manual_seed(seed + row)  # the same point shows the same star; the user's own stream goes on undisturbed
@@ -58,7 +58,6 @@ def star(
 
 
 def _encode(method: Any, images: Tensor) -> Tensor:
-    encoder = getattr(method, "encoder", None)
-    if encoder is None:
+    if hasattr(method, "embed"):
         return method.embed(images)
     return inference(lambda module, batch: module.encoder(batch))(method, images)

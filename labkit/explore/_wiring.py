@@ -142,11 +142,15 @@ class Wiring(anywidget.AnyWidget):
         def work(current: Any) -> None:
             try:
                 compute(lambda share, note: current() and self._set_progress(lens.side, f"{name}: {note}", share))
+                if current():
+                    self._set_map(lens, lens.compute(kind, axes))
+            except Exception as error:
+                if current():
+                    self._tell(str(error))
+                    self._stop({"side": lens.side})
             finally:
                 if current():
                     self._set_progress(lens.side, None)
-            if current():
-                self._set_map(lens, lens.compute(kind, axes))
 
         self._background.start(("map", lens.side), work)
 
@@ -157,6 +161,8 @@ class Wiring(anywidget.AnyWidget):
         self._measure(lens.side)
         if lens.side == "left" and self._colouring.id in BY_MAP:
             self._colour_by(self._colouring.id)
+        if self._focus >= 0:
+            self._look(self._focus)
         self._judge()
 
     def _measure(self, side: str) -> None:
@@ -192,6 +198,8 @@ class Wiring(anywidget.AnyWidget):
         frame = round(change["new"])
         for side, lens in self._lenses.items():
             if frame != lens.frame and frame < len(lens.series):
+                if lens.job:  # it maps the epoch that was looked at
+                    self._stop({"side": side})
                 lens.frame = frame
                 self._measure(side)
         if self._focus >= 0:
@@ -207,6 +215,8 @@ class Wiring(anywidget.AnyWidget):
     def _look(self, point: int) -> None:
         """Answer a click: the true neighbours at once, augmented views as soon as they are embedded."""
         self._near = _looking.near(self._sources, self._lenses, point, self._k)
+        self._background.cancel("star")
+        self._star = {}
         lens = self._lenses["left"]
         if self._sources.view is None or lens.frame != len(lens.series) - 1:
             return

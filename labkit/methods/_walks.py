@@ -1,5 +1,6 @@
 """Walks as sentences: skip-gram with negative sampling, shared by DeepWalk, node2vec and k-core embeddings."""
 
+import copy
 from collections.abc import Iterator
 
 import torch
@@ -68,8 +69,9 @@ class WalkBatches:
 
     def to(self, device: torch.device) -> "WalkBatches":
         """The same walks on another device."""
-        adjacency, count = self.adjacency.to(device), self.count.to(device)
-        return WalkBatches(adjacency, self.length, count, self.p, self.q, self.size)
+        moved = copy.copy(self)
+        moved.adjacency, moved.count = self.adjacency.to(device), self.count.to(device)
+        return moved
 
     def __repr__(self) -> str:
         return f"WalkBatches({len(self)} × {self.size} walks of {self.length} nodes, p={self.p:g}, q={self.q:g})"

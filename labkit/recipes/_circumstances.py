@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+import zlib
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,12 @@ def circumstances(device: torch.device | str = "cpu") -> dict[str, Any]:
         "commit": _git("rev-parse", "HEAD") or "unknown",
         "dirty": bool(_git("status", "--porcelain", "--", "labkit")),
     }
+
+
+def code() -> dict[str, Any]:
+    """What must be equal for an interrupted measurement to go on: commit, and a number for what is not committed."""
+    changes = _git("diff", "HEAD", "--", "labkit") + _git("ls-files", "--others", "--exclude-standard", "--", "labkit")
+    return {"commit": _git("rev-parse", "HEAD") or "unknown", "changes": zlib.crc32(changes.encode())}
 
 
 def _git(*arguments: str) -> str:

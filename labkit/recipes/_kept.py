@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from labkit.recipes._circumstances import circumstances
+from labkit.recipes._circumstances import circumstances, code
 from labkit.train import choose_device, write_whole
 
 
@@ -13,7 +13,7 @@ class Kept:
     """What was found so far, and the file it is in, so that an interrupted measurement goes on where it stopped.
 
     Attributes:
-        found: part -> what was found; of an earlier file where its settings and its commit are these.
+        found: part -> what was found; of an earlier file where its settings and the code are these.
 
     Args:
         path: JSON file; None: nothing is written.
@@ -23,9 +23,10 @@ class Kept:
 
     def __init__(self, path: str | Path | None, name: str, **settings: Any):
         self.path, self.name = Path(path) if path else None, name
+        settings |= code()
         self.facts = settings | circumstances(choose_device("auto"))
         done = json.loads(self.path.read_text()) if self.path and self.path.is_file() else {}
-        same = all(done.get(key) == self.facts[key] for key in (*settings, "commit"))
+        same = all(done.get(key) == value for key, value in settings.items())
         self.found: dict[str, Any] = done.get(name, {}) if same else {}
         self._started = time.perf_counter() - (done.get("seconds", 0) if same else 0)
 

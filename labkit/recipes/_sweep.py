@@ -16,10 +16,10 @@ from torch import Tensor
 
 from labkit._arguments import checked
 from labkit.evaluate import CrossValidation, Protocol, Score
-from labkit.recipes._circumstances import circumstances
+from labkit.recipes._circumstances import circumstances, code
 from labkit.recipes._material import Material
 from labkit.recipes._recipe import Recipe, printed
-from labkit.train import Run, fit, seeded, to_device, write_whole
+from labkit.train import Run, finished, fit, seeded, to_device, write_whole
 
 _in_turn = threading.Lock()  # workers that are threads of one process share its random numbers: one trains at a time
 
@@ -60,12 +60,16 @@ class Trained:
 
 @checked(numbers=False)
 def train(recipe: Recipe, material: Material, seed: int, **changes) -> Run:
-    """Build the recipe's method from ``seed`` and train it; the snapshot at epoch 0 is the untrained encoder."""
+    """Build the recipe's method from ``seed`` and train it; the snapshot at epoch 0 is the untrained encoder.
+
+    Raises:
+        KeyboardInterrupt: ctrl-C, which ``fit`` alone takes for an early end: half a training is no measurement.
+    """
     with seeded(seed):
         method = recipe.build(material.dataset)
     arguments = {"snapshots": [0]} | recipe.training | changes
     batches = recipe.batches(material.dataset) if recipe.batches else material.batches(recipe.batch_size)
-    return fit(method, batches, seed=seed, watch=material.items, **arguments)
+    return finished(fit(method, batches, seed=seed, watch=material.items, **arguments))
 
 
 @checked(numbers=False)
@@ -172,17 +176,16 @@ def _one(recipe: Recipe, material: Material, seed: int, protocols, training: dic
 
 def _settings(recipe: Recipe, material: Material, protocols: Mapping[str, Any], training: dict[str, Any]) -> dict:
     """What must be equal for seeds of an earlier sweep to count in this one."""
-    here = circumstances("cpu")
     return {
         "recipe": recipe.name,
         "variant": recipe.variant,
         "data": [str(material.dataset), zlib.crc32(material.labels.cpu().numpy().tobytes())],
-        "protocol": {name: str(protocol) for name, protocol in protocols.items()},
+        "protocol": {name: repr(protocol) for name, protocol in protocols.items()},
         "training": printed(recipe.training | training),
+        "batch size": recipe.batch_size,
         "device": str(training.get("device")),
-        "commit": here["commit"],
-        "versions": here["versions"],
-    }
+        "versions": circumstances("cpu")["versions"],
+    } | code()
 
 
 def _keep(keep: Path, settings: dict[str, Any], done: Iterable[Trained]) -> None:

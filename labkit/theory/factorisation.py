@@ -54,10 +54,11 @@ def probe_residual(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """What a linear probe on the ``dim`` top eigenvectors leaves of the one-hot labels, and a bound on it.
 
-    Residual: the mean squared error, over x ~ w, of the best linear map from the minimiser of
-    :func:`spectral_contrastive` to the labels. Bound: φ / λ_{dim+1}, φ the probability that a pair has two labels and
-    λ_{dim+1} the eigenvalue of the normalised Laplacian that comes next (in the manner of HaoChen et al., with
-    its constants worked out here). Infinite where λ_{dim+1} = 0: more components than dimensions.
+    Residual: the mean squared error, over x ~ w, of the best linear map from these eigenvectors to the labels; they
+    span the minimiser of :func:`spectral_contrastive` while all ``dim`` eigenvalues are positive. Bound: φ / λ_{dim+1},
+    φ the probability that a pair has two labels and λ_{dim+1} the eigenvalue of the normalised Laplacian that comes
+    next (in the manner of HaoChen et al., with its constants worked out here). Infinite where λ_{dim+1} = 0: more
+    components than dimensions.
     """
     _check_dim(pi, dim)
     if labels.min() < 0:

@@ -6,7 +6,7 @@ from labkit.train._device import choose_device, has_bfloat16, seeded, to_device
 from labkit.train._fit import fit
 from labkit.train._memory import memory_kept
 from labkit.train._parallel import in_parallel, joined
-from labkit.train._run import Run
+from labkit.train._run import Run, finished
 from labkit.train._subgraphs import Subgraphs
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Run",
     "Subgraphs",
     "choose_device",
+    "finished",
     "fit",
     "has_bfloat16",
     "in_parallel",

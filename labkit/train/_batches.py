@@ -1,5 +1,6 @@
 """Minibatches of items that live on the device: no workers, no copies but the batch itself."""
 
+import copy
 from collections.abc import Iterator
 
 import torch
@@ -50,7 +51,9 @@ class Minibatches:
             yield (self.items[part], part) if self.numbered else self.items[part]
 
     def to(self, device: torch.device) -> "Minibatches":
-        return Minibatches(self.items.to(device), self.size, self.drop_last, self.numbered)
+        moved = copy.copy(self)  # of a subclass, too
+        moved.items = self.items.to(device)
+        return moved
 
     def __repr__(self) -> str:
         return f"Minibatches({len(self)} × {self.size} of {len(self.items)})"

@@ -93,19 +93,19 @@ def fit(
         if saved and resume and saved.exists():
             run = saved.restore(method, optimize)
         elif 0 in snapshots:
-            run.snapshots[0] = method.embed(watch).cpu()
+            run.snapshots[0] = _snapshot(method, watch)
         run.interrupted = False
         shown = progress and rank() == 0
         bar = tqdm(total=epochs, initial=run.epochs, unit="epoch", delay=2, leave=False, disable=not shown)
         try:
             for epoch in range(run.epochs + 1, epochs + 1):
                 started = time.perf_counter()
-                loss = _epoch(method, trained, batches, optimize, precision, lr, schedule, epoch, epochs, device)
+                loss = _epoch(method, trained, batches, optimize, precision, schedule, epoch, epochs, device)
                 run.history["loss"].append(loss)
                 run.history["seconds"].append(time.perf_counter() - started)
                 run.look(getattr(method, "seen", None))
                 if epoch in snapshots:
-                    run.snapshots[epoch] = method.embed(watch).cpu()
+                    run.snapshots[epoch] = _snapshot(method, watch)
                 bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
                 bar.update()
                 if saved:
@@ -119,7 +119,12 @@ def fit(
     return run
 
 
-def _epoch(method, trained, batches, optimize, precision, lr, schedule, epoch, epochs, device) -> float:
+def _snapshot(method, watch) -> torch.Tensor:
+    """A copy: what a method embeds with may be its own weights, which change."""
+    return method.embed(watch).detach().cpu().clone()
+
+
+def _epoch(method, trained, batches, optimize, precision, schedule, epoch, epochs, device) -> float:
     """One pass; returns the mean loss. The loss stays on the device until the epoch is over.
 
     ``trained`` is the method, or what averages its gradients over processes.
@@ -130,7 +135,7 @@ def _epoch(method, trained, batches, optimize, precision, lr, schedule, epoch, e
         if schedule == "cosine":
             done = (epoch - 1 + steps / len(batches)) / epochs
             for group in optimize.param_groups:
-                group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * done))
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * 0.5 * (1 + math.cos(math.pi * done))
         with autocast(precision, device, method):
             loss = trained(to_device(batch, device))
         optimize.zero_grad(set_to_none=True)

@@ -13,6 +13,17 @@ from labkit.train._files import read_tensors, refused_if_torn, write_tensors
 _LOOKED_AT = 256  # items of a batch: a matrix of similarities of half a megabyte
 
 
+def finished(run: "Run") -> "Run":
+    """The run, unless ctrl-C stopped it: half a training is no measurement, so that the interruption goes on.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted.
+    """
+    if run.interrupted:
+        raise KeyboardInterrupt
+    return run
+
+
 @dataclass
 class Run:
     """What ``fit`` leaves behind: the trained method, its history, and embeddings at chosen epochs.

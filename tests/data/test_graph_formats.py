@@ -94,6 +94,11 @@ def test_weights(tmp_path):
         ({"edges": "a,b\nb,\n"}, "line 2 of mine.edges has an empty cell"),
         ({"edges": "a b\nb stranger\n"}, "mine.edges names the node 'stranger', which mine.features.csv does not list"),
         ({"edges": "a b\n\0\n"}, "line 2 is binary"),
+        ({"edges": "id_1,id_2\n0,1\n1,2\n"}, r"the first line of mine.edges \(id_1, id_2\) seems to name its columns"),
+        (
+            {"features": None, "labels": "user club\n" + LABELS},
+            r"mine.labels.txt \(user, club\) seems to name its columns",
+        ),
         ({"edges": "a a\n"}, "the graph is empty: 5 nodes and no edge"),
         ({"features": "a,1\nb,2,3\n"}, "line 2 of mine.features.csv has 2 features, the first row 1"),
         ({"features": "a,1\nb,two\n"}, "line 2 of mine.features.csv holds 'two' where a number should be"),
@@ -188,6 +193,9 @@ def test_networkx_attribute_rules():
     assert data.feature_names == ("size", "x", "y")
     assert data.y is None
     assert not is_undirected(read_graph(networkx.DiGraph([(0, 1)]), Constant()).edge_index)
+    for node in graph:  # classes twice: the second must not become a feature that gives the first away
+        graph.nodes[node].update(y=node % 2, label=node % 2)
+    assert read_graph(graph).feature_names == ("size", "x")
 
 
 def broken(**changes):

@@ -71,6 +71,11 @@ def test_what_cannot_be_read_is_named(folder, tmp_path):
         read_images(folder, size=0)
     with pytest.raises(ValueError, match="test must lie between"):
         read_images(folder, test=1)
+    for deep in (np.zeros((8, 8), np.uint16), np.zeros((8, 8), np.float32)):
+        (tmp_path / "deep").mkdir(exist_ok=True)
+        Image.fromarray(deep).save(tmp_path / "deep" / "one.tiff")
+        with pytest.raises(ValueError, match="more than 8 bits a channel"):
+            read_images(tmp_path / "deep", test=0)
     (folder / "dog" / "2.png").write_bytes((folder / "dog" / "2.png").read_bytes()[:40])
     with pytest.raises(ValueError, match=r"2\.png cannot be read as a picture"):
         read_images(folder)

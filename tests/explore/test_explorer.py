@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch_geometric.data import Data
 
-from labkit.explore import compare, explore
+from labkit.explore import _words, compare, explore
 from labkit.explore._colours import Colouring
 
 RNG = np.random.default_rng(0)
@@ -546,3 +546,30 @@ def test_columns_are_told_on_hover_and_counts_of_many_are_measurements():
     assert explorer._data["texts"][3] == "t · age: 3 · size: 0.02013"
     explorer.colour_by("age")
     assert explorer._colour["kind"] == "value"
+
+
+def test_labels_named_like_a_coordinate_do_not_take_its_place():
+    pandas = pytest.importorskip("pandas")
+    frame = explore(Z, pandas.Series(Y, name="y"), columns={"x": np.arange(150)}).to_frame()
+    assert frame["label: y"].tolist() == [str(label) for label in Y]
+    np.testing.assert_array_equal(frame["column: x"], np.arange(150))
+    assert frame["y"].nunique() > 3
+
+
+def test_what_was_measured_of_a_map_is_not_said_of_another():
+    explorer = explore(Z, Y).wait()
+    for axes in ((0, 1), (2, 3), (4, 5), (0, 1)) * 5:
+        explorer.project("raw", axes=axes)
+        explorer.wait()
+        lens = explorer._lenses["left"]
+        fresh = _words.caption(lens.map, lens.space, lens._measure(lens.space, lens.xy, lens.frame))
+        assert explorer._caption[0] == fresh
+
+
+def test_an_exported_page_stays_at_the_epoch_that_its_neighbours_are_of(tmp_path):
+    run, y = fake_run()
+    explorer = explore(run=run, labels=y).wait()
+    explorer.to_html(tmp_path / "map.html")
+    state = json.loads(re.search(r"const packed = (\{.*\});", (tmp_path / "map.html").read_text()).group(1))
+    assert explorer._data["timeline"] is not None
+    assert state["_data"]["timeline"] is None

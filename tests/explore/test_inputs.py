@@ -97,6 +97,7 @@ def test_too_many_points_are_sampled_evenly_and_said_so():
     assert len(np.unique(items.rows)) == 1000
     assert 900 < np.diff(items.rows).mean() < 1100
     assert not np.array_equal(items.rows, choose_rows([np.zeros((1_000_003, 1))], 1000, seed=5).rows)
+    assert len(set(choose_rows([np.zeros((1500, 1))], 1000, seed=0).rows)) == 1000  # no row twice
 
 
 def test_fifty_million_rows_are_looked_at_only_where_they_are_shown(tmp_path):

@@ -1,6 +1,7 @@
 """The training loop: determinism, resume after kill -9, ctrl-C, full disk, bad input."""
 
 import errno
+import math
 import os
 
 import pytest
@@ -247,3 +248,48 @@ def test_trains_on_cuda():
     run = train(device="cuda")
     assert next(run.method.parameters()).is_cuda
     assert run.history["loss"][-1] < run.history["loss"][0]
+
+
+class Table(Method):
+    """Embeds with its own weights, and reaches its encoder under two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Embedding(6, 3)
+        self.network = nn.Sequential(self.encoder)
+
+    def forward(self, x):
+        return self.network(torch.arange(6)).square().mean()
+
+    def embed(self, x):
+        return self.encoder.weight
+
+
+def test_snapshots_of_the_weights_themselves_are_copies_and_shared_weights_can_be_kept(tmp_path):
+    file = tmp_path / "run.safetensors"
+    run = fit(Table(), [items()], epochs=3, snapshots=[0, 3], watch=items(), checkpoint=file, progress=False)
+    assert not torch.equal(run.snapshots[0], run.snapshots[3])
+    assert torch.equal(run.snapshots[3], run.method.encoder.weight)
+    assert fit(Table(), [items()], epochs=3, checkpoint=file, resume=True, progress=False).epochs == 3
+
+
+def test_a_cosine_schedule_keeps_the_rates_of_an_optimiser_of_one_s_own():
+    made = []
+
+    def optimiser(parameters):
+        first, *rest = parameters
+        made.append(torch.optim.SGD([{"params": [first], "lr": 0.5}, {"params": rest}], lr=0.1))
+        return made[0]
+
+    fit(build(), [items()], epochs=4, optimizer=optimiser, schedule="cosine", progress=False)
+    share = 0.5 * (1 + math.cos(math.pi * 3 / 4))
+    assert [group["lr"] for group in made[0].param_groups] == pytest.approx([0.5 * share, 0.1 * share])
+
+
+def test_a_subclass_of_minibatches_stays_one_on_another_device():
+    class Noisy(Minibatches):
+        def __iter__(self):
+            return (batch + 1 for batch in super().__iter__())
+
+    moved = Noisy(torch.zeros(8, 2), 4).to(torch.device("cpu"))
+    assert torch.equal(next(iter(moved)), torch.ones(4, 2))

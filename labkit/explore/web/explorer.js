@@ -43,6 +43,7 @@ export class Explorer {
       else this.pending.set(name, react); // with the next frame: what a click changed is on its way to Python before
       this.request(!OVERLAY_ONLY.has(name) || (name === "_focus" && this.edgesTool));
     });
+    this.on("change:_wanted", () => this.readWanted());
     this.on("msg:custom", (message, buffers) => { this.heard(); this.receive(message, buffers); });
     this.readTheme();
     this.readMap("left", "_left");
@@ -58,6 +59,13 @@ export class Explorer {
     this.notice(model.get("_notice"));
     this.watch(el);
     this.request();
+  }
+
+  // What Python took back (a stopped map) or chose itself: the menus must not say otherwise.
+  readWanted() {
+    const wanted = this.model.get("_wanted");
+    for (const pane of this.panes) pane.chooser.value = wanted[pane.side].map;
+    this.colourMenu.value = wanted.colour;
   }
 
   on(event, react) {

@@ -26,9 +26,11 @@ export class Messages {
     message.rows.forEach((i, place) => {
       const item = { ...message, text: message.texts?.[place], pixels: bytes?.subarray(place * size, (place + 1) * size) };
       this.thumbs.set(i, item);
-      for (const fill of this.waiting.get(i) ?? []) fill(item);
+      const fills = this.waiting.get(i) ?? [];
       this.waiting.delete(i);
+      for (const fill of fills) fill(item);
     });
+    if (this.waiting.size) this.askForItems(); // wanted while the answer was on its way, or more than fit into one
   }
 
   // Thumbnail and text of a point: from the sheet that came along, or asked for in one message for all wanted.
@@ -39,11 +41,14 @@ export class Messages {
       return fill({ ...sheet, pixels: this.sheet.subarray(i * size, (i + 1) * size), text: this.data.texts?.[i] });
     }
     if (this.thumbs.has(i)) return fill(this.thumbs.get(i));
-    if (this.data.texts) return fill({ text: this.data.texts[i] });
-    if (!this.data.asks) return fill({});
-    if (!this.waiting.size) setTimeout(() => this.ask({ do: "items", rows: [...this.waiting.keys()].slice(0, 256) }), 30);
+    if (!this.data.asks) return fill({ text: this.data.texts?.[i] });
+    if (!this.waiting.size) setTimeout(() => this.askForItems(), 30);
     if (!this.waiting.has(i)) this.waiting.set(i, []);
     this.waiting.get(i).push(fill);
+  }
+
+  askForItems() {
+    this.ask({ do: "items", rows: [...this.waiting.keys()].slice(0, 256) });
   }
 
   picture(i, side) {

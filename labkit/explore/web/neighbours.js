@@ -43,8 +43,9 @@ export class Neighbours {
 
   focusCard() {
     const facts = h("div", { className: "lk-facts" }, h("b", { textContent: `row ${this.row(this.focus)}` }));
-    this.item(this.focus, (item) => facts.append(...[...this.words(this.focus, item), ...this.near.facts].map((text) => h("span", { textContent: text }))));
-    return h("div", { className: "lk-focus" }, this.pictures ? this.picture(this.focus, 64) : null, facts);
+    const { near, focus } = this; // the answer may come when another point is looked at, or none
+    this.item(focus, (item) => facts.append(...[...this.words(focus, item), ...near.facts].map((text) => h("span", { textContent: text }))));
+    return h("div", { className: "lk-focus" }, this.pictures ? this.picture(focus, 64) : null, facts);
   }
 
   nearList(pane) {

@@ -18,7 +18,7 @@ from labkit.evaluate import Protocol, Split, linear_probe
 from labkit.methods import Method
 from labkit.models import propagation_matrix
 from labkit.plot import COLOURS, style
-from labkit.train import fit, seeded, write_whole
+from labkit.train import finished, fit, seeded, write_whole
 
 MODELS = ("GCN", "GAT", "SuperGAT-SD", "SuperGAT-MX")
 FLOORS = ("raw", "propagated")
@@ -147,7 +147,8 @@ def _train(build, model: str, edge_weight: float, data: Data, seed: int, epochs:
     """Validation accuracy, test accuracy at that epoch, λ."""
     with seeded(seed):
         method = build(model, edge_weight, data)
-    run = fit(method, [data], epochs=epochs, lr=0.01, weight_decay=1e-5, seed=seed, device="cpu", progress=False)
+    training = {"epochs": epochs, "lr": 0.01, "weight_decay": 1e-5, "seed": seed}
+    run = finished(fit(method, [data], **training, device="cpu", progress=False))
     test = Protocol.public("argmax").score(run.method.embed(data), data.y, data).mean
     return float(method.best), test, edge_weight
 

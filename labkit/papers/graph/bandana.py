@@ -24,7 +24,7 @@ from labkit.methods import Method, inference
 from labkit.models import GraphConvolution, dropout, propagation_matrix, sparse_if_faster
 from labkit.papers.graph._links import LinkScore, link_split, rank_links
 from labkit.recipes import Kept, PaperNumber, Recipe, spread
-from labkit.train import fit, seeded
+from labkit.train import finished, fit, seeded
 
 MASKS = ("bandwidth", "discrete")
 
@@ -144,8 +144,8 @@ def predict_links(data, seed: int = 0, *, epochs: int = 300, every: int = 10, lr
     with seeded(seed):
         method = Bandana(data.num_features, **settings)
     looks = range(every, epochs + 1, every)
-    run = fit(method, [train], epochs=epochs, lr=lr, weight_decay=weight_decay, seed=seed, snapshots=looks,
-              device=device, progress=False)  # fmt: skip
+    run = finished(fit(method, [train], epochs=epochs, lr=lr, weight_decay=weight_decay, seed=seed, snapshots=looks,
+                       device=device, progress=False))  # fmt: skip
     last = {epoch: z[:, -settings["hidden"] :] for epoch, z in run.snapshots.items()}
     best = max(looks, key=lambda epoch: rank_links(last[epoch], validation).auc)
     return rank_links(last[best], test)

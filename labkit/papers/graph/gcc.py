@@ -23,7 +23,7 @@ from labkit.losses import info_nce
 from labkit.methods import Method, Queue, inference
 from labkit.papers.graph._ego_nets import EgoNets, EgoPairs, ego_nets, whole_graphs
 from labkit.recipes import PaperNumber, Recipe
-from labkit.train import choose_device, fit, seeded, to_device
+from labkit.train import choose_device, finished, fit, seeded, to_device
 from labkit.views import Adjacency
 
 LARGEST_DEGREE = 512  # as in the released code; larger degrees share a row
@@ -173,7 +173,7 @@ def from_scratch(graphs: GraphSet, split: Split, seed: int, epochs: int = 30, si
     batches = [(whole_graphs(graphs.packed[part]), graphs.y[part]) for part in rows.split(size)]
     with seeded(seed):
         method = FromScratch(int(graphs.y.max()) + 1)
-    fit(method, batches, epochs=epochs, lr=0.005, seed=seed, device="cpu", progress=False)
+    finished(fit(method, batches, epochs=epochs, lr=0.005, seed=seed, device="cpu", progress=False))
     test = split.test[0]
     return (method.embed(whole_graphs(graphs.packed[test])).argmax(1) == graphs.y[test]).float().mean().item()
 

@@ -19,7 +19,7 @@ from labkit.evaluate import Protocol
 from labkit.methods import SkipGram, WalkBatches, inference
 from labkit.models import SparseMatrix
 from labkit.recipes import Recipe
-from labkit.train import fit, seeded
+from labkit.train import finished, fit, seeded
 from labkit.views import Adjacency
 
 # scripts/default_params.json of the released code
@@ -144,7 +144,7 @@ def embed(
     started = time.perf_counter()
     with seeded(seed):
         method = KCoreEmbedding(data, k, dim)
-    fit(method, batches(data, k, schedule), epochs=epochs, lr=lr, seed=seed, device="cpu", progress=False)
+    finished(fit(method, batches(data, k, schedule), epochs=epochs, lr=lr, seed=seed, device="cpu", progress=False))
     return method.embed(data), time.perf_counter() - started
 
 
@@ -195,7 +195,7 @@ def embed_part(
     with seeded(seed):
         method = SkipGram(len(nodes), dim, WINDOW)
     walks = WalkBatches(Adjacency(edges, len(nodes)), LENGTH, WALKS_PER_NODE, size=256)
-    fit(method, walks, epochs=epochs, lr=lr, seed=seed, device="cpu", progress=False)
+    finished(fit(method, walks, epochs=epochs, lr=lr, seed=seed, device="cpu", progress=False))
     return propagate(method.table.weight.detach(), nodes, data.edge_index, data.num_nodes)
 
 

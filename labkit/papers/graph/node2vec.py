@@ -20,7 +20,7 @@ from labkit.evaluate import Protocol
 from labkit.methods import SkipGram, WalkBatches
 from labkit.papers.graph._links import OPERATORS, adamic_adar, hold_out_links, link_auc, score_auc
 from labkit.recipes import PaperNumber, Recipe
-from labkit.train import fit, seeded
+from labkit.train import finished, fit, seeded
 from labkit.views import Adjacency
 
 WALKS = {"length": 80, "walks_per_node": 10, "p": 1.0, "q": 0.5}  # section 4.3: l = 80, r = 10
@@ -56,7 +56,7 @@ def embed(
     """node2vec of a graph in one call, brought to the CPU; ``of_walks`` as in :func:`walks`."""
     with seeded(seed):
         method = Node2Vec(data, dim, window, window_weights=window_weights)
-    fit(method, walks(data, **of_walks), epochs=epochs, lr=lr, seed=seed, device=device, progress=False)
+    finished(fit(method, walks(data, **of_walks), epochs=epochs, lr=lr, seed=seed, device=device, progress=False))
     return method.table.weight.detach().cpu()
 
 

@@ -20,7 +20,7 @@ from labkit.models import MLP
 from labkit.papers.spectral._dense import DensePairs, patch_grids
 from labkit.papers.spectral._ranks import spearman
 from labkit.recipes import Recipe
-from labkit.train import Minibatches, fit, seeded
+from labkit.train import Minibatches, finished, fit, seeded
 from labkit.views import Compose, GaussianNoise, RandomResizedCrop
 
 
@@ -158,7 +158,7 @@ def dense_accuracy(radius: int, seed: int = 0, scenes: int = 96, epochs: int = 4
     with seeded(seed):
         method = DensePairs(radius=radius)
     batches = Minibatches(train[0], scenes // 3)
-    fit(method, batches, epochs=epochs, lr=5e-3, seed=seed, device="cpu", progress=False)
+    finished(fit(method, batches, epochs=epochs, lr=5e-3, seed=seed, device="cpu", progress=False))
     shown = [train[0][: scenes // 4], test[0]]
     y = torch.cat([train[1][: scenes // 4].flatten(), test[1].flatten()])
     half = len(y) // 2

@@ -76,7 +76,8 @@ def faster_than_explicit(lab: Lab) -> Evidence:
             method(features, 0.4)
             seconds.append(time.process_time() - started)
         ratios.append(seconds[0] / seconds[1])
-    note = f"{items} nodes, seconds of CPU; the ratio grows with the nodes: n² · merges against n · dim · merges."
+    note = f"{items} nodes, seconds of CPU. The control looks at the whole matrix again at every merge; one that kept "
+    note += "each cluster's best partner, as ours does, would be as fast at this size, and hold n × n numbers."
     return Evidence(ratios, [1.0] * len(ratios), "explicit over factorised", "as fast", "ratio of seconds", note)
 
 
@@ -91,11 +92,9 @@ def twenty_thousand_nodes(lab: Lab) -> Evidence:
         clusters = greedy_multicut(features, 0.5)
         seconds.append(time.process_time() - started)
         found.append(rand_index(y, clusters.labels))
-        control.append(rand_index(y, kmeans(features, 50, seed, starts=1)))
-    note = (
-        f"{items} nodes, 32 dimensions, {min(seconds):.0f} to {max(seconds):.0f} s each. k-means was told 25 of the 50."
-    )
-    return Evidence(found, control, "greedy multicut", "k-means, wrong number", "adjusted Rand index", note)
+        control.append(rand_index(y, kmeans(features, 50, seed)))
+    note = f"{items} nodes, 32 dimensions, {min(seconds):.0f} to {max(seconds):.0f} s each. k-means was told the 50."
+    return Evidence(found, control, "greedy multicut", "k-means, k = 50", "adjusted Rand index", note)
 
 
 @claim(

@@ -18,7 +18,7 @@ from labkit.methods import Method, in_blocks, inference
 from labkit.papers.vision import simclr
 from labkit.papers.vision._nuisance import against, encoder_of, family
 from labkit.recipes import Recipe
-from labkit.train import Minibatches, fit, seeded
+from labkit.train import Minibatches, finished, fit, seeded
 
 CLASSES = 10  # clusters, and images in a batch: no two of a batch share one
 
@@ -91,7 +91,8 @@ def pseudo_labels(images, epochs: int = 4) -> Int64[Tensor, " items"]:
     train = images.images[images.splits["train"]]
     with seeded(0):
         method = DenoisingAutoencoder(encoder_of(images), train.shape[1:])
-    fit(method, Minibatches(train, min(64, len(train))), epochs=epochs, lr=4e-3, schedule="cosine", progress=False)
+    batches = Minibatches(train, min(64, len(train)))
+    finished(fit(method, batches, epochs=epochs, lr=4e-3, schedule="cosine", progress=False))
     return kmeans(method.embed(train), CLASSES, starts=2)
 
 

@@ -23,7 +23,7 @@ from labkit.papers.vision import simclr
 from labkit.papers.vision._digits import digits_recipe
 from labkit.papers.vision._neighbour_pairs import NeighbourPairs
 from labkit.recipes import Recipe
-from labkit.train import Minibatches, Run, fit, seeded
+from labkit.train import Minibatches, Run, finished, fit, seeded
 from labkit.views import unit_images
 
 
@@ -173,7 +173,7 @@ def cluster(
     batches = NeighbourPairs(images, near, min(batch, len(images)))
     with seeded(seed):
         method = SCAN(deepcopy(pretext.encoder), pretext.view, **changes)
-    fit(method, batches, epochs=epochs, lr=lr, seed=seed, progress=False)
+    finished(fit(method, batches, epochs=epochs, lr=lr, seed=seed, progress=False))
     if len(method.heads) > 1:
         method.keep_best(images, images[near[:, 0]])
     return method
@@ -186,7 +186,7 @@ def self_label(
     """The third step: a copy of the clustered network goes on with the labels that it is sure of."""
     method = SelfLabelling(clustered, threshold)
     batches = Minibatches(images, min(batch, len(images)))
-    return fit(method, batches, epochs=epochs, lr=lr, seed=seed, progress=False).method
+    return finished(fit(method, batches, epochs=epochs, lr=lr, seed=seed, progress=False)).method
 
 
 RECIPES = [digits_recipe("scan/digits-pretext")]

@@ -23,7 +23,7 @@ from labkit.papers.spectral._ranks import spearman
 from labkit.papers.vision._digits import Perceptron
 from labkit.papers.vision.simclr import SimCLR
 from labkit.recipes import Recipe
-from labkit.train import Minibatches, fit, seeded
+from labkit.train import Minibatches, finished, fit, seeded
 from labkit.views import (
     ColorJitter,
     Compose,
@@ -131,7 +131,8 @@ def judge(view: Callable[[Tensor], Tensor], seed: int, epochs: int = 10, small: 
     with seeded(seed):
         method = SimCLR(Perceptron(images), view, temperature=0.2)
     batches = Minibatches(images.images[train], 100)
-    run = fit(method, batches, epochs=epochs, lr=2e-3, schedule="cosine", seed=seed, device="cpu", progress=False)
+    training = {"epochs": epochs, "lr": 2e-3, "schedule": "cosine", "seed": seed}
+    run = finished(fit(method, batches, **training, device="cpu", progress=False))
     split = Split(train, None, test, "drawn")
     classes = linear_probe(method.embed(images.images), images.labels, split, strengths=STRENGTH).mean
     return Judged(classes, rotation_probe(method, images.images, train, test), run.history["loss"][-1])

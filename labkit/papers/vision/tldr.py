@@ -19,7 +19,7 @@ from labkit.methods import Method, inference
 from labkit.models import MLP
 from labkit.papers.vision._neighbour_pairs import NeighbourPairs
 from labkit.recipes import Recipe
-from labkit.train import fit, seeded
+from labkit.train import finished, fit, seeded
 
 RECIPES: list[Recipe] = []
 
@@ -92,7 +92,7 @@ def reducer(
     with seeded(seed):
         method = TLDR(x.shape[1], dim, **changes)
     training = {"epochs": epochs, "lr": lr, "schedule": "cosine", "seed": seed}
-    return fit(method, batches, device="cpu", progress=False, **training).method
+    return finished(fit(method, batches, device="cpu", progress=False, **training)).method
 
 
 def recall(z: Tensor, y: Tensor, database: Tensor, queries: Tensor, k: int = 1) -> float:
