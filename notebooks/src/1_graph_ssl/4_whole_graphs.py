@@ -327,10 +327,10 @@ matrices = {
         f"{a} + {b}": gain("MUTAG", a, b) for a, b in combinations_with_replacement(NAMES, 2)
     },
 }
-for data in ("mutag", "proteins", "imdb-binary"):  # python -m labkit.papers.graph.graphcl mutag 5
-    found = labkit.recipes.measured(f"graphcl-gains-{data}.json", "gains")
+for data in ("MUTAG", "PROTEINS", "IMDB-BINARY"):  # python -m labkit.papers.graph.graphcl mutag 5
+    found = labkit.recipes.measured(f"graphcl-gains-{data.lower()}.json", "gains")
     if found:
-        matrices[f"{data}, measured before"] = found
+        matrices[f"{data}, before"] = found
 
 # %%
 rows = -(-len(matrices) // 2)
