@@ -21,7 +21,7 @@ def test_parts_of_the_same_measurement_are_not_done_again(path):
     assert kept(path).found == {"0.1": [0.7, 0.8]}
 
 
-@pytest.mark.parametrize("changes", [{"seeds": [0]}, {"data": "citeseer"}, {"epochs": 20}])
+@pytest.mark.parametrize("changes", [{"seeds": [0]}, {"data": "citeseer"}, {"epochs": 20}, {"changes": {"lr": 1}}])
 def test_parts_under_other_settings_do_not_count(path, changes):
     assert kept(path, **changes).found == {}
 

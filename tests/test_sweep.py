@@ -95,8 +95,8 @@ def test_seeds_of_another_probe_or_of_edited_code_are_not_mixed_in(kept, monkeyp
     again = replace(small_recipe(), batch_size=4)
     with pytest.raises(ValueError, match="is from a sweep with another batch size; delete it to start anew"):
         recipes.run(again, seeds=3, dataset=two_groups(), progress=False, keep=kept)
-    monkeypatch.setattr(_sweep, "code", lambda: code() | {"changes": 7})
-    with pytest.raises(ValueError, match="is from a sweep with another changes; delete it to start anew"):
+    monkeypatch.setattr(_sweep, "code", lambda: code() | {"uncommitted code": 7})
+    with pytest.raises(ValueError, match="is from a sweep with another uncommitted code; delete it to start anew"):
         run(keep=kept)
 
 

@@ -29,7 +29,7 @@ def circumstances(device: torch.device | str = "cpu") -> dict[str, Any]:
 def code() -> dict[str, Any]:
     """What must be equal for an interrupted measurement to go on: commit, and a number for what is not committed."""
     changes = _git("diff", "HEAD", "--", "labkit") + _git("ls-files", "--others", "--exclude-standard", "--", "labkit")
-    return {"commit": _git("rev-parse", "HEAD") or "unknown", "changes": zlib.crc32(changes.encode())}
+    return {"commit": _git("rev-parse", "HEAD") or "unknown", "uncommitted code": zlib.crc32(changes.encode())}
 
 
 def _git(*arguments: str) -> str:
