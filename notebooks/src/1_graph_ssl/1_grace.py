@@ -187,8 +187,10 @@ with plot.style():
         [run.history["loss"] for run in runs], ax=left, axis_names=("epoch", "NT-Xent"),
         title="The loss falls ...",
     )  # fmt: skip
-    plot.curve(100 * scores, epochs, ax=right, marker="o", title="... the probe rises, ever more slowly",
-               axis_names=("epoch", "test accuracy (%)"))  # fmt: skip
+    plot.curve(
+        100 * scores, epochs, ax=right, marker="o", axis_names=("epoch", "test accuracy (%)"),
+        title="... the probe rises, ever more slowly",
+    )  # fmt: skip
     right.axhline(100 * propagated.mean, color="black", ls="--", lw=1)
     right.annotate(
         "A²X, nothing trained", (epochs[-1], 100 * propagated.mean), (0, 5),
@@ -234,6 +236,10 @@ labkit.explore.explore(run=runs[0], labels=data.y, graph=data, class_names=TOPIC
 # ## 7 · Which corruption does the work?
 #
 # **Predict**, then run: GRACE with edges dropped alone, with words masked alone.
+#
+# The temperature τ says how much harder the nearest negatives push than the others. The paper fixes it graph by graph,
+# from 0.4 to 0.9. The second picture was measured before, at twice as many epochs:
+# `python -m labkit.papers.graph.grace cora 5`.
 
 # %%
 without_words = predict("Accuracy when only edges are dropped?", guess=0.78)
@@ -256,11 +262,6 @@ plot.bars_with_floors(
 plt.show()
 without_words.reveal(ablation["edges alone"].mean)
 
-# %% [markdown]
-# The temperature τ says how much harder the nearest negatives push than the others. The paper fixes it graph by graph,
-# from 0.4 to 0.9. Measured before, twice as long as the trainings above: `python -m labkit.papers.graph.grace cora 5`.
-
-# %% tags=["hide-input"]
 by_temperature = labkit.recipes.measured("grace-temperature-cora.json", "accuracy")
 if by_temperature:
     nothing_trained = {name: 100 * fmean(by_temperature.pop(name)) for name in ("A²X", "untrained")}
