@@ -13,7 +13,7 @@ def kept(path, **changes):
 def path(tmp_path):
     first = kept(tmp_path / "one.json")
     first.found["0.1"] = [0.7, 0.8]
-    first.write(paper=0.83)
+    first.write()
     return tmp_path / "one.json"
 
 
@@ -33,7 +33,7 @@ def test_parts_of_another_commit_do_not_count(path):
 
 def test_a_file_says_where_and_how_it_was_measured(path):
     facts = json.loads(path.read_text())
-    assert {"data", "seeds", "paper", "device", "versions", "commit", "seconds"} <= facts.keys()
+    assert {"data", "seeds", "device", "versions", "commit", "seconds"} <= facts.keys()
 
 
 def test_seconds_add_up_over_interruptions(path):

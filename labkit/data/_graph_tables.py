@@ -170,9 +170,9 @@ def _cells(text: str, separator: str) -> list[str]:
 
 
 def _names_columns(first: tuple[str, str], others: list[str]) -> bool:
-    """Whether the first line holds no number where all others hold nothing else."""
+    """Whether the first line holds no number where all others hold nothing else; looked at first, as it rarely does."""
     whole = re.compile(r"[+-]?\d{1,18}").fullmatch
-    return bool(others) and all(map(whole, others)) and not any(map(whole, first))
+    return bool(others) and not any(map(whole, first)) and all(map(whole, others))
 
 
 def _is_header(row: list[str]) -> bool:

@@ -85,15 +85,16 @@ def to_frame(explorer: "Explorer") -> Any:
     for side, lens in explorer._lenses.items():
         tail = "" if side == "left" else "_right"
         columns |= {f"x{tail}": lens.xy[:, 0], f"y{tail}": lens.xy[:, 1]}
+    coordinates = set(columns)
     if explorer._sources.labels:
         labels = explorer._sources.labels
-        columns[labels.name if labels.name not in columns else f"label: {labels.name}"] = (
+        columns[f"label: {labels.name}" if labels.name in coordinates else labels.name] = (
             labels.values
             if labels.kind == "value"
             else pandas.Categorical.from_codes(labels.codes, _distinct(labels.names))
         )
-    taken = set(columns)
-    columns |= {f"column: {name}" if name in taken else name: values for name, values in explorer.items.columns.items()}
+    for name, values in explorer.items.columns.items():
+        columns.setdefault(f"column: {name}" if name in coordinates else name, values)
     if explorer._sources.texts is not None:
         columns["text"] = explorer._sources.texts
     columns["selected"] = explorer._chosen()
@@ -116,14 +117,8 @@ def to_html(explorer: "Explorer", path: Path) -> None:
     if n > 1 and n * k <= _TABLE:
         table = {side: _table(lens.space, k) for side, lens in explorer._lenses.items()}
     note = " ".join(filter(None, [explorer.items.note, "This page stands alone: no kernel, no network."]))
-    still = {
-        "standalone": True,
-        "table": table,
-        "note": note,
-        "asks": False,
-        "timeline": None,
-    }  # of the epoch shown now
-    state["_data"] = state["_data"] | still
+    state["_data"] = {**state["_data"], "standalone": True, "table": table, "note": note, "asks": False}
+    state["_data"]["timeline"] = None  # the table and the captions are of the epoch shown now
     state["_focus"] = state["_focus"] if table else -1
     esm = SCRIPT.replace("export default { render };", "const explorer = { render };")
     page = _PAGE.format(title="Explorer", css=STYLE, esm=esm, state=_script(state))

@@ -30,10 +30,10 @@ class Kept:
         self.found: dict[str, Any] = done.get(name, {}) if same else {}
         self._started = time.perf_counter() - (done.get("seconds", 0) if same else 0)
 
-    def write(self, **facts: Any) -> None:
-        """Write all that was found, with where it was measured, the seconds it took, and ``facts``."""
+    def write(self) -> None:
+        """Write all that was found, with its settings, where it was measured and the seconds it took."""
         if self.path:
-            whole = self.facts | facts | {"seconds": time.perf_counter() - self._started, self.name: self.found}
+            whole = self.facts | {"seconds": time.perf_counter() - self._started, self.name: self.found}
             write_whole(self.path, (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from labkit._files import write_whole
@@ -19,7 +18,7 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], facts: dict) -> 
     from safetensors.torch import save
 
     data = save(
-        {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()},
+        {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()},  # none shared
         {"facts": json.dumps(facts)},
     )
     write_whole(path, data)

@@ -121,7 +121,7 @@ def fit(
 
 def _snapshot(method, watch) -> torch.Tensor:
     """A copy: what a method embeds with may be its own weights, which change."""
-    return method.embed(watch).detach().cpu().clone()
+    return method.embed(watch).detach().to("cpu", copy=True)
 
 
 def _epoch(method, trained, batches, optimize, precision, schedule, epoch, epochs, device) -> float:

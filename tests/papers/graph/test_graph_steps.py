@@ -2,12 +2,11 @@
 
 from functools import partial
 
-import pytest
 import torch
 from torch.nn import functional as F
 from torch_geometric.data import Data
 
-from labkit.data import GraphSet, load, stochastic_block_model
+from labkit.data import load, stochastic_block_model
 from labkit.evaluate import Split
 from labkit.losses import info_nce_queue, nt_xent, scaled_cosine_error
 from labkit.methods import WalkBatches
@@ -57,17 +56,6 @@ def test_grace_contrasts_two_views_each_with_its_own_corruptions():
         x = mask_feature_columns(data.x, columns)
         views.append(method.projector(method.encoder(x, drop_edges(data.edge_index, edges))))
     torch.testing.assert_close(loss, nt_xent(*views, 0.3))
-
-
-def ring(n, label=0):
-    a = torch.arange(n)
-    edges = torch.stack([a, (a + 1) % n])
-    return Data(x=torch.rand(n, 3), edge_index=torch.cat([edges, edges.flip(0)], 1), y=torch.tensor([label]))
-
-
-@pytest.fixture
-def graphs():
-    return GraphSet(tuple(ring(4 + i % 7, i % 2) for i in range(40)), "rings")
 
 
 def test_graphcl_s_second_view_is_the_second_augmentation(graphs):

@@ -5,23 +5,11 @@ import math
 
 import pytest
 import torch
-from torch_geometric.data import Data
 
-from labkit.data import GraphBatch, GraphSet
+from labkit.data import GraphBatch
 from labkit.papers.graph import graphcl
 from labkit.papers.graph.graphcl import GraphCL, build, contrast, gains, loops_but_the_last
 from labkit.train import seeded
-
-
-def ring(n, label=0):
-    a = torch.arange(n)
-    edges = torch.stack([a, (a + 1) % n])
-    return Data(x=torch.rand(n, 3), edge_index=torch.cat([edges, edges.flip(0)], 1), y=torch.tensor([label]))
-
-
-@pytest.fixture
-def graphs():
-    return GraphSet(tuple(ring(4 + i % 7, i % 2) for i in range(40)), "rings")
 
 
 def equation_3(a, b, temperature):
@@ -41,7 +29,7 @@ def test_the_loss_is_equation_3():
     assert contrast(a.detach(), a.detach(), 0.05) < 0  # the positive is not in the denominator
 
 
-def test_self_loops_of_the_released_code_miss_each_last_node():
+def test_self_loops_of_the_released_code_miss_each_last_node(ring):
     batch = GraphBatch.of([ring(3), ring(5)])
     looped = loops_but_the_last(batch)
     loops = looped.edge_index[0, looped.edge_index[0] == looped.edge_index[1]]

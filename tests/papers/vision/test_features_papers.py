@@ -68,6 +68,9 @@ def test_amdim_predicts_the_other_view_or_its_own(local, across):
     # the second view is the first one with its images in the opposite order
     torch.testing.assert_close(first[0], second[0].flip(0))
     torch.testing.assert_close(first[1], second[1].flip(0))
+    maps = method.heads[1](method.encoder.feature_map(torch.cat([images, images.flip(0)]))).detach()
+    own, other = (maps if local else maps.mean((2, 3), keepdim=True)).chunk(2)
+    torch.testing.assert_close(first[1], other if across else own)
     method.eval()
     h = method.encoder(images)
     last = method.heads[1](method.encoder.feature_map(images))

@@ -7,10 +7,8 @@ from torch.nn import functional as F
 from labkit.claims import Lab
 from labkit.data import ImageSet
 from labkit.losses import barlow_twins, nce, nt_xent, swav, vicreg
-from labkit.models import ResNet
 from labkit.papers.vision import pose_aware, scan
 from labkit.papers.vision import vicreg as vicreg_paper
-from labkit.papers.vision.amdim import AMDIM
 from labkit.papers.vision.barlow_twins import BarlowTwins
 from labkit.papers.vision.instdisc import InstDisc
 from labkit.papers.vision.nnclr import NNCLR
@@ -28,21 +26,6 @@ class Encoder(torch.nn.Sequential):
 
     def __init__(self):
         super().__init__(torch.nn.Flatten(), torch.nn.Linear(36, 8), torch.nn.Tanh())
-
-
-@pytest.mark.parametrize(("local", "across"), [(True, True), (True, False), (False, True)])
-def test_amdim_predicts_the_other_view_and_its_control_its_own(local, across):
-    calls = []
-    images = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    method = AMDIM(ResNet((1, 1, 1), 4), lambda x: x, dim=5, local=local, across=across)
-    method.loss = lambda q, maps: calls.append((q.detach(), maps.detach())) or q.sum()
-    views = iter([images, images.flip(0)])
-    method.view = lambda x: next(views)
-    method(images)
-    first = calls[0]
-    maps = method.heads[1](method.encoder.feature_map(torch.cat([images, images.flip(0)]))).detach()
-    own, other = (maps if local else maps.mean((2, 3), keepdim=True)).chunk(2)
-    torch.testing.assert_close(first[1], other if across else own)
 
 
 def test_instdisc_s_partition_is_that_of_the_whole_bank():
