@@ -36,8 +36,8 @@ def log_sums(
             not into what else the function holds.
         columns: None: every other one of ``rows`` (i ≠ j). ``logits`` must then be symmetric, and each tile of the
             upper triangle serves its rows and its columns.
-        bounds: between which all logits lie. While the type's exponents span them, one shift serves all rows, so that
-            one exponential gives a tile's row sums and column sums.
+        bounds: between which all logits lie. While the type's exponents span them, one shift (to their middle) serves
+            all rows, so that one exponential gives a tile's row sums and column sums.
         block: rows of a tile. None: dense up to 1 024 rows, else 512 on a CPU and 4 096 on a GPU. At least n: dense.
         ring: the rows and columns here are this process's share, equally many in each process. Columns go round; the
             sums are over those of all processes, in memory O(n·dim + block²) of the share's n.
@@ -50,7 +50,7 @@ def log_sums(
                 tile = tile.masked_fill(torch.eye(len(rows), dtype=torch.bool, device=rows.device), -torch.inf)
             return tile.logsumexp(dim=1)
         low, high = bounds
-        shift = high if high - low < _EXPONENTS.get(rows.dtype, 80.0) else None
+        shift = (low + high) / 2 if high - low < _EXPONENTS.get(rows.dtype, 80.0) else None
         return _LogSums.apply(rows, columns, logits, shift, block or TILE.get(rows.device.type, 4096), steps)
 
 
@@ -98,7 +98,7 @@ class _LogSums(torch.autograd.Function):
                 if itself and i == j:
                     tile.fill_diagonal_(-torch.inf)
                 if shift is not None:
-                    tile.sub_(shift).exp_()
+                    tile = _exponentials(tile, shift)
                 for part, dim in [(i, 1), (j, 0)] if itself and i != j else [(i, 1)]:
                     if shift is None:
                         total[part] = total[part].logaddexp(tile.logsumexp(dim))
@@ -135,17 +135,15 @@ class _LogSums(torch.autograd.Function):
             itself = columns is None and step == 0
             for i, j in _tiles(len(rows), len(keys), block, itself):
                 tile, pull = _with_pull(logits, left[i], right[j])
+                symmetric = itself and i == j  # what its columns get is in what its rows get
                 weight = share(tile, i, 1)
                 if itself:
                     weight = weight + share(tile, j, 0)
                 if shift is not None:
-                    weight = tile.sub_(shift).exp_().mul_(weight)
-                if itself and i == j:  # symmetric: what its columns get is in what its rows get
+                    weight = _exponentials(tile, shift).mul_(weight)
+                if symmetric:
                     weight.fill_diagonal_(0)
-                to_rows, to_keys = pull(weight, both=not (itself and i == j))
-                into_rows[i].add_(to_rows)  # += would also write the slice back
-                if to_keys is not None:
-                    into_keys[j].add_(to_keys)
+                pull(weight, into_rows[i], None if symmetric else into_keys[j])
             into_keys = passed_on(into_keys) if steps > 1 else into_keys  # after the last step they are at home
         if columns is None:
             return into_rows.add_(into_keys), None
@@ -157,21 +155,37 @@ def _operand(logits: Logits, rows: Tensor) -> Tensor:
     return rows.detach().to(logits.precision) if isinstance(logits, Products) else rows.detach()
 
 
+def _exponentials(tile: Tensor, shift: float) -> Tensor:
+    """exp(tile − shift), written over the tile."""
+    return (tile.sub_(shift) if shift else tile).exp_()  # a pass less where bounds are symmetric, as of cosines
+
+
 def _with_pull(logits: Logits, rows: Tensor, columns: Tensor) -> tuple[Tensor, Callable]:
-    """A tile that may be written over, and what takes its gradient to its rows and, if ``both``, to its columns."""
+    """A tile that may be written over, and what adds its gradient to that of its rows and, unless None, its columns."""
     if isinstance(logits, Products):
 
-        def written_out(weight: Tensor, both: bool):
+        def written_out(weight: Tensor, into_rows: Tensor, into_columns: Tensor | None):
             weight = weight.to(logits.precision)
-            return weight @ columns, weight.T @ rows if both else None
+            _add_product(into_rows, weight, columns)
+            if into_columns is not None:
+                _add_product(into_columns, weight.T, rows)
 
         return logits(rows, columns), written_out
     sides = rows.requires_grad_(), columns.requires_grad_()
     with torch.enable_grad():
         tile = logits(*sides)
 
-    def by_autograd(weight: Tensor, both: bool):
-        found = torch.autograd.grad(tile, sides if both else sides[:1], weight)
-        return found if both else (*found, None)
+    def by_autograd(weight: Tensor, into_rows: Tensor, into_columns: Tensor | None):
+        into = (into_rows,) if into_columns is None else (into_rows, into_columns)
+        for total, found in zip(into, torch.autograd.grad(tile, sides[: len(into)], weight), strict=True):
+            total.add_(found)
 
     return tile.detach().clone(), by_autograd
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """total += a @ b, where the types agree within the product."""
+    if a.dtype == total.dtype:
+        total.addmm_(a, b)
+    else:
+        total.add_(a @ b)

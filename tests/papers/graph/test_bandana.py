@@ -114,13 +114,21 @@ def test_links_stand_beside_floors_and_trainings_are_kept(tmp_path, monkeypatch)
     monkeypatch.setattr(bandana, "load", lambda name: graph)
     path = tmp_path / "links.json"
     found = bandana.links("citeseer", range(2), path, epochs=10)
-    assert {name: len(pairs) for name, pairs in found.items()} == {"raw": 1, "A²X": 1, "Bandana": 2}
+    one = {"raw": 1, "A²X": 1, "Bandana": 2}
+    own = {"raw, own split": 2, "A²X, own split": 2, "Bandana, own split": 2}
+    assert {name: len(pairs) for name, pairs in found.items()} == one | own
+    assert len({tuple(pair) for pair in found["raw, own split"]}) == 2
     assert all(0 <= value <= 1 for pairs in found.values() for pair in pairs for value in pair)
     trained = []
-    monkeypatch.setattr(bandana, "predict_links", lambda graph, seed, **_: trained.append(seed) or LinkScore(0.5, 0.5))
+
+    def count(graph, seed, *, split, **_):
+        trained.append((seed, split))
+        return LinkScore(0.5, 0.5)
+
+    monkeypatch.setattr(bandana, "predict_links", count)
     assert bandana.links("citeseer", range(2), path, epochs=10) == found
     assert not trained
     assert bandana.links("citeseer", (7, 8), path, epochs=10)["Bandana"] == [[0.5, 0.5]] * 2
-    assert trained == [7, 8]
+    assert trained == [(7, 2022), (8, 2022), (7, 7), (8, 8)]
     with pytest.raises(ValueError, match="no graph with released link settings named 'core'"):
         bandana.links("core")
