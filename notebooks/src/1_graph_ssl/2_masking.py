@@ -321,11 +321,10 @@ labkit.claims.show("bandana")
 links = {"Bandana on cora": "not measured"}
 for name in ("cora", "citeseer"):  # python -m labkit.papers.graph.bandana cora 5
     for what, pairs in labkit.recipes.measured(f"bandana-links-{name}.json", "links").items():
-        mean, std = (
-            100 * np.array(pairs).mean(axis=0),
-            100 * np.array(pairs).std(axis=0, ddof=1 if len(pairs) > 1 else 0),
+        auc, precision = (
+            f"{100 * np.mean(column):.1f} ± {100 * labkit.recipes.spread(column):.1f}"
+            for column in zip(*pairs, strict=True)
         )
-        auc, precision = (f"{of:.1f} ± {within:.1f}" for of, within in zip(mean, std, strict=True))
         links[f"{what} on {name}"] = auc
         print(f"{name:10}{what:20}AUC {auc:14}AP {precision:14}over {len(pairs)}")
 
