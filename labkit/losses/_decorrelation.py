@@ -146,7 +146,7 @@ def whiten(x: Float[Tensor, "... items dim"], eps: float = 0.0) -> Float[Tensor,
 
 def _standardised(x: Tensor) -> Tensor:
     x = x - x.mean(dim=0)
-    return x / x.square().mean(dim=0).sqrt().clamp(min=1e-5)
+    return x / x.square().mean(dim=0).clamp(min=1e-10).sqrt()  # clamped before the root: that of 0 has no gradient
 
 
 def _covariance(x: Tensor) -> Tensor:

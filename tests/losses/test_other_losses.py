@@ -96,6 +96,16 @@ def test_collapse_is_the_worst_for_losses_that_prevent_it():
         w_mse(collapsed, collapsed)
 
 
+@pytest.mark.parametrize("loss", [barlow_twins, vicreg])
+def test_a_dimension_that_died_leaves_a_gradient_for_the_others(loss):
+    a, b = torch.randn(2, 6, 3)
+    a[:, 0] = 0
+    a.requires_grad_()
+    loss(a, b).backward()
+    assert a.grad.isfinite().all()
+    assert a.grad[:, 1:].abs().sum() > 0
+
+
 def test_bad_input_is_named():
     a = torch.randn(6, 3)
     for loss in (barlow_twins, vicreg, w_mse, spectral_contrastive, byol, scaled_cosine_error):

@@ -2,11 +2,17 @@
 
 Ting Chen, Simon Kornblith, Mohammad Norouzi, Geoffrey Hinton. ICML 2020.
 https://arxiv.org/abs/2002.05709 · code: https://github.com/google-research/simclr
+
+    python -m labkit.papers.vision.simclr 3       accuracy over the temperature and over views, 3 seeds -> JSON
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean
 
 from torch import Tensor, nn
 
@@ -14,9 +20,9 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.losses import nt_xent
 from labkit.methods import TwoView
 from labkit.models import MLP, resnet8
-from labkit.papers.vision._nuisance import family, view_of
+from labkit.papers.vision._nuisance import changed, family, over_seeds, view_of
 from labkit.papers.vision._nuisance import nuisance_view as nuisance_view
-from labkit.recipes import Recipe
+from labkit.recipes import Recipe, spread
 from labkit.views import Compose, GaussianNoise, RandomResizedCrop
 
 
@@ -44,14 +50,16 @@ class SimCLR(TwoView):
         super().__init__(encoder, projector, view, partial(nt_xent, temperature=temperature))
 
 
-def _build(images, view: Callable | None = None, **changes) -> SimCLR:
-    return SimCLR(resnet8(16, images.images.shape[1]), view or view_of(images), **{"temperature": 0.2} | changes)
+def _build(images, view: Callable | None = None, off: Sequence[str] = (), **changes) -> SimCLR:
+    view = view or view_of(images, **{name: OFF[name] for name in off})
+    return SimCLR(resnet8(16, images.images.shape[1]), view, **{"temperature": 0.2} | changes)
 
 
+OFF = {"crop": 1.0, "invert": 0.0, "jitter": 0.0, "noise": 0.0}  # changes of nuisance_view, and where each does nothing
 RECIPES = family(
     "simclr", _build, source="ours: batch, rate and temperature chosen by k-NN on 800 of the 4 000 training images"
 )
-NUISANCE = RECIPES[0]
+NUISANCE, SMALL = RECIPES[:2]
 
 
 def _nuisance(**changes) -> Recipe:
@@ -92,3 +100,33 @@ def before_the_head(lab: Lab) -> Evidence:
 def head_helps(lab: Lab) -> Evidence:
     without = _nuisance(projector=nn.Identity())
     return Evidence(lab.scores(NUISANCE), lab.scores(without), "with the head", "without")
+
+
+TEMPERATURES = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+def ablations(seeds: Sequence[int] = range(3), path: str | Path | None = None, **changes) -> dict[str, list[float]]:
+    """k-NN accuracy over the temperature, and over views made of one change and of two (figure 5; tables 4 and 5).
+
+    The images are those of ``simclr/nuisance-mnist-small``; τ = 0.2 has all four changes, and they have τ = 0.2.
+
+    Args:
+        seeds, path, changes: as of :func:`over_seeds`.
+
+    Returns:
+        "τ = 0.05", ... and "crop", "crop + invert", ... -> accuracy for each seed; and "raw" and "untrained".
+    """
+    arms = {f"τ = {tau:g}": changed(SMALL, temperature=tau) for tau in TEMPERATURES}
+    for parts in [(name,) for name in OFF] + list(combinations(OFF, 2)):
+        arms[" + ".join(parts)] = changed(SMALL, off=[name for name in OFF if name not in parts])
+    return over_seeds(arms, seeds, path, **changes)
+
+
+def main(seeds: str = "3") -> None:
+    """Measure temperatures and views, print them, and leave them in results/figures."""
+    for name, values in ablations(range(int(seeds)), "results/figures/simclr-ablations.json").items():
+        print(f"{name:>16}   {100 * fmean(values):.1f} ± {100 * spread(values):.1f}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -7,8 +7,10 @@ from labkit import papers
 from labkit.claims import Lab
 from labkit.data import ImageSet, available, catalogue
 from labkit.methods import Supervised
+from labkit.papers.vision import _nuisance, instdisc, simclr
 from labkit.papers.vision._nuisance import DATA, encoder_of, numbered, view_of
 from labkit.train import seeded
+from labkit.views import RandomResizedCrop
 
 FAMILY = ["simclr", "moco", "byol", "simsiam", "barlow_twins", "vicreg", "swav", "nnclr", "dino", "instdisc", "w_mse"]
 
@@ -24,6 +26,13 @@ def images(channels, side):
 def test_views_fit_the_images(channels, side, size):
     one = images(channels, side)
     assert view_of(one)(one.images).shape == (12, channels, size, size)
+
+
+def test_a_view_with_all_off_is_the_image_scaled():
+    one = images(1, 18)
+    off = view_of(one, crop=1.0, invert=0.0, jitter=0.0, noise=0.0)(one.images)
+    scaled = RandomResizedCrop(14, scale=(1.0, 1.0), ratio=(1.0, 1.0))(one.images)
+    torch.testing.assert_close(off, scaled)
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -65,3 +74,43 @@ def test_the_ceiling_has_the_encoder_of_the_family_and_the_labels_of_the_trainin
     for pictures, rows in ceiling.batches(one):
         assert torch.equal(pictures, one.images[one.splits["train"]][rows])
     assert len(numbered(one, size=3)) == 2
+
+
+def small_images(name, **options):
+    one = images(1, 18)
+    return ImageSet(one.images.repeat(8, 1, 1, 1), one.labels.repeat(8), one.class_names,
+                    {"train": torch.arange(64), "test": torch.arange(64, 96)})  # fmt: skip
+
+
+def test_arms_stand_beside_floors_and_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(_nuisance, "load", small_images)
+    path = tmp_path / "arms.json"
+    found = simclr.ablations(range(2), path, epochs=1)
+    views = {"crop", "crop + invert", "invert", "invert + noise", "jitter + noise"}
+    assert found.keys() > {"raw", "untrained", "τ = 0.05", "τ = 1"} | views
+    assert {name: len(values) for name, values in found.items()} == {name: 2 - (name == "raw") for name in found}
+    monkeypatch.setattr(_nuisance, "train", None)
+    assert simclr.ablations(range(2), path, epochs=1) == found
+    with pytest.raises(ValueError, match="seeds is empty"):
+        simclr.ablations([])
+
+
+def test_arms_differ_in_what_their_name_says():
+    arms = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simclr, "over_seeds", lambda found, *_, **__: arms.update(found) or {})
+        simclr.ablations()
+    one = images(1, 18)
+    loss = {name: arms[name].build(one).loss.keywords["temperature"] for name in ("τ = 0.05", "τ = 1", "crop")}
+    assert loss == {"τ = 0.05": 0.05, "τ = 1": 1.0, "crop": 0.2}
+    crop, jitter, invert, noise = arms["invert + jitter"].build(one).view.views
+    assert (crop.scale, crop.ratio) == ((1.0, 1.0), (1.0, 1.0))
+    assert (invert.p, jitter.brightness, noise.std) == (0.5, 0.4, 0.0)
+
+
+def test_accuracy_is_followed_over_training(monkeypatch):
+    monkeypatch.setattr(_nuisance, "load", small_images)
+    found = instdisc.over_training(range(1), None, (0, 2), epochs=2)
+    assert [len(curves) for curves in found.values()] == [1, 1, 1, 1, 1]
+    assert found["full softmax"][0][0] == found["untrained"][0]
+    assert len(found["512 draws, Z of each step"][0]) == 2

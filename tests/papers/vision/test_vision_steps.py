@@ -40,6 +40,16 @@ def test_instdisc_s_partition_is_that_of_the_whole_bank():
     torch.testing.assert_close(loss, nce(z, method.bank.rows[rows], drawn, 24, 0.1, partition))
 
 
+def test_instdisc_s_partition_is_kept_or_estimated_anew():
+    x, rows = torch.randint(0, 256, (4, 1, 6, 6), dtype=torch.uint8), torch.arange(4)
+    kept, live = (InstDisc(Encoder(), view, items=24, negatives=8, fixed_partition=fixed) for fixed in (True, False))
+    for method, changes in ((kept, False), (live, True)):
+        method((x, rows))
+        first = method.partition.item()
+        method((x, rows))
+        assert (method.partition.item() != first) is changes
+
+
 WEIGHTS = {"invariance": 2.0, "variance": 3.0, "covariance": 5.0}
 SINKHORN = {"temperature": 0.3, "epsilon": 0.2, "iterations": 0}
 
