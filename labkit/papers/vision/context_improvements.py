@@ -16,7 +16,7 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.methods import Pretext, RelativePosition, read_fringes
 from labkit.papers.vision._nuisance import against, changed
 from labkit.papers.vision._one_object import answered, share_read, small_encoder, world_recipe
-from labkit.papers.vision.context_prediction import DROPPED, GAP, JITTER, LENS, SIZE, WORLD
+from labkit.papers.vision.context_prediction import ALL_COLOURS, DROPPED, GAP, JITTER, LENS, SIZE, WORLD
 from labkit.recipes import Recipe
 from labkit.views import ChromaBlur
 
@@ -34,6 +34,8 @@ class TurnedPosition(RelativePosition):
     answers = 32
 
     def __call__(self, images: Tensor):
+        if images.shape[2] != images.shape[3]:
+            raise ValueError(f"a quarter turn needs square images, not {list(images.shape[2:])}")
         turn = torch.randint(4, (len(images),), device=images.device)
         turned = images.clone()
         for quarter in (1, 2, 3):
@@ -68,7 +70,7 @@ def blurring_hides_fringes(lab: Lab) -> Evidence:
 
 @claim("Blurring colour keeps more of what a probe needs than dropping it.", needs="world", minutes=3)
 def blurring_beats_dropping(lab: Lab) -> Evidence:
-    return against(lab, BLURRED, DROPPED, "colour blurred", "colours dropped")
+    return against(lab, BLURRED, DROPPED, "colour blurred", "colours dropped", note=ALL_COLOURS)
 
 
 @claim("Blurring colour makes better features where there is aberration.", needs="world", minutes=3)

@@ -26,7 +26,7 @@ class DamagedPuzzle(Jigsaw):
 
     Args:
         missing: one place, drawn for each puzzle, is mid-grey.
-        grey: all tiles are.
+        grey: all tiles are. Images must have three channels.
         dealt: a control: each puzzle gets the answer of another.
     """
 
@@ -40,6 +40,8 @@ class DamagedPuzzle(Jigsaw):
 
     def damaged(self, images: Tensor):
         """(the damaged puzzle, its answers, the whole puzzle, the place that is missing [items])."""
+        if images.shape[1] != 3:
+            raise ValueError(f"a tile that lost its colour needs images of three channels, not {images.shape[1]}")
         whole, answers = self.shuffle(tiles(unit_images(images), self.size, self.gap, self.jitter))
         lost = torch.randint(9, (len(whole),), device=whole.device)
         puzzle = RandomGrayscale(1.0)(whole.flatten(0, 1)).reshape(whole.shape) if self.grey else whole.clone()

@@ -243,7 +243,7 @@ def object_centric_pictures_help(lab: Lab) -> Evidence:
     return Evidence(lab.scores(CONTRASTIVE), lab.scores(CLUTTERED), "one object", "three objects")
 
 
-@claim("The score is about classes: training raises it above that of the same units for classes dealt at random.",
+@claim("The score is about classes: it is higher than that of the same units for classes dealt at random.",
        needs="world", minutes=2)  # fmt: skip
 def score_is_about_classes(lab: Lab) -> Evidence:
     pictures, y = _drawn(lab, "viewpoint")

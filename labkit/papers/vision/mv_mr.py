@@ -116,6 +116,12 @@ class MVMR(TwoView):
             loss = loss + (dependence if self.variant == "released" else 1 - dependence)
         return loss
 
+    def check(self, images: Tensor) -> None:
+        super().check(images)
+        seen, whole = (list(x.shape[2:]) for x in (self.view(images[:2]), images))
+        if seen != whole:
+            raise ValueError(f"a view must be as large as the picture, which is encoded too: {seen} against {whole}")
+
 
 def agreement(a: Float[Tensor, "n dim"], b: Float[Tensor, "n dim"], spread: bool = True) -> Float[Tensor, ""]:
     """Mean squared difference and 1 − distance correlation, and a hinge that holds each standard deviation at 1."""

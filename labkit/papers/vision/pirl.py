@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,14 +33,22 @@ PERMUTATIONS = 24
 
 @without_autocast
 def bank_nce(
-    queries: Float[Tensor, "n dim"], own: Float[Tensor, "n dim"], others: Float[Tensor, "m dim"], temperature: float
+    queries: Float[Tensor, "n dim"],
+    own: Float[Tensor, "n dim"],
+    others: Float[Tensor, "m dim"],
+    temperature: float,
+    itself: Bool[Tensor, "n m"],
 ) -> Float[Tensor, ""]:
     """−log h(own) − Σ_j log(1 − h(j)), h the softmax of similarity / τ over own and others (the NCE of section 3).
 
     Rows are scaled to length one; the bank takes no gradient. Mean over queries.
+
+    Args:
+        itself: where another row is the query's own image, drawn by chance: left out.
     """
     q, own, others = (F.normalize(rows, dim=1) for rows in (queries, own.detach(), others.detach()))
-    log_h = (torch.cat([(q * own).sum(1, keepdim=True), q @ others.T], 1) / temperature).log_softmax(1)
+    similar = (q @ others.T).masked_fill(itself, -torch.inf)
+    log_h = (torch.cat([(q * own).sum(1, keepdim=True), similar], 1) / temperature).log_softmax(1)
     missed = torch.log1p(-log_h[:, 1:].exp().clamp(max=1 - 1e-6))
     return -(log_h[:, 0] + missed.sum(1)).mean()
 
@@ -90,10 +98,11 @@ class PIRL(Method):
         if self.weight:
             shuffled = gather(self.of_tiles(encoded(self.encoder, self.puzzle(images)[0])))
             self.seen = {"z": (image.detach(), shuffled.detach())}
-        own, others = self.bank.rows[rows], self.bank.draw(self.negatives)
+        drawn = torch.randint(len(self.bank.rows), (self.negatives,), device=rows.device)
+        against = self.bank.rows[rows], self.bank.rows[drawn], self.temperature, rows[:, None] == drawn
         self.fresh = rows, image.detach()
-        loss = (1 - self.weight) * bank_nce(image, own, others, self.temperature)
-        return loss if shuffled is None else loss + self.weight * bank_nce(shuffled, own, others, self.temperature)
+        loss = (1 - self.weight) * bank_nce(image, *against)
+        return loss if shuffled is None else loss + self.weight * bank_nce(shuffled, *against)
 
     def after_step(self) -> None:
         self.bank.update(*self.fresh)

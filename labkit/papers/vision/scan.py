@@ -60,7 +60,7 @@ def self_label_loss(weak: Tensor, strong: Tensor, threshold: float = 0.99) -> Fl
     1. Zero where none is sure; the released code stops there.
 
     Args:
-        weak, strong: [n, clusters] logits of the items and of a strong view of each; no gradient into ``weak``.
+        weak, strong: [n, clusters] logits of the items and of a view of each; no gradient into ``weak``.
         threshold: probability above which a label is taken, 0 to 1.
 
     Raises:
@@ -126,7 +126,10 @@ class SCAN(Method):
 
 
 class SelfLabelling(SCAN):
-    """Goes on from :class:`SCAN` with the labels that it is sure of (section 2.3). A batch is images."""
+    """Goes on from :class:`SCAN` with the labels that it is sure of (section 2.3). A batch is images.
+
+    Views of the pretext task learn from those labels; the paper's are stronger (RandAugment, Cutout).
+    """
 
     def __init__(self, clustered: SCAN, threshold: float = 0.99):
         super().__init__(deepcopy(clustered.encoder), clustered.view, clustered.heads[0].out_features)

@@ -155,3 +155,5 @@ def test_mv_mr_adds_up_and_the_released_sign_is_the_other_one():
     torch.testing.assert_close(method(images), views + 2 - sum(d))
     with pytest.raises(ValueError, match="no variant named 'realeased'; did you mean 'released'"):
         MVMR(encoder(), lambda x: x, variant="realeased")
+    with pytest.raises(ValueError, match=r"as large as the picture.*\[4, 4\] against \[8, 8\]"):
+        fit(MVMR(encoder(), lambda x: x[:, :, :4, :4]), [images], epochs=1, progress=False)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from labkit.claims import Lab
 from labkit.methods import Method, RelativePosition, hamming_permutations
-from labkit.papers.vision.context_improvements import TurnedPosition
+from labkit.papers.vision.context_improvements import TurnedContext, TurnedPosition
 from labkit.papers.vision.context_prediction import ContextPrediction
 from labkit.papers.vision.damaged_jigsaw import DamagedJigsaw, DamagedPuzzle, unexplained
 from labkit.papers.vision.pirl import PIRL, bank_nce, invariance, shuffled_pictures
@@ -146,10 +146,13 @@ def test_bank_nce_against_its_equation_with_gradient():
     torch.manual_seed(0)
     q, own, others = (torch.randn(n, 4, dtype=torch.float64) for n in (5, 5, 7))
     q.requires_grad_()
-    loss = bank_nce(q, own, others, 0.5)
+    itself = torch.zeros(5, 7, dtype=torch.bool)
+    itself[3, 2] = True
+    loss = bank_nce(q, own, others, 0.5, itself)
     slow = 0.0
     for i in range(5):
-        score = [F.cosine_similarity(q[i], row, dim=0) / 0.5 for row in (own[i], *others)]
+        seen = others[~itself[i]]
+        score = [F.cosine_similarity(q[i], row, dim=0) / 0.5 for row in (own[i], *seen)]
         total = sum(map(torch.exp, score))
         h = [s.exp() / total for s in score]
         slow = slow - (h[0].log() + sum((1 - one).log() for one in h[1:])) / 5
@@ -159,7 +162,7 @@ def test_bank_nce_against_its_equation_with_gradient():
 
 
 def test_pirl_looks_for_image_and_tiles_in_the_bank_and_moves_only_its_rows():
-    method, x = PIRL(Encoder(1), unit_images, items=24, negatives=6), images(4, 28, 1)
+    method, x = PIRL(Encoder(1), unit_images, items=24, negatives=6, weight=0.3), images(4, 28, 1)
     rows, before = torch.tensor([3, 17, 5, 8]), method.bank.rows.clone()
     method.eval()
     torch.manual_seed(1)
@@ -168,9 +171,12 @@ def test_pirl_looks_for_image_and_tiles_in_the_bank_and_moves_only_its_rows():
     image = method.of_image(method.encoder(unit_images(x)))
     puzzle, _ = method.puzzle(x)
     codes = torch.stack([torch.cat([method.encoder(tile[None])[0] for tile in one]) for one in puzzle])
-    others = before[torch.randint(24, (6,))]
-    both = [bank_nce(z, before[rows], others, 0.1) for z in (image, method.of_tiles(codes))]
-    torch.testing.assert_close(loss, sum(both) / 2)
+    drawn = torch.randint(24, (6,))
+    itself = torch.stack([drawn == row for row in rows])
+    of_image, of_tiles = (
+        bank_nce(z, before[rows], before[drawn], 0.1, itself) for z in (image, method.of_tiles(codes))
+    )
+    torch.testing.assert_close(loss, 0.7 * of_image + 0.3 * of_tiles)
     method.after_step()
     moved = torch.lerp(F.normalize(image, dim=1), before[rows], 0.5)
     torch.testing.assert_close(method.bank.rows[rows], F.normalize(moved, dim=1))
@@ -215,3 +221,11 @@ def test_shuffled_pictures_hold_the_same_tiles_and_invariance_is_one_for_their_m
             return torch.stack([x.mean((1, 2, 3)), x.square().mean((1, 2, 3)), torch.ones(len(x))], 1)
 
     assert invariance(Colours(), x) == pytest.approx(1, abs=1e-4)
+
+
+def test_questions_refuse_pictures_they_cannot_ask_about():
+    with pytest.raises(ValueError, match="three channels, not 1"):
+        fit(DamagedJigsaw(Encoder(1)), [images(4, 40, 1)], epochs=1, progress=False)
+    oblong = images(4, 40, 3)[:, :, :, :39]
+    with pytest.raises(ValueError, match=r"square images, not \[40, 39\]"):
+        fit(TurnedContext(Encoder(3)), [oblong], epochs=1, progress=False)
