@@ -296,7 +296,7 @@ plt.show()
 
 # %% [markdown]
 # Chance on the left, as it must be. On the right some shapes are told *worse* than by chance: a heart points down where
-# a triangle points up, and a network that goes by tips is wrong about hearts. The lamp is a shortcut again:
+# a triangle points up: perhaps the network goes by tips. The lamp is a shortcut again:
 # a shadow says what is up, even of a disc, and nothing has to be learned about discs for that.
 #
 # ## 7 · Be invariant instead

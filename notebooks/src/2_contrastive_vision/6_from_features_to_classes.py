@@ -141,7 +141,19 @@ def confusion(clusters):
 with plot.style(axes__grid=False):
     figure, axes = plt.subplots(1, 2, figsize=(9, 4))
     for axis, (name, clusters) in zip(axes, found.items()):
-        axis.imshow(confusion(clusters), vmin=0, vmax=int(truth.bincount().max()))
+        counts = confusion(clusters)
+        axis.imshow(counts, vmin=0, vmax=int(truth.bincount().max()))
+        for row, column in counts.nonzero().tolist():
+            colour = "black" if counts[row, column] > 30 else "white"
+            axis.text(
+                column,
+                row,
+                int(counts[row, column]),
+                ha="center",
+                va="center",
+                color=colour,
+                fontsize=8,
+            )
         accuracy = evaluate.clustering_accuracy(truth, clusters)
         axis.set(
             xlabel="cluster", ylabel="digit", xticks=range(10), yticks=range(10),
@@ -189,8 +201,8 @@ in_use.reveal(torch.special.entr(share).sum().exp().item())
 # In the titles: accuracy. Without the second wish one cluster for everything fulfils the first one perfectly. With random
 # neighbours all clusters are used, and mean nothing.
 #
-# **Self-labelling.** What the network is surer of than 0.99 becomes a label, for a strong view of the same image. Are sure
-# images right more often?
+# **Self-labelling.** What the network is surer of than 0.99 becomes a label, for a view of the same image (here one of the
+# pretext task; the paper's is stronger). Are sure images right more often?
 
 # %%
 clustered, labelled = scan.clustered(lab)[0], scan.labelled(lab)[0]
