@@ -12,6 +12,12 @@ ROOT = Path(__file__).parents[1]
 NAMES = [path.stem for path in sorted((ROOT / "benchmarks").glob("*.py")) if not path.stem.startswith("_")]
 
 
+def _cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
 @pytest.fixture
 def bench(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
@@ -74,6 +80,32 @@ def test_every_benchmark_says_what_both_did(name, bench):
     text = (ROOT / "benchmarks" / f"{name}.py").read_text()
     assert text.startswith('"""')
     assert "def main(repeats: int" in text
+
+
+def test_the_benchmark_for_a_gpu_runs_where_there_is_none(bench, monkeypatch):
+    import torch
+
+    from labkit.data import ImageSet
+    from labkit.models import resnet8
+
+    gpu = importlib.import_module("benchmarks.cifar10_gpu")
+    monkeypatch.setattr(gpu, "resnet18", lambda: resnet8(4))
+    pixels = torch.randint(0, 256, (48, 3, 32, 32), dtype=torch.uint8)
+    splits = {"train": torch.arange(32), "test": torch.arange(32, 48)}
+    images = ImageSet(pixels, torch.arange(48) % 2, ("a", "b"), splits)
+    for model, bfloat16 in ((gpu.method("cpu"), True), (gpu.Plain("cpu"), False)):
+        assert 0 < gpu.step(model, pixels, "cpu", bfloat16, batch_size=8)() < 10
+    found = gpu.to_accuracy(images, "cpu", looks=(1, 2), batch_size=8)
+    assert [seconds > 0 and 0 <= accuracy <= 1 for seconds, accuracy in found] == [True, True]
+    rows = list(gpu.times_to([(30.0, 0.7), (60.0, 0.86), (500.0, 0.89)], "a card"))
+    assert (rows[0].ours, rows[0].theirs) == (60.0, 90.0)
+    assert rows[1].how == "not reached: 89.0 % after 500 s"
+
+
+@pytest.mark.skipif(_cuda(), reason="there is one")
+def test_without_a_gpu_its_rows_say_so(bench):
+    rows = list(importlib.import_module("benchmarks.cifar10_gpu").main())
+    assert [type(row) for row in rows] == [bench.Missing] * 3
 
 
 def test_speed_md_is_what_was_measured(bench):
