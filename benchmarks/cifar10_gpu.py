@@ -1,9 +1,9 @@
 """SimCLR on CIFAR-10 with ResNet-18 on one GPU: a step against the plain loop, and seconds to accuracy of 20-NN.
 
 The set is the JPEG-coded one of 60 000 (``cifar10-jpeg``), whole on the device as uint8, where views are drawn; in
-bfloat16, channels-last, the encoder compiled. The plain loop is the same network as one writes it first: float32, and
-batches from the host, NT-Xent by a dense matrix, nothing compiled. Steps are timed in turn. Accuracy is that of one training,
-seed 0, on the test images; its seconds are those of training, without compiling and without looking.
+bfloat16, channels-last, the encoder compiled. The plain loop is the same network as one writes it first: in float32,
+batches from the host, NT-Xent by a dense matrix, nothing compiled. Steps are timed in turn. Accuracy is of one training
+(seed 0) on the test images; its seconds are those of training, without compiling and without looking.
 """
 
 import copy
