@@ -325,6 +325,30 @@ bars("cifar10-4k")
 # Look at floor and ceiling first: an encoder with random weights does as well as raw pixels, and eight epochs of 4 000
 # photographs teach it less than half *even with labels*. A number without these lines beside it says nothing.
 #
+# InstDisc has a negative in every image: a bank of them all. In the paper draws from the bank stand for the full softmax,
+# their sum Z estimated in the first step and kept. Neighbours after some epochs, on the smaller digits
+# (`python -m labkit.papers.vision.instdisc 3`; the band is over three trainings):
+
+# %%
+curves = labkit.recipes.measured("instdisc-over-training.json", "accuracy")
+if curves:
+    looks = (0, 4, 8, 16, 32, 48)  # epochs
+    raw = 100 * curves.pop("raw")[0]
+    del curves["untrained"]  # where the curves start
+    with plot.style():
+        figure, axis = plt.subplots(figsize=(6.4, 3.6))
+        for (name, values), colour in zip(curves.items(), plot.colours(len(curves))):
+            values = 100 * torch.tensor(values)
+            mean, std = values.mean(0), values.std(0)
+            axis.plot(looks, mean, marker="o", color=colour, label=name)
+            axis.fill_between(looks, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
+        axis.axhline(raw, color=plot.FLOOR, linestyle=(0, (4, 3)))
+        axis.annotate("raw pixels", (0, raw), (0, 4), color=plot.FLOOR, textcoords="offset points")
+        axis.set(xlabel="epoch", ylabel="k-NN accuracy (%)", title="InstDisc over training")
+        axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    plt.show()
+
+# %% [markdown]
 # ## 7 · Your turn
 #
 # **Exercise 1** (easy, 3 min). W-MSE whitens sub-batches. With a projection of 32 dimensions, what is the smallest
