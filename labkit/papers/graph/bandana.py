@@ -45,7 +45,8 @@ class Bandana(Method):
         decoder_hidden, decoder_dropout: of the decoder's one hidden layer.
         dropout: of every layer's input.
         temperature: τ of the softmax; small ones let one edge a node through, large ones all alike.
-        mask: "bandwidth", or the discrete control: edges kept with probability ``keep``, the others reconstructed.
+        mask: "bandwidth", or the discrete control: edges kept with probability ``keep``, both directions or neither and
+            for all layers; the loss asks for the others, which no layer has heard of.
         keep: share of edges that the discrete mask keeps.
         released_order: the loss reads the bandwidths as if the edges were sorted by node, as in the released code:
             where they are not (PyG's link split, which it trains on), an edge is asked for another edge's bandwidth.
@@ -78,9 +79,9 @@ class Bandana(Method):
     def forward(self, data) -> Float[Tensor, ""]:
         x, edges, nodes = sparse_if_faster(data.x), data.edge_index, data.num_nodes
         others = torch.randint(nodes, edges.shape, device=edges.device)
-        losses = []
+        losses, drawn_once = [], self.draw(edges, nodes) if self.mask == "discrete" else None
         for convolve, norm in zip(self.convolutions, self.norms, strict=True):
-            weight, target = self.draw(edges, nodes)
+            weight, target = drawn_once or self.draw(edges, nodes)
             x = dropout(x, self.dropout, self.training)
             x = F.elu(norm(convolve(x, propagation_matrix(edges, nodes, weight))))
             linked, unlinked = (self.decoder(x[a] * x[b]).log_softmax(dim=1) for a, b in (edges, others))
@@ -90,8 +91,9 @@ class Bandana(Method):
     def draw(self, edges: Integer[Tensor, "2 edges"], nodes: int) -> tuple[Tensor, Tensor]:
         """A mask: what each edge passes, and what the decoder is to say of it, both [edges]."""
         if self.mask == "discrete":
-            kept = (torch.rand(edges.shape[1], device=edges.device) < self.keep).float()
-            return kept, 1 - kept
+            undirected = torch.unique(edges.amin(0) * nodes + edges.amax(0), return_inverse=True)[1]
+            kept = (torch.rand(edges.shape[1], device=edges.device) < self.keep).float()[undirected]
+            return kept, (1 - kept) / (1 - kept).mean().clamp(min=1e-6)  # the mean of a loss is over the hidden ones
         order = (edges[1] * nodes + edges[0]).argsort()
         owner = edges[1][order]
         noise = (torch.randn(len(owner), device=edges.device) / self.temperature).exp()

@@ -47,11 +47,19 @@ def test_in_the_released_order_edges_are_asked_for_those_of_others_unless_they_a
         torch.testing.assert_close(weight.sort().values, target.sort().values)
 
 
-def test_the_discrete_mask_keeps_its_share_and_asks_for_the_rest(data):
-    kept, target = small(mask="discrete", keep=0.3).draw(data.edge_index, data.num_nodes)
+def test_the_discrete_mask_hides_both_directions_of_an_edge_from_all_layers(data):
+    method, drawn = small(mask="discrete", keep=0.3), []
+    kept, target = method.draw(data.edge_index, data.num_nodes)
     assert set(kept.unique().tolist()) == {0.0, 1.0}
-    assert torch.equal(target, 1 - kept)
     assert kept.mean().item() == pytest.approx(0.3, abs=0.1)
+    by_edge = dict(zip(map(tuple, data.edge_index.T.tolist()), kept.tolist()))
+    assert all(by_edge[b, a] == value for (a, b), value in by_edge.items())
+    hidden = kept == 0
+    torch.testing.assert_close(target, hidden / hidden.float().mean())  # a mean over edges is one over hidden ones
+    once = method.draw
+    method.draw = lambda *edges: drawn.append(once(*edges)) or drawn[-1]
+    method(data)
+    assert len(drawn) == 1
 
 
 def test_the_loss_equals_a_plain_rewrite_with_pyg(data):
