@@ -404,7 +404,8 @@ score()
 # %% [markdown] slideshow={"slide_type": "slide"}
 # **What this does not show.** One graph and one split of 140 labels; the paper's own numbers use other splits
 # (`labkit run grace/cora --protocol paper`, `--protocol released`). On two larger graphs (Amazon-Photo,
-# Coauthor-CS; trained on subgraphs) A²X stays ahead, by half a point to one.
+# Coauthor-CS; trained on subgraphs) A²X stays ahead, by half a point to a good one, and on Amazon-Photo the trained
+# encoder is no better than the untrained one.
 #
 # **References.** Zhu et al. 2020, *GRACE* · Hassani and Khasahmadi 2020, *MVGRL* · Chen et al. 2020, *SimCLR* · Wu et al. 2019, *Simplifying Graph
 # Convolutional Networks* (A²X) · Yang et al. 2016, *Planetoid* (the public split).

@@ -355,7 +355,7 @@ best.reveal(aucs["hadamard"][0])
 
 # %% [markdown]
 # The average says where the two nodes are, not whether they are near each other: it can't work well. Differences do as
-# well as products here.
+# well as products here, and better where training is longer (the claims below).
 #
 # ## 7 · Leave out the outside
 #
