@@ -159,7 +159,9 @@ def clean(notebook: nbformat.NotebookNode, measured: str) -> None:
 def front(notebook: Path) -> tuple[bytes, str]:
     """The Explorer's picture in a built notebook, and its words."""
     cells = nbformat.read(notebook, as_version=4).cells
-    shown = [output.data for cell in cells for output in cell.get("outputs", []) if "data" in output]
+    shown = [
+        output.data for cell in cells for output in cell.get("outputs", []) if "data" in output
+    ]
     data = next(data for data in shown if data["text/plain"].startswith("Explorer("))
     return base64.b64decode(data["image/png"]), data["text/plain"]
 
