@@ -15,13 +15,15 @@ ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root,)
 
 help:
 	@echo "make lab        open JupyterLab on notebooks/0_start_here.ipynb"
-	@echo "make test       quick test suite (lint included)"
+	@echo "make test       quick test suite (lint included); make lint: ruff alone"
 	@echo "make test-oldest  the same tests with the oldest versions that pyproject.toml allows"
-	@echo "make notebooks  build and execute every notebook from notebooks/src"
+	@echo "make notebooks  build and execute every notebook from notebooks/src; with NOTEBOOK=theme/name one, as figures,"
+	@echo "                student and solutions do"
 	@echo "make figures    every figure of the notebooks as PNG and SVG, in results/figures/notebooks"
 	@echo "make student    the notebooks without answers, in build/student; make solutions: with them unfolded"
 	@echo "make slides     the openers of the themes as slides, in build/slides; with OFFLINE=1 to show without network"
 	@echo "make bench      ratios against named peers"
+	@echo "make clean      remove .venv, build and caches"
 
 lab: export JUPYTER_CONFIG_PATH := $(CURDIR)/notebooks/src/jupyter:$(JUPYTER_CONFIG_PATH)
 lab: $(STAMP)

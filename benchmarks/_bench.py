@@ -107,17 +107,35 @@ HEAD = " │ ".join(f"{title:<{width}}" for title, width in zip(_TITLES, (58, 38
 
 
 def measure(name: str, repeats: int, folder: Path) -> None:
-    """Run one benchmark, print its rows as they come, and leave them in ``folder``/``name``.json."""
+    """Run one benchmark, print its rows as they come, and leave them in ``folder``/``name``.json.
+
+    A row that could not be measured here keeps what was measured before; where none could, the file stays as it is.
+    """
     module = importlib.import_module(f"benchmarks.{name}")
-    rows, started = [], time.perf_counter()
+    file, rows, started = folder / f"{name}.json", [], time.perf_counter()
+    before = json.loads(file.read_text()) if file.exists() else {"rows": []}
     for row in module.main(repeats=repeats):
         print(row, flush=True)
         rows.append(row.record)
+        if isinstance(row, Missing) and (kept := _measured(row, before)):
+            print(f"  what was measured at {kept['of']} stays", flush=True)
+            rows[-1] = kept
+    if before["rows"] and not any("ratio" in row and "of" not in row for row in rows):
+        print(f"{name}: nothing was measured; {file} stays as it is", flush=True)
+        return
     record = {"name": name, "what": module.__doc__.splitlines()[0], "rows": rows, "date": str(date.today())}
     record |= {"seconds": time.perf_counter() - started, "cores": os.cpu_count()}
     record |= {"load": round(os.getloadavg()[0], 1)} | circumstances("cpu")
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / f"{name}.json", (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(file, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _measured(missing: Missing, before: dict[str, Any]) -> dict[str, Any] | None:
+    """The row of an earlier run that ``missing`` stands for, with the commit and day it is of."""
+    for row in before["rows"]:
+        if row["peer"] == missing.peer and row["entry"].startswith(missing.entry) and "ratio" in row:
+            return {"of": f"{before['commit'][:7]} on {before['date']}"} | row
+    return None
 
 
 def machine() -> str:

@@ -9,9 +9,11 @@ from benchmarks._bench import ROOT
 
 _HEAD = """# Speed
 
-What `labkit bench` measured last, from the files in `results/bench/`; a test fails when the two differ. Each row does
-one thing two ways in one process, in turns; the ratio is peer / labkit, the median of the pairs with the least and the
-most. Where labkit is slower, or less quick than was aimed at before anything was measured, the reason stands below."""
+What `labkit bench` measured last, from the files in `results/bench/`; a test fails when the two differ. A row compares
+labkit with a named library, with the formulation of released code, or with a limit that was asked for. The ratio is
+peer / labkit. Most times were taken in turns in one process: the ratio is then the median of the pairs, with the least
+and the most. A peak of memory, a limit and what a browser shows have one number and no spread. Where labkit is slower,
+or less quick than was aimed at before anything was measured, the reason stands below."""
 _TITLES = "what both did", "peer", "labkit", "peer", "ratio (least–most)", "aimed at"
 
 
@@ -42,7 +44,10 @@ def _line(row: dict[str, Any]) -> str:
 
 def _where(record: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+    kept = "".join(
+        f" {row['entry']}, against {row['peer']}: kept from {row['of']}." for row in record["rows"] if "of" in row
+    )
     return (
         f"`labkit bench {record['name']}` at {record['commit'][:7]} on {record['date']}: {record['cores']} cores, "
-        f"{record['threads']} threads, load {record['load']}, {record['device']}; {versions}."
+        f"{record['threads']} threads, load {record['load']}, {record['device']}; {versions}.{kept}"
     )

@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # for editors: at run time a name loads its room when it is f
         papers,
         plot,
         recipes,
+        teach,
         theory,
         train,
         views,

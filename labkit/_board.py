@@ -62,7 +62,7 @@ def board(results: str | Path) -> str:
     for theme, names in [*themes.items(), ("all", list(modules))]:
         several = [one for name in names for one in claims[name]]
         counts = _counts(several, measured)
-        of_theme = sum(_paper(row) in names for row in recipes)
+        of_theme = len({row["recipe"] for row in recipes if _paper(row) in names})
         link = theme if theme == "all" else f"[{theme}](#{theme})"
         summary.append(_row(link, len(names), len(several), *(counts[verdict] for verdict in VERDICTS), of_theme))
     for theme, names in themes.items():

@@ -103,14 +103,18 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def unknown(kind: str, name: str, known: Iterable[str], argument: str = "") -> str:
+def unknown(kind: str, name: str, known: Iterable[str], argument: str = "", listed: str = "") -> str:
     """The sentence for a name that is not known, with the nearest ones: ``raise ValueError(unknown(...))``.
 
-    ``argument`` is told first where ``kind`` is another word.
+    ``argument`` is told first where ``kind`` is another word. ``listed``: the command that lists the names, where they
+    are too many for a sentence.
     """
     known = sorted(known)
     near = get_close_matches(str(name), known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(known)}"
+    if listed and not near:
+        nearest = get_close_matches(str(name), known, n=3, cutoff=0)
+        hint = f"nearest: {', '.join(map(repr, nearest))}; `{listed}` lists them all"
     return f"{argument and argument + ': '}there is no {kind} named {name!r}; {hint}"
 
 

@@ -84,7 +84,7 @@ def claim(sentence: str, *, needs: str, minutes: float, reported: str = "", why_
     Args:
         sentence: what is claimed, with where the paper says so; ends in "(ours)." when the paper does not say it.
         needs: a data set.
-        minutes: at laptop scale.
+        minutes: at laptop scale, as guessed before it was measured.
         reported: what the paper or its code reports for the same comparison, and where; for the board.
         why_not: what may be the reason, if it does not hold here; for the board, which then shows it as a guess.
     """
@@ -178,6 +178,19 @@ def verify(what: Claim, lab: Lab, folder: str | Path | None = None) -> dict[str,
         text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
         write_whole(Path(folder) / f"{what.paper}.{what.name}.json", text.encode())
     return record
+
+
+def minutes(what: Claim, results: str | Path) -> str:
+    """How long a claim takes at laptop scale: as measured, if a file of ``results`` says so, or as guessed.
+
+    Of claims that share trainings, the one that was tested first has their time.
+    """
+    file = Path(results) / f"{what.paper}.{what.name}.json"
+    if not file.exists():
+        return f"about {what.minutes:g} min"
+    record = json.loads(file.read_text())
+    taken = record["seconds"] / len(record["seeds"]) * SCALES["laptop"]
+    return f"{taken / 60:.0f} min as measured" if taken >= 60 else f"{taken:.0f} s as measured"
 
 
 def show(paper: str, results: str | Path | None = None, only: Sequence[str] = ()) -> None:

@@ -4,11 +4,15 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
+from labkit import __version__
+
 CHECKOUT = Path(__file__).resolve().parents[1]
+DEVICE = "e.g. cpu or cuda (default auto: an accelerator where there is one)"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,12 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="labkit", description="Learn, reproduce and probe self-supervised learning.")
+    parser.add_argument("--version", action="version", version=f"labkit {__version__}")
     commands = parser.add_subparsers(required=True, metavar="data | run | claims | bench | doctor")
 
     data = commands.add_parser("data", help="what can be looked at").add_subparsers(required=True)
     data.add_parser("list", help="every data set, and whether it is here").set_defaults(command=_data_list)
     get = data.add_parser("get", help="fetch a data set and check it")
-    get.add_argument("name")
+    get.add_argument("name", help="one of `labkit data list`")
     get.set_defaults(command=_data_get)
 
     run = commands.add_parser("run", help="train and score a recipe, with its floors", description=_run.__doc__)
@@ -45,12 +50,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--seeds", type=_positive, default=5, help="how many trainings (default 5)")
     run.add_argument("--protocol", action="append", metavar="NAME",
                      help="one of the recipe's protocols (default: the first); several score one training")  # fmt: skip
-    run.add_argument("--epochs", type=_positive)
+    run.add_argument("--epochs", type=_positive, help="instead of the recipe's own number")
     run.add_argument("--jobs", type=_positive, default=1, help="seeds trained at a time, each in a process of its own")
     run.add_argument("--backend", metavar="dask | ray",
                      help="spread the seeds over the cluster that its own environment variable names, "
                      "DASK_SCHEDULER_ADDRESS or RAY_ADDRESS; or another backend of joblib")  # fmt: skip
-    run.add_argument("--device", default="auto")
+    run.add_argument("--device", default="auto", help=DEVICE)
     run.add_argument("--data", type=Path, metavar="PATH",
                      help="a graph of your own: .npz, .safetensors, .graphml, or edges (.edges, .csv, .tsv, .txt) "
                      "with NAME.features.csv and NAME.labels.csv beside it")  # fmt: skip
@@ -67,20 +72,26 @@ def _parser() -> argparse.ArgumentParser:
 
     claims = commands.add_parser("claims", help="what papers say, tested").add_subparsers(required=True)
     claims.add_parser("list", help="every claim").set_defaults(command=_claims_list)
-    verify = claims.add_parser("verify", help="test the claims of a paper")
-    verify.add_argument("paper", nargs="?")
+    verify = claims.add_parser(
+        "verify",
+        help="test the claims of a paper",
+        description="Test claims and write what came out to results/claims/, over what was measured there before "
+        "(at smoke scale nothing is written).",
+    )
+    verify.add_argument("paper", nargs="?", help="one of `labkit claims list`, without the claim's own name")
     verify.add_argument("--all", action="store_true", help="of every paper")
     verify.add_argument("--only", nargs="+", metavar="CLAIM", help="these, by name; what they train in common, once")
-    verify.add_argument("--scale", default="laptop", choices=["smoke", "laptop"])
+    verify.add_argument("--scale", default="laptop", choices=["smoke", "laptop"],
+                        help="smoke: seconds, to see that it runs, without a verdict (default laptop)")  # fmt: skip
     verify.add_argument("--seeds", type=_positive, help="instead of the scale's own number")
-    verify.add_argument("--device", default="auto")
+    verify.add_argument("--device", default="auto", help=DEVICE)
     verify.set_defaults(command=_claims_verify)
     board = claims.add_parser("board", help="write BOARD.md from results/")
     board.set_defaults(command=_claims_board)
 
-    bench = commands.add_parser("bench", help="ratios against named peers, in one run")
+    bench = commands.add_parser("bench", help="ratios against named peers, in one run", description=_bench.__doc__)
     bench.add_argument("name", nargs="?", help="one entry (default: all)")
-    bench.add_argument("--repeats", type=_positive, default=5)
+    bench.add_argument("--repeats", type=_positive, default=5, help="pairs of turns a row (default 5)")
     bench.set_defaults(command=_bench)
 
     commands.add_parser("doctor", help="versions, device, data found, a self-check").set_defaults(command=_doctor)
@@ -97,8 +108,16 @@ def _positive(text: str) -> int:
 def _data_list(_) -> None:
     from labkit import data
 
-    for name, entry in data.catalogue().items():
-        print(f"{'here' if data.available(name) else '-':5} {name:20} {entry.kind:12} {entry.summary}")
+    rows = [("here" if data.available(name) else "-", name, entry.kind, entry.summary)
+            for name, entry in data.catalogue().items()]  # fmt: skip
+    _print_columns(rows)
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Each column as wide as what stands in it."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _data_get(options) -> None:
@@ -125,9 +144,8 @@ def _run_here(options) -> None:
     from labkit._processes import processes, rank
 
     if options.recipe is None:
-        for recipe in papers.recipes().values():
-            print(f"{recipe.name:24} protocols: {', '.join(recipe.protocols)}")
-        return
+        known = papers.recipes().values()
+        return _print_columns([(recipe.name, f"protocols: {', '.join(recipe.protocols)}") for recipe in known])
     recipe = papers.recipe(options.recipe)
     if options.json and not options.json.parent.is_dir():
         raise ValueError(f"--json: there is no folder {options.json.parent}")
@@ -195,10 +213,11 @@ def _connect(backend: str | None) -> None:
 
 def _claims_list(_) -> None:
     from labkit import papers
+    from labkit.claims import minutes
 
     for paper, claims in papers.claims().items():
         for one in claims:
-            print(f"{paper}.{one.name}  ({one.needs}, {one.minutes:g} min)\n    {one.sentence}")
+            print(f"{paper}.{one.name}  ({one.needs}, {minutes(one, _results('claims'))})\n    {one.sentence}")
 
 
 def _claims_verify(options) -> None:
@@ -207,8 +226,10 @@ def _claims_verify(options) -> None:
     from labkit.claims import Lab, difference, verify
 
     known = papers.claims()
+    if not options.all and options.paper is None:
+        raise ValueError("name a paper (see `labkit claims list`), or pass --all")
     if not options.all and options.paper not in known:
-        raise ValueError(unknown("paper with claims", options.paper, known) + "; --all tests every paper")
+        raise ValueError(unknown("paper with claims", options.paper, known, listed="labkit claims list"))
     for paper in known if options.all else [options.paper]:
         claims = {one.name: one for one in known[paper]}
         for name in options.only or ():
@@ -237,7 +258,9 @@ def _results(*parts: str) -> Path:
 
 
 def _bench(options) -> None:
-    """Measure and print one table; each benchmark's rows go to results/bench/NAME.json, and all of them to SPEED.md."""
+    """Measure and print one table; each benchmark's rows go to results/bench/NAME.json, and all of them to SPEED.md,
+    over what was measured before. What could not be measured here stays as it was.
+    """
     import importlib
 
     from labkit._checks import unknown

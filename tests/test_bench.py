@@ -69,6 +69,29 @@ def test_a_run_leaves_its_rows_and_its_circumstances(bench, monkeypatch, tmp_pat
     assert "not measured: pip install it" in capsys.readouterr().out
 
 
+def test_what_cannot_be_measured_here_keeps_what_was_measured_before(bench, monkeypatch, tmp_path, capsys):
+    module = ModuleType("benchmarks.pretend", "One thing.")
+    monkeypatch.setitem(sys.modules, "benchmarks.pretend", module)
+
+    def run(*rows):
+        module.main = lambda repeats: list(rows)
+        bench.measure("pretend", 1, tmp_path)
+        return json.loads((tmp_path / "pretend.json").read_text())
+
+    step, other = bench.Row("a step (of two)", "a library", 1.0, 3.0), bench.Row("a step", "them", 1.0, 2.0)
+    missing = bench.Missing("a step", "a library", "pip install it")
+    before = run(step, other)
+    assert run() == run(missing) == before
+    assert "nothing was measured" in capsys.readouterr().out
+    after = run(missing, bench.Row("a step", "them", 1.0, 4.0))
+    assert [row["ratio"] for row in after["rows"]] == [3, 4]
+    of = f"{before['commit'][:7]} on {before['date']}"
+    assert after["rows"][0] == {"of": of} | before["rows"][0]
+    assert run(missing, other)["rows"][0]["of"] == of  # also after the next time
+    page = importlib.import_module("benchmarks._report").report(tmp_path)
+    assert f"a step (of two), against a library: kept from {of}." in page
+
+
 def test_a_process_that_fails_says_why(bench):
     assert bench.fresh("import sys; print('first'); print(sys.argv[1])", 7) == "7"
     with pytest.raises(RuntimeError, match="no such luck"):

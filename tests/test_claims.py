@@ -10,7 +10,7 @@ from scipy.stats import ttest_rel
 
 from labkit import cli, papers
 from labkit._board import THEMES, board
-from labkit.claims import FAILS, HOLDS, OPEN, Claim, Evidence, Lab, arm, claim, difference, show, verify
+from labkit.claims import FAILS, HOLDS, OPEN, Claim, Evidence, Lab, arm, claim, difference, minutes, show, verify
 from labkit.recipes._recipe import printed
 
 ROOT = Path(__file__).parents[1]
@@ -126,6 +126,15 @@ def test_a_row_says_what_the_paper_reports_and_how_to_run_it_again(tmp_path, one
     assert board(tmp_path).count(r"| 2\|1, table 3 | 3 |") == 1  # a bar of its own would open a column
 
 
+def test_a_recipe_that_was_measured_under_two_protocols_counts_once(tmp_path, one_paper):
+    record = {"recipe": "test_claims/toy", "command": "labkit run", "mean": 0.5, "std": 0.1, "over": "3 pretrainings"}
+    record |= {"floors": {}, "paper": None, "seconds": 1.0}
+    (tmp_path / "recipes").mkdir()
+    for protocol in ("public", "paper"):
+        (tmp_path / "recipes" / f"toy.{protocol}.json").write_text(json.dumps(record | {"protocol": protocol}))
+    assert "| all | 1 | 2 | 0 | 0 | 0 | 2 | 1 |" in board(tmp_path)
+
+
 def test_a_guess_at_the_reason_is_shown_where_a_claim_does_not_hold(tmp_path, one_paper):
     for name, values in (("holds", [1.0, 1.1]), ("fails", [-1.0, -1.1])):
         one = claim("It is more than zero.", needs="nothing", minutes=0, why_not="it may be less.")(
@@ -160,6 +169,19 @@ def test_shares_are_shown_in_percent_and_other_units_as_they_are(unit, shown, ou
     assert arm(record, "treatment") == ours
 
 
+def test_the_list_says_how_long_a_claim_took_or_what_was_guessed(tmp_path):
+    one = dataclasses.replace(two_is_more, minutes=3)
+    assert minutes(one, tmp_path) == "about 3 min"
+    record = verify(one, Lab(seeds=[0, 1]), tmp_path)
+    (file,) = tmp_path.iterdir()
+    for seconds, said in (
+        (12.0, "30 s as measured"),
+        (240.0, "10 min as measured"),
+    ):  # of two seeds; the scale has five
+        file.write_text(json.dumps(record | {"seconds": seconds}))
+        assert minutes(one, tmp_path) == said
+
+
 def test_every_theme_has_its_section():
     assert set(THEMES) == {module.__name__.split(".")[-2] for module in papers.modules().values()}
 
@@ -180,7 +202,10 @@ def test_every_result_is_of_a_claim_or_recipe_that_exists():
 def test_every_result_is_of_its_recipe_as_it_is_now():
     for path in (ROOT / "results" / "recipes").glob("*.json"):
         record = json.loads(path.read_text())
-        assert record["training"] == printed(papers.recipe(record["recipe"]).training), f"{path.name}: run it again"
+        recipe = papers.recipe(record["recipe"])
+        assert record["training"] == printed(recipe.training), f"{path.name}: run it again"
+        paper = recipe.paper.get(record["protocol_name"])
+        assert record["paper"] == (paper and dataclasses.asdict(paper)), f"{path.name}: another number of the paper"
 
 
 def test_every_paper_has_a_reference_recipes_and_claims():

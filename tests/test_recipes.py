@@ -1,7 +1,9 @@
 """Recipes: whole runs on small data, their floors, the keys of the JSON, a graph of one's own, the command line."""
 
+import argparse
 import json
 import math
+import re
 import shlex
 from dataclasses import replace
 from functools import partial
@@ -10,6 +12,7 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
+import labkit
 from labkit import cli, data, papers, recipes
 from labkit.claims import Lab
 from labkit.evaluate import CrossValidation, Protocol
@@ -166,7 +169,13 @@ def test_an_edge_list_and_a_graphml_through_the_command_line(tmp_path, capsys):
     assert cli.main(["run", "node2vec", *path[2:], "--features", "degree", *short]) == 0
     assert "node2vec/mine" in capsys.readouterr().out
     assert cli.main([*path, *short]) == 2
-    assert "pass --features constant or --features degree" in capsys.readouterr().err
+    assert "pass --features constant or --features degree\n" in capsys.readouterr().err
+    assert cli.main(["run", "grace", "--data", str(tmp_path / "mine.graphml"), *short]) == 2
+    error = capsys.readouterr().err  # both at once: what one has to add is not found out bit by bit
+    assert "--features degree" in error
+    assert "--label NAME" in error
+    assert cli.main(["run", "grace", "--data", str(tmp_path / "mine.graphml"), "--features", "degree", *short]) == 2
+    assert "holds no labels: there is nothing to score an embedding by; add them, or name" in capsys.readouterr().err
     assert cli.main(["run", "grace", "--data", str(tmp_path / "mine.edges"), "--features", "degree"]) == 2
     assert "has 40 features a node of its own" in capsys.readouterr().err
 
@@ -176,6 +185,8 @@ def test_an_edge_list_and_a_graphml_through_the_command_line(tmp_path, capsys):
     [
         (["run", "grace", "--features", "degree"], "they need --data PATH"),
         (["run", "grase"], "no recipe named 'grase'"),
+        (["run", "foo"], "; `labkit run` lists them all"),
+        (["claims", "verify"], "name a paper (see `labkit claims list`), or pass --all"),
         (["run", "grace", "--data", "nowhere.npz"], "nowhere.npz"),
         (["run", "simclr", "--data", "x.npz"], "a recipe for images"),
         (["run", "grace", "--json", "no/such/folder/x.json"], "there is no folder no/such/folder"),
@@ -191,6 +202,7 @@ def test_the_command_line_says_in_one_line_what_is_wrong(arguments, message, cap
     assert error.startswith("labkit: ")
     assert message in error
     assert "Traceback" not in error
+    assert len(error) < 250
 
 
 def test_lists(capsys):
@@ -199,6 +211,30 @@ def test_lists(capsys):
     out = capsys.readouterr().out
     for word in ("cora", "nuisance-mnist", "grace/cora", "simclr/nuisance-mnist", "grace.training_helps"):
         assert word in out
+
+
+@pytest.mark.parametrize("arguments", [["data", "list"], ["run"]])
+def test_columns_are_as_wide_as_what_stands_in_them(arguments, capsys):
+    cli.main(arguments)
+    rows = [re.split(r" {2,}", line) for line in capsys.readouterr().out.splitlines()]
+    assert len({len(row) for row in rows}) == 1
+    assert {row[-1].startswith("protocols: ") for row in rows} == {arguments == ["run"]}
+
+
+def test_the_version_is_said(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"labkit {labkit.__version__}\n"
+
+
+def test_every_option_says_what_it_is_for():
+    parsers = [cli._parser()]
+    while parsers:
+        for action in parsers.pop()._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parsers += set(action.choices.values())
+            else:
+                assert action.help, action.dest
 
 
 def test_doctor(capsys):

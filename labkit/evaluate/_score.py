@@ -21,7 +21,8 @@ class Score:
 
     Example:
         >>> print(linear_probe(z, data.y, Split.public(data)))
-        81.5 % (one split; public 140/500/1000, L2-normalised, logistic regression, C in 2^-10..2^9 by validation)
+        69.3 % (one split; public 140/500/1000, L2-normalised, logistic regression, C in 2^-10..2^8 (10 values) by
+        validation)
     """
 
     mean: float

@@ -1,9 +1,14 @@
 """Work beside the kernel's main thread: one thread a topic, where newer work makes older work void."""
 
+import atexit
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
+
+_PATIENCE = 20.0  # seconds that the interpreter's exit waits for: the longest stretch without a look at ``current``
+_all: "weakref.WeakSet[Background]" = weakref.WeakSet()
 
 
 class Background:
@@ -12,11 +17,17 @@ class Background:
     def __init__(self, report: Callable[[Exception], None]):
         self._report = report
         self._tickets: dict[Any, int] = {}
-        self._running: set[threading.Thread] = set()
+        self._running: dict[threading.Thread, Callable[[], None]] = {}
         self._lock = threading.Lock()
+        _all.add(self)
 
-    def start(self, topic: Any, work: Callable[[Callable[[], bool]], None]) -> None:
-        """Run ``work(current)``; ``current()`` turns False when newer work on the same topic has started."""
+    def start(
+        self, topic: Any, work: Callable[[Callable[[], bool]], None], stop: Callable[[], None] = lambda: None
+    ) -> None:
+        """Run ``work(current)``; ``current()`` turns False when newer work on the same topic has started.
+
+        ``stop``: ends what the work waits for, when the interpreter exits.
+        """
         ticket = self.cancel(topic)
 
         def current() -> bool:
@@ -30,11 +41,11 @@ class Background:
                     self._report(error)
             finally:
                 with self._lock:
-                    self._running.discard(thread)
+                    self._running.pop(thread, None)
 
         thread = threading.Thread(target=run, daemon=True, name=f"explorer {topic}")
         with self._lock:
-            self._running.add(thread)
+            self._running[thread] = stop
         thread.start()
 
     def cancel(self, topic: Any) -> int:
@@ -42,6 +53,15 @@ class Background:
         with self._lock:
             self._tickets[topic] = self._tickets.get(topic, 0) + 1
             return self._tickets[topic]
+
+    def close(self) -> None:
+        """Make all work void and stop what can be stopped; ``wait`` then takes no longer than one block of work."""
+        with self._lock:
+            topics, stops = list(self._tickets), list(self._running.values())
+        for topic in topics:
+            self.cancel(topic)
+        for stop in stops:
+            stop()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until nothing runs; False when ``seconds`` were not enough."""
@@ -55,3 +75,14 @@ class Background:
             if left is not None and left <= 0:
                 return False
             thread.join(left)
+
+
+@atexit.register
+def _close_all() -> None:
+    """A thread that computes while the interpreter is taken down takes the process with it (exit status 134)."""
+    every = list(_all)
+    for each in every:
+        each.close()
+    end = time.monotonic() + _PATIENCE
+    for each in every:
+        each.wait(max(0.0, end - time.monotonic()))

@@ -65,7 +65,7 @@ def class_collision_lab() -> Playground:
     any more (Arora et al. 2019, sections 4 and 6.1). The numbers: :func:`class_mixture`, :func:`collision_curve`.
 
     Example:
-        >>> labkit.explore.class_collision_lab().set(classes=3, negatives=32)
+        >>> labkit.explore.class_collision_lab().set(classes=3, negatives=5)  # 2⁵ negatives
     """
     sliders = {
         "classes": Slider("classes", 6, 2, 20, 1),

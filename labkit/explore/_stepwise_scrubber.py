@@ -32,7 +32,7 @@ def stepwise_scrubber(x: Tensor | None = None, x2: Tensor | None = None, labels:
         ValueError: other shapes, NaN, pairs that share fewer than 8 modes.
 
     Example:
-        >>> labkit.explore.stepwise_scrubber().set(alpha=1e-4, time=0.5)
+        >>> labkit.explore.stepwise_scrubber().set(alpha=-5, time=0.5)  # s(0) = 10⁻⁵
     """
     if x is None:
         x, x2, labels = digit_pairs(300)

@@ -152,7 +152,7 @@ class Wiring(anywidget.AnyWidget):
                 if current():
                     self._set_progress(lens.side, None)
 
-        self._background.start(("map", lens.side), work)
+        self._background.start(("map", lens.side), work, lens.stop)
 
     def _set_map(self, lens: Lens, drawn: _maps.Map) -> None:
         lens.map = drawn

@@ -11,6 +11,8 @@ from labkit._checks import unknown
 from labkit.claims import Claim
 from labkit.recipes import Recipe
 
+__all__ = ["claims", "modules", "recipe", "recipes"]
+
 
 def modules() -> dict[str, ModuleType]:
     """Name of the paper -> its module, e.g. ``modules()["grace"].GRACE``."""
@@ -48,4 +50,8 @@ def recipe(name: str) -> Recipe:
     of_paper = [recipe for recipe in known.values() if recipe.name.split("/")[0] == name]
     if of_paper:
         return of_paper[0]
-    raise ValueError(unknown("recipe", name, known))
+    raise ValueError(unknown("recipe", name, known, listed="labkit run"))
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *(theme.name for theme in iter_modules(__path__) if theme.ispkg)])

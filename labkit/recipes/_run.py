@@ -20,6 +20,8 @@ from labkit.recipes._recipe import Recipe, Result, choose_protocol, printed
 from labkit.recipes._sweep import Trained, sweep
 from labkit.train import choose_device
 
+_LABELS = "add them, or name the node attribute of a .graphml that holds the classes with --label NAME"
+
 
 @checked(numbers=False)
 def run(
@@ -162,7 +164,7 @@ def for_own_graph(
     name, called = (Path(source).stem, source) if is_file else ("mine", "the graph")
     graph = read_graph(source, partial(_with_features, features, called), label=label)
     if getattr(graph, "y", None) is None:
-        raise ValueError(f"{called} holds no labels y: there is nothing to score an embedding by")
+        raise ValueError(f"{called} holds no labels: there is nothing to score an embedding by; {_LABELS}")
     transform = recipe.load_options.get("transform")
     protocols = {"random": Protocol.random(0.1, 0.1, 0.8, repeats=5)}
     usual = next(iter(recipe.protocols.values()))
@@ -188,7 +190,10 @@ def _with_features(name: str | None, called: str | Path, graph):
     from torch_geometric.transforms import Constant, LocalDegreeProfile
 
     if name is None and graph.x is None:
-        raise ValueError(f"{called} holds no node features; add them, or pass --features constant or --features degree")
+        labels = "" if getattr(graph, "y", None) is not None else f". Nor does it hold labels: {_LABELS}"
+        raise ValueError(
+            f"{called} holds no node features; add them, or pass --features constant or --features degree{labels}"
+        )
     if name is None:
         return graph
     if graph.x is not None:

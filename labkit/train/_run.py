@@ -89,7 +89,8 @@ class Run:
         loss = f", loss {self.history['loss'][-1]:.4f}" if self.epochs else ""
         shots = f", snapshots at {', '.join(map(str, self.snapshots))}" if self.snapshots else ""
         stopped = ", interrupted" if self.interrupted else ""
-        return f"Run({type(self.method).__name__}, {self.epochs} epochs in {self.seconds:.1f} s{loss}{shots}{stopped})"
+        count = f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}"
+        return f"Run({type(self.method).__name__}, {count} in {self.seconds:.1f} s{loss}{shots}{stopped})"
 
 
 def pack(run: Run) -> tuple[dict[str, Tensor], dict]:

@@ -23,6 +23,7 @@ from nbclient import NotebookClient
 
 SOURCES = Path(__file__).resolve().parent
 NOTEBOOKS = SOURCES.parent
+FRONT = NOTEBOOKS.parent / "results" / "figures" / "front.png"  # the README shows it
 KEPT = {"text/plain", "text/html", "text/markdown", "image/png"}
 KEPT_OF_CELLS = {"tags", "slideshow"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -155,6 +156,16 @@ def clean(notebook: nbformat.NotebookNode, measured: str) -> None:
         cell.outputs = _joined(output for output in map(_kept, cell.outputs) if output is not None)
 
 
+def front(notebook: Path) -> tuple[bytes, str]:
+    """The Explorer's picture in a built notebook, and its words."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    shown = [
+        output.data for cell in cells for output in cell.get("outputs", []) if "data" in output
+    ]
+    data = next(data for data in shown if data["text/plain"].startswith("Explorer("))
+    return base64.b64decode(data["image/png"]), data["text/plain"]
+
+
 def measurement(seconds: float, peak: float) -> str:
     """What a build took, in words; ``peak`` as the system counts it. Processor time does not depend on what else the
     machine did; on two cores a reader waits for between half of it and all of it."""
@@ -225,6 +236,8 @@ def main() -> int:
     for source in choose(options.notebook):
         seconds = build(source, options.scale, options.output, figures=options.figures)
         print(f"{seconds:6.0f} s  {target(source, options.output)}", flush=True)
+        if options.output == NOTEBOOKS and name(source) == "0_start_here":
+            FRONT.write_bytes(front(target(source))[0])
     return 0
 
 

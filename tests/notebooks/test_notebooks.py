@@ -30,6 +30,8 @@ NEEDS = {
     "4_pretext_or_invariance": "fashion-mnist",
 }
 
+README = (ROOT / "README.md").read_text()
+
 
 def committed(source):
     return json.loads(build.target(source).read_text())
@@ -41,6 +43,14 @@ def text(cell):
 
 def without_measurement(source):
     return [line.split(build.BANNER)[0] for line in source.splitlines()]
+
+
+def test_the_front_page_shows_the_picture_of_the_first_notebook():
+    picture, words = build.front(build.NOTEBOOKS / "0_start_here.ipynb")
+    assert build.FRONT.read_bytes() == picture, "run `make notebooks NOTEBOOK=0_start_here`"
+    share = re.search(r"keeps (\d+ %) of the 15 nearest", words)[1]
+    assert f"it keeps {share} of the nearest neighbours]" in README
+    assert f"{len(SOURCES) - len(NEEDS)} of {len(SOURCES)} notebooks\nneed none" in README
 
 
 def test_every_notebook_has_a_source_and_the_other_way_round():

@@ -1,6 +1,7 @@
 """CONTRIBUTING.md: its template is a paper that runs."""
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +30,16 @@ def test_the_template_runs(monkeypatch):
     verdicts = [verify(one, lab) for one in vars(paper).values() if isinstance(one, Claim)]
     assert [one["claim"] for one in verdicts] == ["beats_raw_pixels", "ingredient_helps"]
     assert {one["paper"] for one in verdicts} == {"my_paper"}
+
+
+def test_the_template_passes_the_linter(tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    file = tmp_path / "my_paper.py"
+    file.write_text(code)
+    settings = ["--config", str(Path(__file__).parents[2] / "pyproject.toml"), "--no-cache"]
+    for command in (["check", *settings], ["format", "--check", *settings]):
+        done = subprocess.run([sys.executable, "-m", "ruff", *command, str(file)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_page_fits_on_a_screen():

@@ -72,6 +72,7 @@ def test_same_seed_same_bits_and_the_world_outside_is_left_alone():
     assert list(one.snapshots) == [0, 3, 6]
     assert one.epochs == 6
     assert repr(one).startswith("Run(Autoencoder, 6 epochs in ")
+    assert repr(train(epochs=1, snapshots=[0])).startswith("Run(Autoencoder, 1 epoch in ")
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])

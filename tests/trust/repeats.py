@@ -99,7 +99,10 @@ def main() -> int:
         if score:
             apart[name] = max(abs(a - b) for a, b in zip(score, elsewhere, strict=True))
         print(f"{name:40} {'DIFFERENT' if found else 'same'}", flush=True)
-    findings = [*broken, f"From one thread to two, {moved} of {len(chosen)} change in some bit."]
+    findings = [
+        *broken,
+        f"From one thread to two, {moved} of {len(chosen)} recipes and papers (all claims of one) change in some bit.",
+    ]
     if apart:
         far = max(apart, key=apart.get)
         still = sum(value == 0 for value in apart.values())

@@ -91,7 +91,8 @@ def report(folder: Path = FOLDER) -> str:
         "",
         "What was done to see whether labkit keeps its promises, and what came out. Made by",
         "`python -m tests.trust.report` from the files in `results/trust/`, each written by the command that measured",
-        "it; a test fails when the two differ.",
+        "it; a test fails when the two differ. Counts are of the commit in their row: how many recipes, claims, tests",
+        "and notebooks there were then.",
     ]
     for promise, sentence in PROMISES.items():
         lines += ["", f"## {promise}", "", sentence, ""]

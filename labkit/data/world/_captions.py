@@ -13,7 +13,7 @@ def captions(scenes: Scenes) -> list[str]:
 
     Example:
         >>> world.captions(world.sample(1, seed=3))
-        ['a striped pink moon above a plain green cube, on a dotted blue background']
+        ['a striped yellow square to the right of a dotted blue house, on a dotted orange background']
     """
     tables = {name: scenes[name].tolist() for name in ("shape", "colour", "texture", "present")}
     x, y, scale = (scenes[name] for name in ("x", "y", "scale"))
