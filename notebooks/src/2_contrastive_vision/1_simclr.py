@@ -249,6 +249,10 @@ if ablations:
     plt.show()
 
 # %% [markdown] slideshow={"slide_type": "slide"}
+# As in the paper no change alone suffices, and one pair stands out, crops with colours (here contrast): 75 %, where alone
+# they reach 27 and 38, and with all four changes 82. With a crop alone two views share their histogram of greys, and the
+# encoder may go by that. Low temperatures do no harm here; the highest one throws away what the views taught.
+#
 # ## 7 · Look into it
 #
 # Click an image: its nearest neighbours in 64 dimensions, with lines on the map and pictures beside it. The star around
