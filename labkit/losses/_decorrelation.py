@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from labkit._arguments import checked
 from labkit._checks import require_between, require_in_range, require_pair
 from labkit._processes import from_first
-from labkit.losses._precision import without_autocast
+from labkit.losses._precision import unit_rows, without_autocast
 
 
 @checked(numbers=False)
@@ -104,7 +104,7 @@ def w_mse(
     if size < n:
         order = torch.randperm(n, generator=generator).to(stacked.device)
         stacked = stacked[:, from_first(order)]  # processes that hold the whole batch whiten the same items together
-    white = F.normalize(whiten(stacked.unflatten(1, (-1, size)), eps), dim=-1)
+    white = unit_rows(whiten(stacked.unflatten(1, (-1, size)), eps))
     # the sum of cosines over pairs of views is (|sum of views|² − one for each view) / 2
     d = len(views)
     cosines = (white.sum(0).square().sum(-1) - d) / (d * (d - 1))
