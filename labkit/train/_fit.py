@@ -127,12 +127,11 @@ def fit(
 
 
 def _own_seed(seed: int) -> int:
-    """Each process draws views of its own; the first draws those of a training alone.
-
-    Mixed into 32 bits: the CPU generator looks at no more of a seed.
-    """
-    mixed = np.random.SeedSequence([seed % 2**64, rank()]).generate_state(1)
-    return int(mixed[0]) if rank() else seed
+    """Each process draws views of its own; the first draws those of a training alone."""
+    if rank() == 0:
+        return seed
+    mixed = np.random.SeedSequence([seed % 2**64, rank()])  # into 32 bits: the CPU generator looks at no more
+    return int(mixed.generate_state(1)[0])
 
 
 def _snapshot(method, watch) -> torch.Tensor:
