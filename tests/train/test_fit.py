@@ -242,7 +242,7 @@ def test_what_a_loss_refuses_is_bad_input_before_the_first_step_and_divergence_a
 
     class Small(Contrast):
         def forward(self, x):
-            return nt_xent(self.encoder(x), self.encoder(x), temperature=1 - self.steps)
+            return nt_xent(self.encoder(x), self.encoder(x), temperature=1 - int(self.steps))
 
     with pytest.raises(ValueError, match="temperature must be a positive"):
         fit(Small(), [x], epochs=3, progress=False)
