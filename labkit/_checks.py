@@ -7,6 +7,10 @@ import torch
 from torch import Tensor
 
 
+class NotFinite(ValueError):
+    """NaN, infinities, or numbers so large that sums of their powers overflow: in a training, it has diverged."""
+
+
 def require_finite(name: str, values: Tensor) -> None:
     """Refuse NaN and infinities in ``values`` (any shape), naming the first row that holds one."""
     if not values.is_floating_point():
@@ -14,7 +18,7 @@ def require_finite(name: str, values: Tensor) -> None:
     bad = ~torch.isfinite(values)
     if bad.any():
         rows = bad.reshape(len(values), -1).any(dim=1).nonzero().flatten() if values.dim() else bad.reshape(1)
-        raise ValueError(
+        raise NotFinite(
             f"{name} holds NaN or infinite values in {len(rows)} of {len(values) if values.dim() else 1} rows "
             f"(first: row {int(rows[0])}); remove or repair them first, e.g. torch.nan_to_num({name})"
         )
@@ -30,7 +34,7 @@ def require_in_range(name: str, values: Tensor, power: int = 2) -> None:
     if flat.dot(flat) < torch.finfo(flat.dtype).max ** (2 / power):
         return
     require_finite(name, values.detach())
-    raise ValueError(
+    raise NotFinite(
         f"{name} holds values up to {values.detach().abs().max().item():.3g}, and sums of their powers overflow "
         f"{str(flat.dtype).removeprefix('torch.')}; has training diverged? Divide {name} by a constant, or use float64"
     )

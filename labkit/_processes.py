@@ -88,7 +88,7 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, upstream: Tensor) -> Tensor:
-        upstream = upstream.contiguous()
+        upstream = upstream.clone(memory_format=torch.contiguous_format)  # it may serve another branch, too
         dist.all_reduce(upstream)
         return upstream.chunk(processes())[rank()]
 

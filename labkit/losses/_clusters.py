@@ -14,6 +14,7 @@ from labkit.losses._precision import without_autocast
 
 @checked(numbers=False)
 @torch.no_grad()
+@without_autocast
 def sinkhorn(
     scores: Float[Tensor, "n clusters"], epsilon: float = 0.05, iterations: int = 3
 ) -> Float[Tensor, "n clusters"]:

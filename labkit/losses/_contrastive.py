@@ -3,11 +3,11 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from labkit._arguments import checked
 from labkit._checks import require_pair, require_positive
 from labkit._processes import mean_over_processes
+from labkit.losses._precision import unit_rows
 from labkit.losses._tiles import Products, check_block, log_sums
 
 
@@ -41,7 +41,7 @@ def nt_xent(
     """
     require_pair("a", a, "b", b, items=2)
     _check(temperature, block)
-    z = _unit_rows(torch.cat([a, b])) * temperature**-0.5
+    z = unit_rows(torch.cat([a, b])) * temperature**-0.5
     positive = (z[: len(a)] * z[len(a) :]).sum(dim=1).mean()
     bounds = (-1 / temperature, 1 / temperature)
     total = log_sums(Products(z), z, bounds=bounds, block=block, ring=ring)
@@ -77,16 +77,11 @@ def info_nce(
     """
     require_pair("queries", queries, "keys", keys, items=2)
     _check(temperature, block)
-    q, k = (_unit_rows(torch.cat([queries, keys])) * temperature**-0.5).chunk(2)
+    q, k = (unit_rows(torch.cat([queries, keys])) * temperature**-0.5).chunk(2)
     positive = (q * k).sum(dim=1).mean()
     bounds = (-1 / temperature, 1 / temperature)
     total = log_sums(Products(q), q, k, bounds=bounds, block=block, ring=ring)
     return mean_over_processes(total.mean() - positive, ring)
-
-
-def _unit_rows(rows: Tensor) -> Tensor:
-    """Rows of length one, at least in float32: half precision is for products, never for the sums."""
-    return F.normalize(rows if rows.dtype == torch.float64 else rows.float(), dim=1)
 
 
 def _check(temperature: float, block: int | None) -> None:

@@ -33,14 +33,16 @@ def scaled_cosine_error(x: Tensor, y: Tensor, gamma: float = 3) -> Float[Tensor,
 
     Args:
         x, y: [n, dim] originals and reconstructions.
-        gamma: γ > 0.
+        gamma: γ > 0. Below 1 the gradient grows without bound where an item comes near; one that is met has none.
 
     Raises:
         ValueError: other shapes, NaN or infinite rows, ``gamma`` ≤ 0.
     """
     require_pair("x", x, "y", y, items=1)
     require_positive("gamma", gamma)
-    return (1 - _cosine(x, y)).clamp(min=0).pow(gamma).mean()
+    gap = 1 - _cosine(x, y)
+    met = gap <= 0
+    return gap.masked_fill(met, 1.0).pow(gamma).masked_fill(met, 0.0).mean()  # a power below 1 has no gradient at 0
 
 
 def _cosine(x: Tensor, y: Tensor) -> Float[Tensor, " n"]:

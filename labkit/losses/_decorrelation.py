@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 from labkit._arguments import checked
 from labkit._checks import require_between, require_in_range, require_pair
-from labkit.losses._precision import without_autocast
+from labkit._processes import from_first
+from labkit.losses._precision import unit_rows, without_autocast
 
 
 @checked(numbers=False)
@@ -82,7 +83,7 @@ def w_mse(
         views: two or more, each [n, dim].
         size: items that are whitened together; a divisor of n, larger than dim. None: the whole batch.
         eps: the covariance is shrunk to (1 − eps)·Σ + eps·I.
-        generator: draws the sub-batches.
+        generator: draws the sub-batches; of several processes that of the first.
 
     Cost: time O(d·n·dim² + d²·n·dim + d·(n / size)·dim³) for d views.
 
@@ -101,8 +102,9 @@ def w_mse(
         raise ValueError(f"size must divide the batch: {n} items do not split into sub-batches of {size}")
     stacked = torch.stack(views)
     if size < n:
-        stacked = stacked[:, torch.randperm(n, generator=generator).to(stacked.device)]
-    white = F.normalize(whiten(stacked.unflatten(1, (-1, size)), eps), dim=-1)
+        order = torch.randperm(n, generator=generator).to(stacked.device)
+        stacked = stacked[:, from_first(order)]  # processes that hold the whole batch whiten the same items together
+    white = unit_rows(whiten(stacked.unflatten(1, (-1, size)), eps))
     # the sum of cosines over pairs of views is (|sum of views|² − one for each view) / 2
     d = len(views)
     cosines = (white.sum(0).square().sum(-1) - d) / (d * (d - 1))

@@ -3,11 +3,10 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from labkit._arguments import checked
 from labkit._checks import require_pair, require_positive
-from labkit.losses._precision import without_autocast
+from labkit.losses._precision import unit_rows, without_autocast
 
 
 @checked(numbers=False)
@@ -33,7 +32,7 @@ def decoupled(a: Tensor, b: Tensor, temperature: float = 0.1, sigma: float | Non
     """
     require_pair("a", a, "b", b, items=2)
     require_positive("temperature", temperature)
-    z = F.normalize(torch.cat([a, b]), dim=1)
+    z = unit_rows(torch.cat([a, b]))
     n = len(a)
     positive = (z[:n] * z[n:]).sum(1)
     same = torch.eye(n, dtype=torch.bool, device=z.device).repeat(2, 2)

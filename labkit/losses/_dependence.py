@@ -38,7 +38,9 @@ def distance_correlation(x: Tensor, y: Tensor) -> Float[Tensor, ""]:
     aa, bb = a.square().mean(), b.square().mean()
     if x.device.type == "cpu" and not (aa > 0 and bb > 0):
         raise ValueError(f"all rows of {'y' if aa > 0 else 'x'} are the same: there is nothing to depend on")
-    return ((a * b).mean().clamp(min=0) / (aa * bb).sqrt()).sqrt()
+    share = (a * b).mean() / (aa * bb).sqrt()
+    none = share <= 0
+    return share.masked_fill(none, 1.0).sqrt().masked_fill(none, 0.0)  # a root has no gradient at 0
 
 
 def _centred_distances(x: Tensor) -> Float[Tensor, "n n"]:

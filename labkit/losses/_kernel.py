@@ -6,12 +6,11 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from labkit._arguments import checked
 from labkit._checks import require_pair, require_positive, unknown
 from labkit._processes import mean_over_processes
-from labkit.losses._precision import without_autocast
+from labkit.losses._precision import unit_rows, without_autocast
 from labkit.losses._tiles import check_block, log_sums
 
 MIXTURES = ("sum", "concatenation", "concatenation (as released)", "losses (as released)")
@@ -62,9 +61,9 @@ def kernel_nt_xent(
     check_block(block)
     z = torch.cat([a, b])
     if mixture == "concatenation":
-        z = F.normalize(z.unflatten(1, (parts, -1)), dim=2).flatten(1)
+        z = unit_rows(z.unflatten(1, (parts, -1))).flatten(1)
     else:
-        z = F.normalize(z, dim=1)
+        z = unit_rows(z)
     weights = [1.0] * len(kernels) if weights is None else weights
     shares = [weight / sum(weights) for weight in weights]
     if mixture == "losses (as released)":

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from labkit._arguments import checked
 from labkit._checks import require_between, require_pair, require_positive, require_rows
-from labkit.losses._precision import without_autocast
+from labkit.losses._precision import unit_rows, without_autocast
 
 
 @checked(numbers=False)
@@ -38,7 +38,7 @@ def info_nce_queue(
     require_rows("queue", queue)
     if len(queue) < 1 or queue.shape[1] != queries.shape[1]:
         raise ValueError(f"queue must be [m, {queries.shape[1]}] with m ≥ 1, not {list(queue.shape)}")
-    q, k, others = F.normalize(queries, dim=1), F.normalize(keys.detach(), dim=1), F.normalize(queue.detach(), dim=1)
+    q, k, others = map(unit_rows, (queries, keys.detach(), queue.detach()))
     positive = (q * k).sum(1, keepdim=True)
     return (torch.cat([positive, q @ others.T], 1) / temperature).logsumexp(1).mean() - positive.mean() / temperature
 
@@ -102,7 +102,6 @@ def _bank_logits(queries: Tensor, positives: Tensor, negatives: Tensor, temperat
     if not negatives.numel():
         raise ValueError("negatives is empty; draw at least one entry of the bank")
     require_rows("negatives", negatives.flatten(0, -2))
-    q = F.normalize(queries, dim=1)
-    own, drawn = (F.normalize(rows.detach(), dim=-1) for rows in (positives, negatives))
+    q, own, drawn = map(unit_rows, (queries, positives.detach(), negatives.detach()))
     others = q @ drawn.T if drawn.dim() == 2 else torch.einsum("nd,nmd->nm", q, drawn)
     return torch.cat([(q * own).sum(1, keepdim=True), others], 1) / temperature

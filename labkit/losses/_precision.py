@@ -1,10 +1,12 @@
-"""In what precision a loss is worked out."""
+"""In what precision a loss is worked out; rows of length one."""
 
 import functools
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+from labkit._checks import at_least_float32
 
 
 def without_autocast(loss: Callable) -> Callable:
@@ -25,3 +27,14 @@ def without_autocast(loss: Callable) -> Callable:
             return loss(*map(full, tensors), **{name: full(value) for name, value in options.items()})
 
     return in_full_precision
+
+
+def unit_rows(rows: Tensor) -> Tensor:
+    """Rows (the last axis) of length one, at least in float32: half precision is for products, never for the sums.
+
+    A row of zeros stays one. Its gradient is as large as that of a row of length one: any direction is as near to it.
+    ``torch.nn.functional.normalize`` gives 1e12 times that, enough for one dead row to end a training.
+    """
+    rows = at_least_float32(rows)
+    length = rows.norm(dim=-1, keepdim=True)
+    return rows / length.clamp_min(1e-12).where(length > 0, 1.0)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from labkit._arguments import checked
 from labkit._checks import require_pair, require_positive, unknown
-from labkit.losses._contrastive import _unit_rows
+from labkit.losses._precision import unit_rows, without_autocast
 
 
 @checked(numbers=False)
@@ -26,11 +26,12 @@ def alignment(a: Tensor, b: Tensor, alpha: float = 2) -> Float[Tensor, ""]:
     """
     require_pair("a", a, "b", b, items=1)
     require_positive("alpha", alpha)
-    square = (_unit_rows(a) - _unit_rows(b)).square().sum(dim=1)
+    square = (unit_rows(a) - unit_rows(b)).square().sum(dim=1)
     return square.mean() if alpha == 2 else square.clamp(min=1e-30).pow(alpha / 2).mean()
 
 
 @checked(numbers=False)
+@without_autocast
 def uniformity(z: Tensor, t: float = 2) -> Float[Tensor, ""]:
     """log of the mean of exp(−t‖z_i − z_j‖²) over pairs i < j of unit vectors (section 4.1): lower is more uniform.
 
@@ -40,20 +41,22 @@ def uniformity(z: Tensor, t: float = 2) -> Float[Tensor, ""]:
         z: [n, dim], n ≥ 2; one view. The paper's loss is the mean over both views.
         t: > 0.
 
-    Cost: time O(n² · dim), memory O(n²).
+    Cost: time O(n² · dim), memory O(n²). Float32 at least, under ``torch.autocast`` too: of rows that lie close
+    together a product in bfloat16 keeps nothing.
 
     Raises:
         ValueError: fewer than two rows, NaN or infinite rows, ``t`` ≤ 0.
     """
     require_pair("z", z, "z", z, items=2)
     require_positive("t", t)
-    z = _unit_rows(z)
+    z = unit_rows(z)
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
     logs = ((z @ z.T - 1) * (2 * t)).masked_fill(itself, -torch.inf)
     return logs.flatten().logsumexp(dim=0) - math.log(len(z) * (len(z) - 1))
 
 
 @checked(numbers=False)
+@without_autocast
 def equivariance(a: Tensor, b: Tensor, chunks: int = 1, variant: str = "mean") -> Float[Tensor, ""]:
     """E[(a_i·a_j − b_i·b_j)²] over pairs i ≠ j of unit vectors: 0 iff one rotation takes a to b (CARE, equation 3).
 
@@ -68,7 +71,7 @@ def equivariance(a: Tensor, b: Tensor, chunks: int = 1, variant: str = "mean") -
         a, b: [n, dim], normalised here; items of a chunk stand together.
         chunks: how many chunks of equal size, each of at least 2 items.
 
-    Cost: time O(n · m · dim), memory O(n · m).
+    Cost: time O(n · m · dim), memory O(n · m). Float32 at least, as in :func:`uniformity`.
 
     Raises:
         ValueError: other shapes, NaN or infinite rows, chunks that do not divide n or hold one item, another variant.
@@ -78,7 +81,7 @@ def equivariance(a: Tensor, b: Tensor, chunks: int = 1, variant: str = "mean") -
         raise ValueError(f"chunks must divide the {len(a)} items into parts of at least 2, not {chunks}")
     if variant not in ("mean", "released"):
         raise ValueError(unknown("variant", variant, ("mean", "released")))
-    a, b = (_unit_rows(z).unflatten(0, (chunks, -1)) for z in (a, b))
+    a, b = (unit_rows(z).unflatten(0, (chunks, -1)) for z in (a, b))
     size = a.shape[1]
     itself = torch.eye(size, dtype=torch.bool, device=a.device)
     gap = (a @ a.mT - b @ b.mT).masked_fill(itself, 0).square().sum()

@@ -63,13 +63,15 @@ def inference(embed: Callable) -> Callable:
     def embed_in_evaluation_mode(self: nn.Module, *args, **kwargs):
         modes = [(module, module.training) for module in self.modules()]
         trained_on = next((weights.device for weights in self.parameters()), None)
-        asked_on = [arg.device for arg in args if isinstance(arg, Tensor | GraphBatch)]
-        if trained_on is not None:
-            args = [arg.to(trained_on) if isinstance(arg, Tensor | GraphBatch) else arg for arg in args]
+        asked_on = [arg.device for arg in (*args, *kwargs.values()) if isinstance(arg, Tensor | GraphBatch)]
+
+        def moved(arg: Any) -> Any:
+            return arg if trained_on is None or not isinstance(arg, Tensor | GraphBatch) else arg.to(trained_on)
+
         self.eval()
         try:
             with torch.no_grad():
-                said = embed(self, *args, **kwargs)
+                said = embed(self, *map(moved, args), **{name: moved(arg) for name, arg in kwargs.items()})
         finally:
             for module, training in modes:
                 module.training = training

@@ -123,7 +123,6 @@ class Jigsaw:
 
 
 @checked
-@lru_cache(maxsize=8)
 def hamming_permutations(count: int, pieces: int = 9) -> Int64[Tensor, "count pieces"]:
     """Permutations that differ in as many places as possible (Noroozi & Favaro 2016, algorithm 1).
 
@@ -135,8 +134,13 @@ def hamming_permutations(count: int, pieces: int = 9) -> Int64[Tensor, "count pi
         count: 1 to pieces!.
         pieces: 2 to 9.
 
-    Cost: time O(count · pieces · pieces!); 64 of nine pieces take a second.
+    Cost: time O(count · pieces · pieces!); 64 of nine pieces take a second; the last eight asked for are kept.
     """
+    return _hamming_permutations(count, pieces).clone()  # what is remembered is nobody's to change
+
+
+@lru_cache(maxsize=8)
+def _hamming_permutations(count: int, pieces: int) -> Int64[Tensor, "count pieces"]:
     if not 2 <= pieces <= 9:
         raise ValueError(f"pieces must lie between 2 and 9, not {pieces}")
     every = np.array(list(itertools.permutations(range(pieces))), dtype=np.uint8)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.utils.weak import WeakIdKeyDictionary
 
 from labkit._arguments import checked
-from labkit._checks import require_counts, require_edges, unknown
+from labkit._checks import at_least_float32, require_counts, require_edges, unknown
 from labkit.models._heads import ACTIVATIONS
 from labkit.models._sparse import MaskedRows, SparseMatrix, dropout, product
 
@@ -43,7 +43,8 @@ class Neighbourhoods:
         return remembered[1]
 
     def softmax(self, score: Float[Tensor, "edges heads"]) -> Float[Tensor, "edges heads"]:
-        """Scores to weights that add up to 1 at each target."""
+        """Scores to weights that add up to 1 at each target; float32 at least, as ``exp`` under autocast on CUDA."""
+        score = at_least_float32(score)
         top = score.new_full((self.num_nodes, score.shape[1]), -torch.inf)
         top = top.scatter_reduce(0, self.target[:, None].expand_as(score), score.detach(), "amax")
         weight = (score - top.index_select(0, self.target)).exp()

@@ -92,8 +92,8 @@ def diffusion_matrix(
     Example:
         >>> s = diffusion_matrix(data.edge_index, data.num_nodes, PPR(0.2))
     """
-    t = propagation_matrix(edge_index, num_nodes).to_dense().double()
-    return kernel.matrix(t).float()
+    weight = torch.ones(edge_index.shape[1], dtype=torch.float64, device=edge_index.device)
+    return kernel.matrix(propagation_matrix(edge_index, num_nodes, weight).to_dense()).float()
 
 
 @checked(numbers=False)

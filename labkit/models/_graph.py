@@ -20,7 +20,8 @@ def propagation_matrix(
     """D^-1/2 (A + I) D^-1/2, the propagation of a graph convolution (Kipf & Welling 2017, equation 2).
 
     ``propagation_matrix(edge_index, n) @ x`` sends features along each edge from ``edge_index[0]`` to
-    ``edge_index[1]``, as PyG's ``GCNConv`` does; D holds in-degrees. Nodes without edges keep their own features.
+    ``edge_index[1]``; D holds in-degrees. Nodes without edges keep their own features. PyG's ``GCNConv`` does the same
+    on graphs without self-loops; where the graph has one, A + I counts it twice, and PyG, which adds none there, once.
 
     Args:
         edge_index: integer [2, edges], nodes 0 … num_nodes − 1.

@@ -48,7 +48,7 @@ class SparseMatrix:
 
             matrix = csr_array((value.detach().numpy(), (row.numpy(), column.numpy())), shape=tuple(shape))
             return cls(_torch_csr(matrix), _torch_csr(matrix.T.tocsr()))
-        return cls(_csr(row, column, value, shape), _csr(column, row, value, (shape[1], shape[0])))
+        return cls(*_both_ways(row, column, value, shape))
 
     @classmethod
     def from_dense(cls, x: Float[Tensor, "rows columns"]) -> "SparseMatrix":
@@ -215,6 +215,13 @@ def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return torch.sparse_csr_tensor(matrix.crow_indices(), matrix.col_indices(), values, size=matrix.shape)
+
+
+def _both_ways(row: Tensor, column: Tensor, value: Tensor, shape) -> tuple[Tensor, Tensor]:
+    """The CSR matrix and its transpose, each sorted and every entry there once: ``dropout`` tells entries by place."""
+    entries = torch.sparse_coo_tensor(torch.stack([row, column]).long(), value.detach(), tuple(shape)).coalesce()
+    (row, column), value = entries.indices(), entries.values()
+    return _csr(row, column, value, shape), _csr(column, row, value, (shape[1], shape[0]))
 
 
 def _csr(row: Tensor, column: Tensor, value: Tensor, shape) -> Tensor:

@@ -36,7 +36,7 @@ class TwoPass(nn.Module):
     (``labkit bench two_pass``).
 
     Raises:
-        ValueError: ``size`` below 1.
+        ValueError: ``size`` below 1; no items (on use).
 
     Example:
         >>> method = SimCLR(resnet8(), view)
@@ -49,9 +49,20 @@ class TwoPass(nn.Module):
         self.encoder, self.size = encoder, size
 
     def forward(self, items: Tensor | GraphBatch) -> Float[Tensor, "items dim"]:
+        if not len(items):
+            raise ValueError("items is empty: there is nothing to encode")
         pieces = -(-len(items) // self.size)
-        again = {"use_reentrant": False, "context_fn": lambda: (nullcontext(), _statistics_kept(self.encoder))}
-        return torch.cat([checkpoint(self.encoder, piece, **again) for piece in items.split(-(-len(items) // pieces))])
+        return torch.cat([self._twice(piece) for piece in items.split(-(-len(items) // pieces))])
+
+    def _twice(self, piece: Tensor | GraphBatch) -> Float[Tensor, "piece dim"]:
+        # the tensor says whose random state comes back in the second pass: of a GraphBatch `checkpoint` sees no device
+        return checkpoint(
+            lambda piece, _: self.encoder(piece),
+            piece,
+            piece.x if isinstance(piece, GraphBatch) else piece,
+            use_reentrant=False,
+            context_fn=lambda: (nullcontext(), _statistics_kept(self.encoder)),
+        )
 
     @property
     def dim(self) -> int:

@@ -22,7 +22,8 @@ class Minibatches:
         items: [n, ...] tensor, or the :class:`labkit.data.GraphBatch` of a whole set (``graphs.packed``).
         size: items in a batch.
         drop_last: leave out a last batch that is smaller, so that contrastive losses see equal batches. Without it, one
-            of a single item is left out all the same: no contrast and no batch norm can use it.
+            that has less than two items for each process is left out all the same: no contrast and no batch norm can
+            use a single item.
         numbered: batches are (items, their rows in ``items``), for methods with a memory of each item.
 
     Raises:
@@ -40,7 +41,7 @@ class Minibatches:
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.items), self.size)
-        return whole + (rest > 1 and not self.drop_last)
+        return whole + (rest // processes() > 1 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Tensor | GraphBatch | tuple[Tensor, Tensor]]:
         if self.size % processes():

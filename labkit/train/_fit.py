@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from numbers import Number
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from tqdm.auto import tqdm
 
 from labkit._arguments import checked
-from labkit._checks import require_between, require_positive, unknown
+from labkit._checks import NotFinite, require_between, require_positive, unknown
 from labkit._processes import processes, rank, summed
 from labkit.methods import Method
 from labkit.train._batches import Minibatches
@@ -20,7 +21,7 @@ from labkit.train._checkpoint import Checkpoint
 from labkit.train._device import autocast, choose_device, seeded, to_device
 from labkit.train._memory import memory_kept
 from labkit.train._parallel import in_parallel
-from labkit.train._run import Run, finite
+from labkit.train._run import Run, diverged, require_converging
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
@@ -65,11 +66,12 @@ def fit(
         progress: show a bar with the loss and the time left (for training that takes more than a second or two).
 
     Returns:
-        Run: ctrl-C returns it too, with ``interrupted=True`` and every finished epoch.
+        Run: ctrl-C returns it too, with ``interrupted=True``, the history and snapshots of every finished epoch, and
+            the weights of that moment, some steps into the next; the checkpoint stays that of a finished epoch.
 
     Raises:
         ValueError: before any work, where an argument can't be used.
-        FloatingPointError: the loss became NaN or infinite.
+        FloatingPointError: the loss, what it is of, or the weights after an epoch became NaN or infinite.
 
     Example:
         >>> run = labkit.fit(method, [data], epochs=200, lr=5e-4, weight_decay=1e-5, snapshots=[0, 50, 200])
@@ -83,10 +85,11 @@ def fit(
     settings |= {"optimizer": optimizer if isinstance(optimizer, str) else "custom", "batches": len(batches)}
     settings["processes"] = processes()
     method.to(device)
-    method.check(first)
+    with seeded(seed):  # it may try a view; training begins with the same draws whether it does or not
+        method.check(first)
     trained = in_parallel(method, device)
 
-    with seeded(seed + (rank() << 32)), memory_kept():  # each process draws views of its own
+    with seeded(_own_seed(seed)), memory_kept():
         run = Run(method, seed)
         optimize = _optimizer(optimizer, method, lr, weight_decay)
         saved = Checkpoint(checkpoint, checkpoint_seconds, settings) if checkpoint else None
@@ -112,11 +115,23 @@ def fit(
                     saved.write(run, optimize, last=epoch == epochs)
         except KeyboardInterrupt:
             run.interrupted = True
-            warnings.warn(f"training stopped by hand after {run.epochs} of {epochs} epochs", stacklevel=2)
+            warnings.warn(
+                f"training stopped by hand after {run.epochs} of {epochs} epochs; the weights are those of this "
+                "moment, which may lie some steps further",
+                stacklevel=2,
+            )
         finally:
             bar.close()
     method.eval()
     return run
+
+
+def _own_seed(seed: int) -> int:
+    """Each process draws views of its own; the first draws those of a training alone."""
+    if rank() == 0:
+        return seed
+    mixed = np.random.SeedSequence([seed % 2**64, rank()])  # into 32 bits: the CPU generator looks at no more
+    return int(mixed.generate_state(1)[0])
 
 
 def _snapshot(method, watch) -> torch.Tensor:
@@ -136,15 +151,22 @@ def _epoch(method, trained, batches, optimize, precision, schedule, epoch, epoch
             done = (epoch - 1 + steps / len(batches)) / epochs
             for group in optimize.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * 0.5 * (1 + math.cos(math.pi * done))
-        with autocast(precision, device, method):
-            loss = trained(to_device(batch, device))
+        try:
+            with autocast(precision, device, method):
+                loss = trained(to_device(batch, device))
+        except NotFinite as error:
+            if epoch == 1 and steps == 0:  # nothing was trained yet: it is what was handed in
+                raise
+            raise diverged("what the loss is of became NaN, infinite or too large", epoch) from error
         optimize.zero_grad(set_to_none=True)
         loss.backward()
         optimize.step()
         method.after_step()
         total += loss.detach()
         steps += 1
-    return finite(summed(total) / (steps * processes()), epoch).item()
+    loss = (summed(total) / (steps * processes())).item()
+    require_converging(loss, method, epoch)
+    return loss
 
 
 def _optimizer(optimizer, method: Method, lr: float, weight_decay: float) -> torch.optim.Optimizer:

@@ -1,5 +1,6 @@
 """What training left behind."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +37,8 @@ class Run:
         spectra: "h" and "z" -> [epochs, dim] eigenvalues of the covariance of their directions, in falling order.
         snapshots: epoch -> embedding [items, dim] on the CPU; epoch 0 is the untrained method.
         events: (epoch, what happened), for marks on a timeline.
-        interrupted: training was stopped by ctrl-C; everything up to the last finished epoch is here.
+        interrupted: training was stopped by ctrl-C. History and snapshots end with the last finished epoch; the weights
+            of ``method`` are those of that moment, some steps into the epoch after it.
 
     Example:
         >>> run = labkit.fit(method, batches, epochs=20, snapshots=[0, 5, 20], watch=images)
@@ -122,11 +124,18 @@ def unpack(tensors: dict[str, Tensor], facts: dict, method: Method, path: str | 
         )
 
 
-def finite(loss: Tensor, epoch: int) -> Tensor:
-    """Refuse a loss that is NaN or infinite."""
-    if not torch.isfinite(loss):
-        raise FloatingPointError(
-            f"the loss became {loss.item()} in epoch {epoch}; lower the learning rate or raise the temperature. "
-            "The last checkpoint, if one was asked for, holds the epochs before"
-        )
-    return loss
+def require_converging(loss: float, method: Method, epoch: int) -> None:
+    """Refuse a loss, or weights after an epoch's last step, that are NaN or infinite."""
+    if not math.isfinite(loss):
+        raise diverged(f"the loss became {loss}", epoch)
+    weights = [weight.detach() for weight in method.parameters()]
+    sums = torch.stack([weight.sum() for weight in weights])  # a tenth of the time that a look at each number takes
+    if not sums.isfinite().all() and not all(weight.isfinite().all() for weight in weights):
+        raise diverged("weights became NaN or infinite", epoch)
+
+
+def diverged(what: str, epoch: int) -> FloatingPointError:
+    return FloatingPointError(
+        f"{what} in epoch {epoch}; lower the learning rate or raise the temperature. "
+        "The last checkpoint, if one was asked for, holds the epochs before"
+    )

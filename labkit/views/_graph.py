@@ -66,8 +66,11 @@ def hide_nodes(
     require_counts(nodes=nodes)
     device = require_device(device)
     order = torch.randperm(nodes, device=device)
-    hidden, visible = order.split([int(share * nodes), nodes - int(share * nodes)])
-    tokens, lenders = hidden.split([len(hidden) - int(borrow * len(hidden)), int(borrow * len(hidden))])
+    # 0.29 of 100 are 29, though their product in floats is less
+    masked = int(share * nodes + 1e-9)
+    borrowing = int(borrow * masked + 1e-9)
+    hidden, visible = order.split([masked, nodes - masked])
+    tokens, lenders = hidden.split([masked - borrowing, borrowing])
     source = torch.arange(nodes, device=device)
     source[lenders] = torch.randperm(nodes, device=device)[: len(lenders)]
     return visible, hidden, tokens, source

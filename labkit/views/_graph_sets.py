@@ -177,7 +177,7 @@ def _places(key: Tensor, owner: Tensor, ptr: Tensor) -> Tensor:
 
 
 def _share(counts: Tensor, ratio: float) -> Tensor:
-    return (counts.double() * ratio).long()
+    return (counts.double() * ratio + 1e-9).long()  # 0.29 of 100 are 29, though their product in floats is less
 
 
 def _random_nodes(batch: GraphBatch, graphs: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -1,11 +1,13 @@
 """The gradient of every loss against finite differences, in float64; and that no argument is changed on the way."""
 
 import inspect
+from functools import partial
 
 import pytest
 import torch
 
 from labkit import losses
+from labkit.losses._precision import unit_rows
 
 ITEMS, DIM = 6, 4
 NO_GRADIENT = {
@@ -64,6 +66,60 @@ def test_gradients_are_those_of_finite_differences(name):
         other = given[key].clone().requires_grad_()
         value = getattr(losses, name)(**(given | {key: other}), **OWN.get(name, {}))
         assert torch.autograd.grad(value, other, allow_unused=True)[0] is None
+
+
+OF_UNIT_ROWS = {
+    "nt_xent": losses.nt_xent,
+    "nt_xent, tiles": partial(losses.nt_xent, block=5),
+    "info_nce": losses.info_nce,
+    "decoupled": losses.decoupled,
+    "kernel_nt_xent": losses.kernel_nt_xent,
+    "concatenation": partial(losses.kernel_nt_xent, kernels=((2.0, 1.0), (1.0, 0.7)), mixture="concatenation"),
+    "info_nce_queue": lambda a, b: losses.info_nce_queue(a, b, b),
+    "nce": lambda a, b: losses.nce(a, b, b, items=50),
+    "alignment": losses.alignment,
+    "uniformity": lambda a, b: losses.uniformity(a),
+    "equivariance": losses.equivariance,
+}
+
+
+@pytest.mark.parametrize("loss", OF_UNIT_ROWS.values(), ids=OF_UNIT_ROWS)
+def test_a_row_of_zeros_has_a_gradient_like_that_of_the_others(loss):
+    a, b = torch.randn(2, 8, 4, generator=torch.Generator().manual_seed(0))
+    a = torch.nn.functional.normalize(a)
+    a[3] = 0
+    a.requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(a, b), a)
+    assert gradient.norm(dim=1).max() < 10 * gradient.norm(dim=1).median()
+
+
+def test_unit_rows_are_those_of_torch_to_the_bit():
+    rows = torch.randn(9, 3, 5, requires_grad=True)
+    upstream = torch.randn(9, 3, 5)
+    ours, theirs = unit_rows(rows), torch.nn.functional.normalize(rows, dim=-1)
+    assert torch.equal(ours, theirs)
+    assert torch.equal(*(torch.autograd.grad(unit, rows, upstream)[0] for unit in (ours, theirs)))
+    assert torch.equal(unit_rows(torch.zeros(2, 3)), torch.zeros(2, 3))
+    assert unit_rows(torch.full((1, 2), torch.nan)).isnan().all()
+
+
+def test_representations_that_do_not_depend_on_each_other_have_a_gradient():
+    x, y = torch.tensor([[1.0, 1, -1, -1], [1, -1, 1, -1]], dtype=torch.float64)[..., None].requires_grad_()
+    value = losses.distance_correlation(x, y)
+    assert value == 0
+    assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(value, (x, y)))
+
+
+@pytest.mark.parametrize("gamma", [0.01, 0.5, 1, 3])
+def test_an_item_that_is_met_exactly_has_no_cosine_error_and_a_finite_gradient(gamma):
+    x, y = torch.eye(3, dtype=torch.float64), torch.eye(3, dtype=torch.float64)
+    y[0] = torch.tensor([0.0, 1, 0])
+    y.requires_grad_()
+    value = losses.scaled_cosine_error(x, y, gamma)
+    assert value.item() == pytest.approx(1 / 3)  # one of three is at a right angle
+    (gradient,) = torch.autograd.grad(value, y)
+    assert gradient.isfinite().all()
+    assert gradient[0].abs().sum() > 0
 
 
 @pytest.mark.parametrize("sigma", [None, 0.5])

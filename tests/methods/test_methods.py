@@ -62,12 +62,14 @@ def test_inference_asks_on_the_method_s_device_and_answers_on_the_items_own():
             self.layer = nn.Linear(3, 2, device="meta")
 
         @inference
-        def embed(self, x):
-            assert x.device.type == "meta"
+        def embed(self, x, like=None):
+            assert {x.device.type, (x if like is None else like).device.type} == {"meta"}
             return torch.ones(len(x), 2)  # as if it came from there
 
     asked = torch.randn(4, 3)
     assert Elsewhere().embed(asked).device == asked.device
+    assert Elsewhere().embed(x=asked).device == asked.device
+    assert Elsewhere().embed(asked, like=asked).device == asked.device
 
 
 def test_in_blocks_equals_all_at_once():

@@ -94,6 +94,13 @@ def test_the_first_nine_permutations_of_nine_differ_everywhere_and_none_comes_tw
         hamming_permutations(7, 3)
 
 
+def test_whoever_changes_the_permutations_changes_only_their_own():
+    first = hamming_permutations(5, 4)
+    kept = first.clone()
+    first.zero_()
+    assert torch.equal(hamming_permutations(5, 4), kept)
+
+
 class Mean(nn.Module):
     dim = 1
 

@@ -5,6 +5,7 @@ import torch
 from torch_geometric.nn import GATConv
 
 from labkit.models import GAT, GCN, GraphAttention, MaskedRows, Neighbourhoods, SparseMatrix, sparse_if_faster
+from labkit.models._sparse import _both_ways
 
 
 def random_graph(nodes=30, edges=90, seed=0):
@@ -111,6 +112,31 @@ def test_sparse_dropout_keeps_the_mean_and_both_directions_agree():
         x.dropout(1.5)
 
 
+def tangled():
+    """Entries in no order, one of them three times, one twice."""
+    row, column = torch.tensor([[3, 0, 2, 0, 3, 1, 3, 0], [1, 4, 0, 2, 1, 3, 1, 4]])
+    return row, column, torch.arange(1.0, 9), (4, 5)
+
+
+def test_off_the_cpu_a_matrix_is_built_as_on_it():
+    here, there = SparseMatrix.from_edges(*tangled()), SparseMatrix(*_both_ways(*tangled()))
+    for ours, other in ((there.matrix, here.matrix), (there.transpose, here.transpose)):
+        assert torch.equal(ours.crow_indices(), other.crow_indices().long())
+        assert torch.equal(ours.col_indices(), other.col_indices().long())
+        assert torch.equal(ours.values(), other.values())
+    dropped = there.dropout(0.5)
+    assert torch.equal(dropped.transpose.to_dense(), dropped.matrix.to_dense().T)
+    row, column, value, shape = tangled()
+    assert torch.equal(_both_ways(row.int(), column.int(), value, shape)[0].to_dense(), here.to_dense())
+
+
+@pytest.mark.gpu
+def test_dropout_on_cuda_is_the_same_in_both_directions():
+    row, column, value, shape = tangled()
+    dropped = SparseMatrix.from_edges(row.cuda(), column.cuda(), value.cuda(), shape).dropout(0.5)
+    assert torch.equal(dropped.transpose.to_dense(), dropped.matrix.to_dense().T)
+
+
 def test_squared_rows():
     x = torch.randn(9, 6) * (torch.rand(9, 6) < 0.5)
     factor = torch.rand(6)
@@ -141,3 +167,16 @@ def test_under_bfloat16_autocast_values_and_gradients_stay_near():
         grads = [torch.autograd.grad(z.float().square().sum(), parameters) for z in (exact, rough)]
         for a, b in zip(*grads, strict=True):
             assert torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0) > 0.98
+
+
+def test_attention_does_not_mind_an_exponential_that_autocast_widens(monkeypatch):
+    """On CUDA ``exp`` of bfloat16 is float32 under autocast; here the CPU's is made so."""
+    exp = torch.Tensor.exp
+    monkeypatch.setattr(torch.Tensor, "exp", lambda x: exp(x.float() if x.dtype == torch.bfloat16 else x))
+    edges, attend, x = Neighbourhoods(random_graph(), 30), GraphAttention(7, 3, heads=2), torch.randn(30, 7)
+    exact = attend(x, edges)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = attend(x, edges)
+        weight = attend.attention(x, edges)
+    torch.testing.assert_close(rough, exact, rtol=0.05, atol=0.05)
+    assert weight.dtype == torch.float32

@@ -25,6 +25,17 @@ def test_ppr_is_the_limit_of_power_iteration():
     torch.testing.assert_close(diffusion_matrix(graph(), 12, PPR(0.15)), total.float())
 
 
+@pytest.mark.parametrize("alpha", [0.2, 1e-4])
+def test_the_matrix_is_exact_to_the_last_digit_of_float32(alpha):
+    a = torch.eye(12, dtype=torch.float64)
+    for source, target in graph().T.tolist():
+        a[target, source] += 1
+    degree = a.sum(dim=1)
+    t = a / (degree[:, None] * degree).sqrt()
+    exact = alpha * torch.linalg.inv(torch.eye(12, dtype=torch.float64) - (1 - alpha) * t)
+    torch.testing.assert_close(diffusion_matrix(graph(), 12, PPR(alpha)).double(), exact, rtol=1e-7, atol=1e-12)
+
+
 def test_heat_is_its_power_series():
     t = propagation_matrix(graph(), 12).to_dense().double()
     term, total = torch.eye(12, dtype=torch.float64), torch.zeros(12, 12, dtype=torch.float64)

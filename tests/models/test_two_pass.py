@@ -11,6 +11,7 @@ from labkit.data import GraphBatch
 from labkit.losses import barlow_twins, nt_xent, vicreg
 from labkit.methods import TwoView
 from labkit.models import GIN, TwoPass
+from labkit.models import _two_pass as two_pass
 from labkit.train import seeded
 
 LOSSES = {"tiled nt_xent": partial(nt_xent, block=3), "barlow_twins": barlow_twins, "vicreg": vicreg}
@@ -101,6 +102,37 @@ def test_graphs_in_pieces():
     wrapped = TwoPass(gin, 2)
     torch.testing.assert_close(wrapped(graphs), gin(graphs))
     assert wrapped(graphs).shape == (5, wrapped.dim)
+
+
+def test_the_second_pass_is_told_the_device_of_graphs(monkeypatch):
+    """Of what it is handed, `checkpoint` looks at tensors alone for the devices whose random state comes back."""
+    handed = []
+    monkeypatch.setattr(two_pass, "checkpoint", lambda f, *parts, **_: handed.append(parts) or f(*parts))
+    edges, ptr = torch.zeros(2, 0, dtype=torch.int64), torch.tensor([0, 2, 3])
+    TwoPass(GIN(3, 4, 2).eval(), 1)(GraphBatch(torch.ones(3, 3), edges, ptr))
+    assert [sum(isinstance(part, torch.Tensor) for part in parts) for parts in handed] == [1, 1]
+
+
+@pytest.mark.gpu
+def test_chance_is_the_same_twice_for_graphs_on_cuda():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3, device="cuda"))
+
+        def forward(self, graphs):
+            return graphs.pool(nn.functional.dropout(graphs.x) * self.weight)
+
+    encoder = Noisy()
+    edges, ptr = torch.zeros(2, 0, dtype=torch.int64), torch.tensor([0, 200, 500])
+    value = TwoPass(encoder, 1)(GraphBatch(torch.ones(500, 3), edges, ptr).to("cuda"))
+    (gradient,) = torch.autograd.grad(value.sum(), encoder.weight)
+    torch.testing.assert_close(gradient, value.sum(0).detach())  # the value is linear in the weight, which is one
+
+
+def test_an_empty_batch_is_named():
+    with pytest.raises(ValueError, match="items is empty: there is nothing to encode"):
+        TwoPass(nn.Flatten(), 4)(torch.zeros(0, 3))
 
 
 def test_bad_size_is_named():

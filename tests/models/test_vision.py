@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.nn.functional import batch_norm, conv2d
+from torch.nn.functional import batch_norm, conv2d, layer_norm
 
 from labkit.models import ResNet, ViT, resnet8, resnet18
 
@@ -91,6 +91,42 @@ def test_vit_keeps_patches_in_their_places():
     patches = images.unfold(2, 4, 4).unfold(3, 4, 4)  # [items, channels, rows, columns, 4, 4]
     moved = patches.flip(2).permute(0, 1, 2, 4, 3, 5).reshape(images.shape)
     torch.testing.assert_close(encoder.feature_map(moved), encoder.feature_map(images).flip(2))
+
+
+def test_vit_is_the_network_of_the_paper():
+    """Norm first, attention scaled by the width of a head, GELU, and a last norm over the tokens."""
+    encoder = ViT(8, patch=4, dim=12, depth=2, heads=3, channels=2).double()
+    with torch.no_grad():
+        for parameter in encoder.parameters():  # norms begin as ones and zeros, which would hide where they stand
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    images, state = torch.rand(5, 2, 8, 8, dtype=torch.float64), encoder.state_dict()
+
+    def norm(x, name):
+        return layer_norm(x, (12,), state[f"{name}.weight"], state[f"{name}.bias"])
+
+    def dense(x, name):
+        return x @ state[f"{name}.weight"].T + state[f"{name}.bias"]
+
+    x = conv2d(images, state["embed.weight"], state["embed.bias"], stride=4).flatten(2).mT + state["position"]
+    for block in ("blocks.0", "blocks.1"):
+        y = norm(x, f"{block}.norm1")
+        y = y @ state[f"{block}.self_attn.in_proj_weight"].T + state[f"{block}.self_attn.in_proj_bias"]
+        query, key, value = (part.unflatten(2, (3, 4)).transpose(1, 2) for part in y.chunk(3, dim=2))
+        seen = (query @ key.mT / 4**0.5).softmax(-1) @ value
+        x = x + dense(seen.transpose(1, 2).flatten(2), f"{block}.self_attn.out_proj")
+        y = dense(norm(x, f"{block}.norm2"), f"{block}.linear1")
+        y = y * 0.5 * (1 + torch.erf(y / 2**0.5))
+        x = x + dense(y, f"{block}.linear2")
+    torch.testing.assert_close(encoder(images), norm(x, "blocks.2").mean(1))
+
+
+def test_convolutions_start_with_the_scale_of_he_et_al():
+    """Standard deviation √(2 / (outputs · area)): the variance of a gradient is kept through a ReLU (2015, eq. 14)."""
+    for name, module in ResNet((1, 1), width=64).named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            fan_out = module.out_channels * module.kernel_size[0] ** 2
+            assert module.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.08), name
+            assert abs(module.weight.mean().item()) < 0.1 * module.weight.std().item(), name
 
 
 def test_vit_blocks_start_from_different_weights():

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from labkit.losses import nt_xent
 from labkit.methods import Method, inference
 from labkit.train import Minibatches, Run, choose_device, fit, seeded
 
@@ -133,7 +134,7 @@ def test_momenta_go_on_beside_the_weights_they_belong_to(tmp_path, optimizer):
     assert same(train(6, checkpoint=tmp_path / "c", resume=True), train(6))
 
 
-def test_ctrl_c_leaves_a_usable_run():
+def test_ctrl_c_leaves_a_usable_run_and_the_checkpoint_of_a_finished_epoch(tmp_path):
     class Interrupted(Autoencoder):
         def after_step(self):
             super().after_step()
@@ -141,11 +142,20 @@ def test_ctrl_c_leaves_a_usable_run():
                 raise KeyboardInterrupt
 
     x = items()
-    with pytest.warns(UserWarning, match="stopped by hand after 2 of 6 epochs"):
-        run = fit(Interrupted(), Minibatches(x, 8), epochs=6, progress=False)
+    file = tmp_path / "run.safetensors"
+    keep = {"epochs": 6, "snapshots": [2], "watch": x, "progress": False, "checkpoint": file, "checkpoint_seconds": 0}
+    with seeded(0):
+        method = Interrupted()
+    with pytest.warns(UserWarning, match="stopped by hand after 2 of 6 epochs; the weights are those of this moment"):
+        run = fit(method, Minibatches(x, 8), **keep)
     assert run.interrupted
     assert run.epochs == 2
     assert run.method.embed(x).shape == (40, 4)
+    assert not torch.equal(run.method.embed(x), run.snapshots[2])  # two steps into the third epoch, and it says so
+    kept = Run.load(file, Autoencoder())
+    assert kept.epochs == 2
+    assert torch.equal(kept.method.embed(x), run.snapshots[2])
+    assert same(fit(Autoencoder(), Minibatches(x, 8), resume=True, **keep), train(snapshots=[2]))
 
 
 @pytest.mark.misfortune("full disk or read-only folder")
@@ -177,6 +187,8 @@ def test_torn_and_foreign_checkpoints_are_refused(tmp_path):
     checkpoint.write_bytes(whole)
     with pytest.raises(ValueError, match=r"with lr=0\.001 .* this one has lr=0\.5"):
         train(checkpoint=checkpoint, resume=True, lr=0.5)
+    with pytest.raises(ValueError, match=r"with epochs=6 \(6 epochs done\), this one has epochs=5"):
+        train(checkpoint=checkpoint, resume=True, epochs=5, snapshots=[])
     with pytest.raises(ValueError, match="another method"):
         Run.load(checkpoint, Autoencoder(dim=5))
     with pytest.raises(FileNotFoundError):
@@ -195,6 +207,132 @@ def test_run_saves_and_loads(tmp_path):
 def test_a_loss_that_blows_up_is_reported():
     with pytest.raises(FloatingPointError, match=r"in epoch 1; lower the learning rate"):
         train(lr=1e30, optimizer="sgd")
+
+
+def test_weights_that_blow_up_in_the_last_step_of_an_epoch_spare_the_checkpoint(tmp_path):
+    class Poisoned(Autoencoder):
+        def after_step(self):
+            super().after_step()
+            if self.steps == 10:
+                self.decoder.weight.data[0, 0] = math.inf
+
+    x, file = items(), tmp_path / "run.safetensors"
+    with pytest.raises(FloatingPointError, match="weights became NaN or infinite in epoch 2; lower the learning rate"):
+        fit(Poisoned(), Minibatches(x, 8), epochs=3, checkpoint=file, checkpoint_seconds=0, progress=False)
+    assert Run.load(file, Autoencoder()).epochs == 1
+
+
+def test_weights_whose_sum_overflows_are_no_divergence():
+    method = Autoencoder()
+    method.decoder.register_parameter("large", nn.Parameter(torch.full((4,), 2e38), requires_grad=False))
+    assert fit(method, [items()], epochs=1, progress=False).epochs == 1
+
+
+class Contrast(Autoencoder):
+    def forward(self, x):
+        return nt_xent(self.encoder(x), self.encoder(x))
+
+
+def test_what_a_loss_refuses_is_bad_input_before_the_first_step_and_divergence_after_it():
+    x = items()
+    with pytest.raises(ValueError, match="a holds NaN or infinite values in 40 of 40 rows"):
+        fit(Contrast(), [x * math.nan], epochs=1, progress=False)
+    with pytest.raises(FloatingPointError, match="what the loss is of became NaN") as refused:
+        fit(Contrast(), Minibatches(x, 8), epochs=1, lr=1e38, optimizer="sgd", progress=False)
+    assert "has training diverged" in str(refused.value.__cause__)
+
+    class Small(Contrast):
+        def forward(self, x):
+            return nt_xent(self.encoder(x), self.encoder(x), temperature=1 - int(self.steps))
+
+    with pytest.raises(ValueError, match="temperature must be a positive"):
+        fit(Small(), [x], epochs=3, progress=False)
+
+
+def test_training_is_the_loop_that_one_would_write():
+    """Three batches, two epochs: cosine rate of each step, momentum, decay, training mode, mean loss."""
+    batches, trained = items().split(14), build()
+    run = fit(trained.eval(), batches, epochs=2, seed=5, lr=0.1, optimizer="sgd", weight_decay=0.01, schedule="cosine",
+              progress=False, precision="float32")  # fmt: skip
+    method, history = build(), []
+    optimizer = torch.optim.SGD(method.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01, fused=True)
+    with seeded(5):
+        for epoch in range(2):
+            losses = []
+            for step, batch in enumerate(batches):
+                optimizer.param_groups[0]["lr"] = 0.1 * 0.5 * (1 + math.cos(math.pi * (epoch + step / 3) / 2))
+                loss = method(batch)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                method.after_step()
+                losses.append(loss.item())
+            history.append(sum(losses) / 3)
+    for name, value in method.state_dict().items():
+        assert torch.equal(trained.state_dict()[name], value), name
+    assert run.history["loss"] == pytest.approx(history, rel=1e-6)
+
+
+def test_dropout_is_active_in_training_after_an_embed_that_forgets_to_switch_it_on_again():
+    class Forgetful(Autoencoder):
+        def embed(self, x):
+            return self.eval().encoder(x)
+
+        def forward(self, x):
+            modes.append(self.encoder[2].training)
+            return super().forward(x)
+
+    modes, x = [], items()
+    fit(Forgetful(), [x], epochs=3, snapshots=[0, 1, 2, 3], watch=x, progress=False)
+    assert modes == [True] * 3
+
+
+@pytest.mark.parametrize(("precision", "seen"), [("bfloat16", torch.bfloat16), ("float32", torch.float32)])
+def test_the_forward_pass_runs_in_the_precision_asked_for(precision, seen):
+    class Looking(Autoencoder):
+        def forward(self, x):
+            kinds.append(self.decoder(self.encoder(x)).dtype)
+            return super().forward(x)
+
+    kinds = []
+    fit(Looking(), [items()], epochs=1, precision=precision, device="cpu", progress=False)
+    assert kinds == [seen]
+
+
+@pytest.mark.parametrize("hardware", [True, False])
+def test_auto_is_bfloat16_for_vision_where_the_hardware_has_it(monkeypatch, hardware):
+    class Looking(Picture):
+        def forward(self, x):
+            kinds.append(self.encoder(x).dtype)
+            return super().forward(x).float()
+
+    kinds = []
+    monkeypatch.setattr("labkit.train._device.has_bfloat16", lambda device: hardware)
+    fit(Looking(), [torch.randn(8, 3, 6, 6)], epochs=1, device="cpu", progress=False)
+    fit(build(), [items()], epochs=1, device="cpu", progress=False)  # neither convolution nor attention
+    assert kinds == [torch.bfloat16 if hardware else torch.float32]
+
+
+def test_a_check_that_draws_changes_neither_the_world_outside_nor_the_training():
+    class Trying(Autoencoder):
+        def check(self, x):
+            torch.rand(7)
+
+    with seeded(0):
+        method = Trying()
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    run = fit(method, Minibatches(items(), 8), epochs=2, progress=False)
+    assert torch.equal(torch.rand(3), expected)
+    assert same(run, train(epochs=2, snapshots=[]))
+
+
+def test_a_cosine_schedule_is_not_resumed_with_another_length(tmp_path):
+    file = tmp_path / "run.safetensors"
+    train(epochs=2, snapshots=[], schedule="cosine", checkpoint=file)
+    with pytest.raises(ValueError, match=r"with epochs=2 \(2 epochs done\), this one has epochs=4"):
+        train(epochs=4, snapshots=[], schedule="cosine", checkpoint=file, resume=True)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from labkit import losses
+from labkit._processes import gather, rank
 from labkit.methods import TwoView
 from labkit.papers.vision.byol import BYOL
 from labkit.papers.vision.dino import DINO
@@ -103,14 +104,43 @@ def trained_weights(**options) -> dict[str, torch.Tensor]:
     return run.method.state_dict() | {"history": torch.tensor(run.history["loss"])}
 
 
+def own_draws() -> list[float]:
+    """What a view draws in the steps of a training."""
+    seen = []
+
+    def view(images):
+        seen.append(torch.rand(()).item())
+        return images
+
+    with seeded(0):
+        method = TwoView(Encoder(), nn.Linear(6, 4), view, losses.nt_xent).double()
+    fit(method, Minibatches(images(), 8), epochs=1, progress=False, precision="float32")
+    return seen
+
+
+def sub_batches() -> torch.Tensor:
+    """The loss of the whole batch, which each process knows but draws for with a seed of its own."""
+    a, b = torch.randn(2, 24, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    torch.manual_seed(rank())
+    return losses.w_mse(a, b, size=8)
+
+
+def gathered_twice() -> torch.Tensor:
+    """The gradient of two gathered shares that meet in one sum."""
+    a, b = (images(2)[rank()].requires_grad_() for _ in range(2))
+    (gather(a) + gather(b)).square().sum().backward()
+    return torch.stack([a.grad, b.grad])
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
 import torch
 sys.path.insert(0, sys.argv[2])
-from labkit._processes import processes, rank
+from labkit._processes import everyone, processes, rank
 from labkit.train import Minibatches, fit, in_parallel, joined
 from test_parallel import FAMILY, LOSSES, RINGS, build, images, one_step, trained_weights
+from test_parallel import gathered_twice, own_draws, sub_batches
 
 
 def step_of(name):  # what holds the process group goes with it, as in fit
@@ -136,8 +166,9 @@ def all_of_two(folder):
             fit(build("nt_xent"), batches, epochs=1)
         except ValueError as error:
             refused.append(str(error))
+    each = {what.__name__: everyone(what()) for what in (own_draws, sub_batches, gathered_twice)}
     if rank() == 0:
-        torch.save([steps, unbroken, resumed, refused], folder / "found.pt")
+        torch.save([steps, unbroken, resumed, refused, each], folder / "found.pt")
 
 with joined("cpu"):
     (steps_of_three if processes() == 3 else all_of_two)(Path(sys.argv[1]))
@@ -193,11 +224,36 @@ def test_training_gives_what_one_process_does(found):
 
 
 def test_resume_reaches_the_same_bits(found):
-    _, unbroken, resumed, _ = found
+    _, unbroken, resumed, *_ = found
     assert all(torch.equal(resumed[name], value) for name, value in unbroken.items())
 
 
 def test_what_cannot_be_shared_is_refused(found):
-    *_, refused = found
+    refused = found[3]
     assert "a batch of 7 can't be shared equally by 2 processes" in refused[0]
     assert "2 processes share the batches of Minibatches; list has none to share" in refused[1]
+
+
+def test_each_process_draws_views_of_its_own_and_the_first_those_of_a_training_alone(found):
+    first, second = found[4]["own_draws"]
+    assert first == own_draws()
+    assert not set(first) & set(second)
+
+
+def test_processes_whiten_the_same_sub_batches(found):
+    assert found[4]["sub_batches"] == [sub_batches()] * 2
+
+
+def test_gathered_shares_that_meet_in_a_sum_have_each_their_own_gradient(found):
+    whole = 2 * 2 * images(2)  # of (a + b)², where a = b
+    for number, gradients in enumerate(found[4]["gathered_twice"]):
+        for gradient in gradients:  # summed over two processes that say the same
+            torch.testing.assert_close(gradient, 2 * whole[number])
+
+
+def test_a_last_batch_must_have_two_items_for_each_process(monkeypatch):
+    monkeypatch.setattr("labkit.train._batches.processes", lambda: 2)
+    for count, batches in ((11, 2), (10, 2), (12, 3), (13, 3)):
+        shares = Minibatches(torch.arange(count), 4, drop_last=False)
+        assert len(shares) == len(list(shares)) == batches
+        assert min(map(len, shares)) == 2

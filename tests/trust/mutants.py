@@ -1,6 +1,7 @@
 """Does the quick suite notice broken code? Places of losses, evaluate and theory are broken one at a time, by seed.
 
     python -m tests.trust.mutants --seed 1           50 places, an hour on a busy core
+    python -m tests.trust.mutants --rooms views models methods train
 
 A place is an operator, a number, a flag, an axis, a term or a reduction inside a function; messages, annotations and
 docstrings are left alone. What runs for it are the tests of its room, those that name what the file holds first, then
@@ -21,7 +22,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -140,9 +141,9 @@ def _compiles(text: str) -> bool:
     return True
 
 
-def chosen(seed: int, count: int) -> list[Place]:
-    """``count`` places of all rooms, each as likely as any other; none twice."""
-    files = sorted(path for room in ROOMS for path in (ROOT / "labkit" / room).rglob("*.py") if path.stem != "__init__")
+def chosen(seed: int, count: int, rooms: Sequence[str] = ROOMS) -> list[Place]:
+    """``count`` places of these rooms, each as likely as any other; none twice."""
+    files = sorted(path for room in rooms for path in (ROOT / "labkit" / room).rglob("*.py") if path.stem != "__init__")
     every = list({(p.path, p.start, p.end, p.new): p for path in files for p in places(path)}.values())
     return random.Random(seed).sample(every, count)
 
@@ -236,6 +237,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=50)
+    parser.add_argument("--rooms", nargs="+", default=ROOMS)
     parser.add_argument("--jobs", type=int, default=1, help="places at a time")
     parser.add_argument("--limit", type=float, default=900, help="seconds for the tests of a place")
     options = parser.parse_args()
@@ -244,7 +246,7 @@ def main() -> int:
     for heavy in ("torch", "torch_geometric", "sklearn.linear_model", "scipy.stats", "hypothesis", "beartype"):
         __import__(heavy)  # once for all places: each runs in a fork of this process
     missed, same = [], []
-    picked = chosen(options.seed, options.count)
+    picked = chosen(options.seed, options.count, options.rooms)
     with ProcessPoolExecutor(options.jobs, get_context("fork"), initializer=_begin, initargs=(options.limit,)) as pool:
         for number, (place, seen) in enumerate(zip(picked, pool.map(_is_noticed, picked), strict=True), start=1):
             story = place.told((ROOT / place.path).read_text())
@@ -259,7 +261,7 @@ def main() -> int:
             name="mutants",
             promise="Right",
             title="Broken places that the quick suite notices",
-            done=f"{options.count} places of labkit/losses, evaluate and theory, drawn with seed {options.seed} from "
+            done=f"{options.count} places of labkit/{', '.join(options.rooms)}, drawn with seed {options.seed} from "
             "all operators, numbers, flags, axes, terms and reductions there, were broken one at a time; the tests of "
             "the room and those that import it ran.",
             asked="48 of 50",

@@ -49,6 +49,11 @@ def test_hidden_nodes_are_as_many_as_asked_and_places_know_whose_features_they_h
     assert set(tokens.tolist()) < set(hidden.tolist())
     own = torch.arange(100)
     changed = (source != own).nonzero().flatten()
-    assert set(changed.tolist()) <= set(hidden.tolist()) - set(tokens.tolist())
+    lenders = set(hidden.tolist()) - set(tokens.tolist())
+    assert set(changed.tolist()) <= lenders
+    assert len(changed) >= len(lenders) - 1  # one may draw itself
+    assert len(source[changed].unique()) == len(changed)
+    assert [len(part) for part in hide_nodes(100, 0.29, 0.0)[:3]] == [71, 29, 29]  # 0.29 · 100 is less, in floats
+    assert len(hide_nodes(200, 0.5, 0.29)[2]) == 71
     with pytest.raises(ValueError, match="share must lie between 0 and 1"):
         hide_nodes(10, 1.5)

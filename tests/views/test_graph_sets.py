@@ -32,6 +32,11 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def share(ratio, n):
+    """⌊ratio · n⌋ where ratio is what its decimals say."""
+    return int(ratio * n + 1e-9)
+
+
 def undirected(pairs, n):
     a = torch.tensor(sorted(pairs), dtype=torch.int64).reshape(-1, 2).T
     return Data(x=torch.arange(2.0 * n).reshape(n, 2), edge_index=torch.cat([a, a.flip(0)], 1))
@@ -86,7 +91,7 @@ def test_a_view_is_a_batch_of_the_same_graphs_and_the_same_for_the_same_seed(nam
 def test_drop_nodes_leaves_induced_subgraphs_of_exact_size(batch, ratio, seed):
     nodes, edges = names(batch)
     kept, between = names(drop_nodes(batch, ratio, seeded(seed)))
-    assert per_graph(kept, len(batch)) == [n - int(ratio * n) for n in batch.sizes.tolist()]
+    assert per_graph(kept, len(batch)) == [n - share(ratio, n) for n in batch.sizes.tolist()]
     assert set(kept) <= set(nodes)
     assert Counter(between) == Counter((a, b) for a, b in edges if a in set(kept) and b in set(kept))
 
@@ -97,7 +102,7 @@ def test_perturb_edges_changes_exact_numbers_of_edges(batch, ratio, seed):
     _, edges = names(batch)
     counts = per_graph([a for a, _ in edges], len(batch))
     dropped = names(perturb_edges(batch, ratio, seeded(seed), add=False))[1]
-    assert per_graph([a for a, _ in dropped], len(batch)) == [m - int(ratio * m) for m in counts]
+    assert per_graph([a for a, _ in dropped], len(batch)) == [m - share(ratio, m) for m in counts]
     assert not Counter(dropped) - Counter(edges)
     added = names(perturb_edges(batch, ratio, seeded(seed)))[1]
     assert per_graph([a for a, _ in added], len(batch)) == counts
@@ -115,9 +120,9 @@ def test_mask_attributes_overwrites_exact_numbers_of_nodes(batch, ratio, seed):
         changed = (after != before).any(dim=1)
         torch.testing.assert_close(after[changed], mean.expand(int(changed.sum()), -1))
         at_the_mean = int((before == mean).all(dim=1).sum())  # masked or not, such a node looks the same
-        assert int(ratio * n) - at_the_mean <= int(changed.sum()) <= int(ratio * n)
+        assert share(ratio, n) - at_the_mean <= int(changed.sum()) <= share(ratio, n)
     noise = mask_attributes(batch, ratio, seeded(seed), fill="noise")
-    assert int((noise.x != batch.x).any(dim=1).sum()) == sum(int(ratio * n) for n in batch.sizes.tolist())
+    assert int((noise.x != batch.x).any(dim=1).sum()) == sum(share(ratio, n) for n in batch.sizes.tolist())
 
 
 @given(batch=batches, keep=ratios, seed=st.integers(0, 99), one_hop=st.booleans())
@@ -135,10 +140,10 @@ def test_subgraph_is_connected_as_large_as_asked_and_within_its_reach(batch, kee
         assert nx.is_connected(grown)
         reachable = nx.node_connected_component(whole, mine[0])
         if not one_hop:
-            assert len(mine) == min(int(keep * n) + 1, len(reachable))
+            assert len(mine) == min(share(keep, n) + 1, len(reachable))
         else:
             stars = [
-                min(int(keep * n) + 1, 1 + whole.degree(node)) for node in mine if grown.degree(node) == len(mine) - 1
+                min(share(keep, n) + 1, 1 + whole.degree(node)) for node in mine if grown.degree(node) == len(mine) - 1
             ]
             assert len(mine) in stars  # some node is a neighbour of all others, and has no more that could have joined
     assert Counter(between) == Counter((a, b) for a, b in edges if a in set(kept) and b in set(kept))
@@ -176,6 +181,20 @@ def test_an_edge_that_is_there_twice_makes_nothing_later():
     pairs = Counter(frozenset(pair) for pair in view.x.long().reshape(-1, 2).tolist())
     assert set(pairs) == {frozenset({0, 1}), frozenset({1, 2})}
     assert abs(pairs[frozenset({0, 1})] - 3000) < 5 * (6000 / 4) ** 0.5
+
+
+@pytest.mark.parametrize(("ratio", "gone"), [(0.29, 29), (0.57, 57), (0.2, 20), (0.299, 29), (1, 100)])
+def test_a_share_is_that_of_its_decimals(ratio, gone):
+    batch = random_batch([100])
+    assert len(drop_nodes(batch, ratio, seeded()).x) == 100 - gone
+
+
+def test_noise_has_the_mean_and_the_standard_deviation_that_it_says():
+    here = torch.zeros(200, 100)
+    batch = GraphBatch(here, torch.zeros(2, 0, dtype=torch.int64), torch.tensor([0, 200]))
+    noise = mask_attributes(batch, 1.0, seeded(), fill="noise").x
+    assert noise.mean().item() == pytest.approx(0.5, abs=0.02)
+    assert noise.std().item() == pytest.approx(0.5, abs=0.02)
 
 
 def test_every_node_is_dropped_as_often():
