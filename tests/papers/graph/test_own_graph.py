@@ -69,6 +69,11 @@ def test_classes_that_are_all_too_small_to_split_are_refused(own):
         recipes.for_own_graph(papers.recipe("supergat"), own)
 
 
+def test_a_papers_name_alone_stands_for_its_own_method_and_not_for_a_control():
+    assert papers.recipe("selftask").name == "selftask/cora-edge-mask"
+    assert papers.recipe("kcore").name == "kcore/core3-cora"
+
+
 def test_weights_are_said_to_count_for_node2vec_alone(own, capsys):
     own = own.clone()
     own.edge_weight = torch.rand(own.num_edges)
