@@ -173,11 +173,11 @@ def _recipe(name: str, k: int, schedule: str) -> Recipe:
 
 
 RECIPES = [
+    _recipe("core3-cora", 3, "constant"),
     _recipe("corewalk-cora", 0, "linear"),
     _recipe("deepwalk-cora", 0, "constant"),
-    _recipe("core3-cora", 3, "constant"),
 ]
-COREWALK, DEEPWALK, CORE3 = RECIPES
+CORE3, COREWALK, DEEPWALK = RECIPES
 
 
 def random_part(data, k: int, seed: int) -> Int64[Tensor, " nodes"]:

@@ -103,6 +103,14 @@ def test_links_are_ranked_above_chance_on_one_split_for_all_seeds():
     assert 0.5 < first.average_precision <= 1
 
 
+def test_links_are_ranked_by_the_last_layer_at_the_best_validation_epoch(data, monkeypatch):
+    runs, ranked, aucs = [], [], iter([0.6, 0.9, 0.5, 0.7])  # of the validation links at epochs 2, 4 and 6; of the test
+    monkeypatch.setattr(bandana, "fit", lambda *given, **options: runs.append(fit(*given, **options)) or runs[-1])
+    monkeypatch.setattr(bandana, "rank_links", lambda z, _: ranked.append(z) or LinkScore(next(aucs), 0.0))
+    assert predict_links(data, epochs=6, every=2, hidden=16).auc == 0.7
+    assert torch.equal(ranked[-1], runs[0].snapshots[4][:, 16:])
+
+
 def test_what_is_refused(data):
     with pytest.raises(ValueError, match="no mask named 'bandwith'; did you mean 'bandwidth'"):
         small(mask="bandwith")

@@ -150,6 +150,14 @@ def test_from_scratch_learns_from_labels():
     assert gcc.from_scratch(few, split, seed=0, epochs=5) > 0.5
 
 
+def test_no_set_that_is_scored_is_trained_on(monkeypatch):
+    read = []
+    monkeypatch.setattr(gcc, "load", lambda name: read.append(name) or load("karate"))
+    gcc.pretraining()
+    assert read
+    assert not set(read) & {recipe.data for recipe in gcc.RECIPES}
+
+
 def test_bad_input_is_named():
     pairs = EgoPairs([load("karate")], batch=4, steps=1)
     with pytest.raises(ValueError, match="pairs of nets: use EgoPairs"):

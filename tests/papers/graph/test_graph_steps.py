@@ -133,6 +133,14 @@ def test_the_grid_chooses_its_weight_by_validation(monkeypatch):
     assert (one["accuracy"]["SuperGAT-SD"], one["edge_weight"]["SuperGAT-SD"]) == (0.2, 0.1)
 
 
+def test_the_grid_s_test_accuracy_is_that_of_the_test_nodes():
+    data = small_graph()
+    data.y = torch.where(data.test_mask, 1 - data.y, data.y)
+    validation, test, _ = _supergat_grid._train(grid_model, "GCN", 0.0, data, seed=0, epochs=30)
+    assert validation > 0.8
+    assert test < 0.2
+
+
 def test_p_and_q_reach_the_walks():
     batches = WalkBatches(Adjacency(load("karate").edge_index, 34), length=6, p=1e-9, q=1.0)
     for one in (batches, batches.to(torch.device("cpu"))):

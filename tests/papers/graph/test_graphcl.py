@@ -58,6 +58,22 @@ def test_the_paper_augments_both_views_and_the_release_one(graphs):
     assert all((bias != 0).any() for bias in biases["paper"])
 
 
+def test_how_much_each_augmentation_takes(ring):
+    """Section 4.1 of the paper, and aug.py of the released code, which drops edges and stays next to its first node."""
+    batch = GraphBatch.of([ring(100)])
+    views = {"paper": graphcl.AUGMENTATIONS, "released": graphcl.RELEASED}
+    seen = {variant: {name: view(batch) for name, view in known.items()} for variant, known in views.items()}
+    assert {variant: len(of["drop nodes"].x) for variant, of in seen.items()} == {"paper": 80, "released": 90}
+    assert len(seen["paper"]["subgraph"].x) == 81
+    assert len(seen["released"]["subgraph"].x) <= 3  # a node of a ring has two neighbours
+    assert (seen["paper"]["perturb edges"].edge_index != batch.edge_index).any(dim=0).sum() == 40
+    left = set(map(tuple, seen["released"]["perturb edges"].edge_index.T.tolist()))
+    assert len(left) == seen["released"]["perturb edges"].edge_index.shape[1] == 180
+    assert left < set(map(tuple, batch.edge_index.T.tolist()))
+    for variant, masked in (("paper", 20), ("released", 10)):
+        assert (seen[variant]["mask attributes"].x != batch.x).any(dim=1).sum() == masked
+
+
 def test_a_graph_embeds_the_same_in_any_company(graphs):
     method = build(graphs).double()
     batch = graphs.packed

@@ -97,7 +97,9 @@ def test_the_core_is_trained_and_the_rest_follows():
     z = method.embed(data)
     assert z.shape == (80, 8)
     assert torch.equal(z[core == k], method.table.weight)
-    part = kcore.embed_part(data, kcore.random_part(data, k, 0), epochs=1, dim=8)
+    nodes = kcore.random_part(data, k, 0)
+    assert len(nodes.unique()) == len(nodes) == int((core >= k).sum())
+    part = kcore.embed_part(data, nodes, epochs=1, dim=8)
     assert part.shape == (80, 8)
     assert part.isfinite().all()
 

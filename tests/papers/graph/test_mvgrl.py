@@ -61,6 +61,10 @@ def test_the_discriminator_starts_as_in_the_released_code():
     assert start.bias.item() == 0
 
 
+def test_the_views_are_those_of_the_paper():
+    assert MVGRL(6).kernels == (OneStep(), PPR(0.2))
+
+
 def test_the_embedding_is_the_sum_of_the_views(data):
     method = MVGRL(6, dim=5)
     parts = [

@@ -95,6 +95,15 @@ def test_the_figure_s_embedding_and_the_control():
     assert split.float().mean().item() in (0.0, 1.0)
 
 
+def test_noise_is_drawn_by_degree_to_the_three_quarters():
+    data = load("les-miserables")
+    weighted = torch.zeros(77).index_add(0, data.edge_index[0], data.edge_weight)
+    torch.testing.assert_close(node2vec.Node2Vec(data, dim=2).noise_until, weighted.pow(0.75).double().cumsum(0))
+    data.edge_weight = None
+    degree = data.edge_index[0].bincount(minlength=77)
+    torch.testing.assert_close(node2vec.Node2Vec(data, dim=2).noise_until, degree.pow(0.75).double().cumsum(0))
+
+
 def test_the_control_is_whole_where_the_graph_is_in_pieces():
     """One eigenvalue of 1 a component: an iterative solver alone finds some of them, others on another machine."""
     whole, twig = stochastic_block_model([30, 30], 0.4, 0.02).edge_index, torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from labkit.data import save_graph, stochastic_block_model
 from labkit.papers.graph import _distances as distances
 from labkit.papers.graph import _pretexts as p
-from labkit.papers.graph.selftask import GCN, PRETEXTS, RECIPES, SelfTask
+from labkit.papers.graph.selftask import GCN, PRETEXTS, RECIPES, WITH, SelfTask
 from labkit.recipes import for_own_graph, run
 from labkit.train import fit
 
@@ -209,7 +209,7 @@ def test_a_graph_from_a_file_gets_a_split_to_train_with(data, tmp_path):
         del data[name]
     save_graph(data, tmp_path / "mine.npz")
     recipe, graph = for_own_graph(GCN["cora"], tmp_path / "mine.npz")
-    assert [int(graph[name].sum()) for name in ("train_mask", "val_mask", "test_mask")] == [3, 3, 24]
+    assert [int(graph[name].sum()) for name in ("train_mask", "val_mask", "test_mask")] == [4, 4, 22]
     assert (graph.train_mask.int() + graph.val_mask.int() + graph.test_mask.int() == 1).all()
     result = run(recipe, 1, dataset=graph, epochs=3, progress=False)
     assert {"raw", "propagated", "untrained"} <= result.floors.keys()
@@ -219,3 +219,6 @@ def test_recipes_name_every_task_on_both_graphs():
     names = {recipe.name for recipe in RECIPES}
     assert len(names) == len(RECIPES) == 2 * (1 + len(PRETEXTS))
     assert {"selftask/cora-gcn", "selftask/citeseer-pairwise-distance"} <= names
+    weights = {key: recipe.build.keywords["weight"] for key, recipe in WITH.items()}
+    assert weights == {(data, task): λ for task, both in PRETEXTS.items() for data, λ in zip(GCN, both, strict=True)}
+    assert (weights["cora", p.EdgeMask], weights["citeseer", p.EdgeMask]) == (10, 5)
