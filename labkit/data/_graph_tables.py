@@ -179,7 +179,7 @@ def _rows(path: Path, is_header) -> Iterator[tuple[int, list[str]]]:
             if len(row) == width and not is_header([row[0][1:], *row[1:]]):
                 raise ValueError(
                     f"line {line} of {path.name} ({text[:40]}) starts like a comment and has as many columns as the "
-                    f"others: write '{text[0]} ' before a comment, or put the name in quotes, with commas between columns"
+                    f"others: write '{text[0]} ' before a comment, or put the name in quotes and commas between columns"
                 )
     except UnicodeDecodeError as error:
         raise ValueError(f"{path.name} is no text in UTF-8 ({error.reason} at byte {error.start})") from error

@@ -126,7 +126,7 @@ def test_whole_numbers_may_be_floats_and_other_text_may_stand_beside(tmp_path):
 def test_text_in_place_of_numbers_is_not_left_out(tmp_path):
     arrays = {"x": np.ones((3, 2), "f4"), "edge_index": np.array([[0, 1], [1, 2]]), "y": np.array(["a", "b", "a"])}
     np.savez(tmp_path / "mine.npz", **arrays)
-    with pytest.raises(ValueError, match="y of .* holds <U1 in place of numbers; number the classes"):
+    with pytest.raises(ValueError, match=r"y of .* holds <U1 in place of numbers; number the classes"):
         read_graph(tmp_path / "mine.npz")
 
 
