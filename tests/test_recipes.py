@@ -12,10 +12,11 @@ from torch_geometric.data import Data
 
 from labkit import cli, data, papers, recipes
 from labkit.claims import Lab
-from labkit.evaluate import CrossValidation, Protocol
+from labkit.evaluate import CrossValidation, Protocol, Score
 from labkit.methods import Method, SkipGram, WalkBatches, inference
 from labkit.papers.graph.grace import GRACE
 from labkit.recipes import PaperNumber, Recipe, _run
+from labkit.recipes._recipe import printed
 from labkit.views import Adjacency
 
 KEYS = {
@@ -343,20 +344,23 @@ def test_the_ceiling_learns_the_labels_and_is_not_trained_twice(tmp_path, with_c
         ({"training": {"epochs": "300"}}, False),
         ({"protocol": "public 1/2, 3-NN"}, False),
         ({"recipe": "supervised/faces"}, False),
+        ({"seeds": [1]}, False),
     ],
 )
-def test_a_ceiling_that_was_trained_or_scored_otherwise_is_none(tmp_path, with_ceiling, monkeypatch, changes, taken):
-    recipes.run(with_ceiling.ceiling, seeds=1, progress=False).save(tmp_path / "measured.json")
-    record = json.loads((tmp_path / "measured.json").read_text()) | {"scores": [0.123]} | changes
-    (tmp_path / "measured.json").write_text(json.dumps(record))
+def test_a_ceiling_that_was_trained_or_scored_otherwise_is_none(tmp_path, changes, taken):
+    recipe = small_recipe(batch_size=64)
+    like = Score.of([0.9], "one pretraining", "public, 5-NN")
+    record = {"recipe": recipe.name, "training": printed(recipe.training), "batch_size": 64, "protocol": like.protocol}
+    record |= {"seeds": [0], "scores": [0.123], "commit": "an earlier one"} | changes
     (tmp_path / "a-list.json").write_text("[]")
+    (tmp_path / "measured.json").write_text(json.dumps(record))
     (tmp_path / "no-result.json").write_text('{"accuracy": 1}')
-    result = recipes.run(with_ceiling, seeds=1, progress=False, results=tmp_path)
-    assert (result.ceiling["mean"] == 0.123) is taken
-    if taken:  # results of before said nothing of their batches
-        del record["batch_size"]
-        (tmp_path / "measured.json").write_text(json.dumps(record))
-        assert recipes.run(with_ceiling, seeds=1, progress=False, results=tmp_path).ceiling["mean"] == 0.123
+    found = _run._measured(recipe, like, [0], _run._saved(tmp_path))
+    assert found == ((Score.of([0.123], like.over, like.protocol), "an earlier one") if taken else None)
+    del record["batch_size"]  # which results of before did not say
+    (tmp_path / "measured.json").write_text(json.dumps(record))
+    found = _run._measured(recipe, like, [0], _run._saved(tmp_path))
+    assert bool(found) is (taken or "batch_size" in changes)
 
 
 def test_a_torn_result_is_named_before_anything_is_trained(tmp_path, with_ceiling):
