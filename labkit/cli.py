@@ -233,7 +233,7 @@ def _claims_verify(options) -> None:
     if not options.all and options.paper not in known:
         raise ValueError(unknown("paper with claims", options.paper, known) + "; --all tests every paper")
     claims = {paper: {one.name: one for one in known[paper]} for paper in (known if options.all else [options.paper])}
-    names = {name for several in claims.values() for name in several}
+    names = [name for several in claims.values() for name in several]
     for name in options.only or ():  # before any of them is tested, which takes minutes
         if name not in names:
             raise ValueError(unknown(f"claim of {options.paper or 'any paper'}", name, names))
