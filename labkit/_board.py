@@ -76,7 +76,7 @@ def board(results: str | Path) -> str:
 
 
 def _records(results: str | Path, kind: str) -> list[Record]:
-    return [json.loads(path.read_text()) for path in sorted((Path(results) / kind).glob("*.json"))]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((Path(results) / kind).glob("*.json"))]
 
 
 def _paper(recipe: Record) -> str:
@@ -112,7 +112,8 @@ def _claim_row(claim: Claim, row: Record) -> str:
     options = f"`--only {row['claim']}" + ("`" if seeds == SCALES[row["scale"]] else f" --seeds {seeds}`")
     ours = f"{arm(row, 'treatment')}<br>{arm(row, 'control')}".replace(f" ({row['unit']})", "")
     verdict, seconds = f"**{row['verdict']}**", f"{row['seconds']:.0f}"
-    return _row(sentence, verdict, ours, difference(row), paper, seeds, seconds, options)
+    apart = difference(row) + ("<br>the same for every seed" if row["half_width_95"] == 0 else "")
+    return _row(sentence, verdict, ours, apart, paper, seeds, seconds, options)
 
 
 def _recipe_table(recipes: Sequence[Record]) -> str:

@@ -5,6 +5,7 @@ import math
 import statistics
 import textwrap
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from labkit import recipes
 from labkit.data import load
 from labkit.recipes import Material, Recipe
+from labkit.recipes._recipe import chosen_seeds
 from labkit.train import Run, choose_device, to_device, write_whole
 
 SCALES = {"smoke": 1, "laptop": 5}  # seeds
@@ -24,7 +26,7 @@ class Evidence:
     """Treatment against control, seed by seed.
 
     Attributes:
-        treatment, control: one number a seed; the same seeds in the same order.
+        treatment, control: one finite number a seed; the same seeds in the same order.
         treatment_name, control_name: what they are, for the board.
         unit: what the numbers are; larger must mean that the claim is right. Accuracy, AUC, F1 and "share of ..." are
             shown in percent, all else as it is.
@@ -43,6 +45,11 @@ class Evidence:
             raise ValueError(
                 f"treatment and control must hold one number a seed, not {len(self.treatment)} and {len(self.control)}"
             )
+        for side in ("treatment", "control"):
+            for place, value in enumerate(getattr(self, side)):
+                if not math.isfinite(value):
+                    name = getattr(self, f"{side}_name")
+                    raise ValueError(f"{side} ({name}) is {value} for seed number {place}, counted from 0: no verdict")
 
     @property
     def difference(self) -> tuple[float, float]:
@@ -114,8 +121,7 @@ class Lab:
     def __post_init__(self):
         if self.scale not in SCALES:
             raise ValueError(f"scale must be one of {', '.join(SCALES)}, not {self.scale!r}")
-        if self.seeds is None:
-            self.seeds = list(range(SCALES[self.scale]))
+        self.seeds = chosen_seeds(SCALES[self.scale] if self.seeds is None else self.seeds)
 
     def material(self, recipe: Recipe) -> Material:
         """The recipe's data set, loaded once."""
@@ -163,20 +169,26 @@ class Lab:
 def verify(what: Claim, lab: Lab, folder: str | Path | None = None) -> dict[str, Any]:
     """Run a claim's test and say what came out; at laptop scale, written to ``folder`` as JSON.
 
+    A record of more seeds that is there already stays, with a warning: it says more.
+
     Returns:
         dict: claim, paper, sentence, verdict ("no verdict" at smoke scale), the numbers and where they were measured.
     """
-    started = time.perf_counter()
+    started, where = time.perf_counter(), recipes.circumstances(choose_device(lab.device))
     evidence = what.test(lab)
     mean, half = evidence.difference
     record = {"claim": what.name, "paper": what.paper, "sentence": what.sentence, "scale": lab.scale}
     record |= {"verdict": "no verdict" if lab.scale == "smoke" else evidence.verdict, "seeds": list(lab.seeds)}
     record |= {"difference": mean, "half_width_95": half if math.isfinite(half) else None}
     record |= asdict(evidence)
-    record |= {"seconds": time.perf_counter() - started} | recipes.circumstances(choose_device(lab.device))
+    record |= {"seconds": time.perf_counter() - started} | where
     if folder is not None and lab.scale != "smoke":
-        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-        write_whole(Path(folder) / f"{what.paper}.{what.name}.json", text.encode())
+        path = Path(folder) / f"{what.paper}.{what.name}.json"
+        before, now = _seeds(path), len(record["seeds"])
+        if before > now:
+            warnings.warn(f"{path} holds {before} seeds and stays; delete it to write {now} in its place", stacklevel=2)
+        else:
+            write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
     return record
 
 
@@ -188,9 +200,17 @@ def minutes(what: Claim, results: str | Path) -> str:
     file = Path(results) / f"{what.paper}.{what.name}.json"
     if not file.exists():
         return f"about {what.minutes:g} min"
-    record = json.loads(file.read_text())
+    record = json.loads(file.read_text(encoding="utf-8"))
     taken = record["seconds"] / len(record["seeds"]) * SCALES["laptop"]
     return f"{taken / 60:.0f} min as measured" if taken >= 60 else f"{taken:.0f} s as measured"
+
+
+def _seeds(path: Path) -> int:
+    """How many seeds a record has; 0 where there is none, or a torn one."""
+    try:
+        return len(json.loads(path.read_text(encoding="utf-8"))["seeds"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def show(paper: str, results: str | Path | None = None, only: Sequence[str] = ()) -> None:
@@ -203,7 +223,7 @@ def show(paper: str, results: str | Path | None = None, only: Sequence[str] = ()
         if not file.exists():
             print(f"{file.stem} was not tested yet; run: labkit claims verify {paper}\n")
             continue
-        record = json.loads(file.read_text())
+        record = json.loads(file.read_text(encoding="utf-8"))
         evidence = f"{arm(record, 'treatment')} · {arm(record, 'control')} · seeds: {len(record['seeds'])}"
         for together in (" ± ", "seeds: "):  # no line ends there
             evidence = evidence.replace(together, together.replace(" ", "\N{NO-BREAK SPACE}"))

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from labkit import __version__
@@ -20,10 +21,12 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     options.typed = arguments
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # where a terminal has no ±, "?" is better than no result
     try:
         return options.command(options) or 0
     except BrokenPipeError:  # `labkit data list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_stdout()
         return 0
     except (ValueError, OSError, FloatingPointError) as error:
         sentence = isinstance(error, OSError) and error.filename is None and error.strerror  # ours: without [Errno]
@@ -32,6 +35,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("labkit: stopped by hand", file=sys.stderr)
         return 130
+
+
+def _close_stdout() -> None:
+    """What is printed from now on goes nowhere, also what Python flushes as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -143,12 +151,16 @@ def _run_here(options) -> None:
     from labkit import papers, recipes
     from labkit._processes import processes, rank
 
+    if options.recipe is None and len(options.typed) > 1:
+        raise ValueError(f"name a recipe, e.g. {_again(['run', 'grace/cora', *options.typed[1:]])}")
     if options.recipe is None:
         known = papers.recipes().values()
         return _print_columns([(recipe.name, f"protocols: {', '.join(recipe.protocols)}") for recipe in known])
     recipe = papers.recipe(options.recipe)
     if options.json and not options.json.parent.is_dir():
         raise ValueError(f"--json: there is no folder {options.json.parent}")
+    if options.json and options.json.is_dir():
+        raise ValueError(f"--json: {options.json} is a folder; name a file in it")
     if options.json and not os.access(options.json.parent, os.W_OK):
         raise ValueError(f"--json: nothing can be written to {options.json.parent}; choose another folder")
     dataset = None
@@ -158,6 +170,7 @@ def _run_here(options) -> None:
         raise ValueError("--features and --label say how to read a graph of your own; they need --data PATH")
     training = {"epochs": options.epochs} if options.epochs else {}
     _connect(options.backend)
+    say = _say if options.json else partial(print, flush=True)
     keep = options.json and options.json.with_name(options.json.name + ".part") if processes() == 1 else None
     results = recipes.run_protocols(
         recipe,
@@ -165,22 +178,22 @@ def _run_here(options) -> None:
         options.protocol or [None],
         dataset=dataset,
         device=options.device,
-        on_seed=_print_seed,
+        on_seed=partial(_print_seed, say),
         jobs=options.jobs,
         backend=options.backend,
         keep=keep,
         results=_results("recipes"),
         **training,
     )
-    print(*results, sep="\n")
     if options.json and rank() == 0:
-        files = [options.json]
-        if len(results) > 1:
-            files = [options.json.with_suffix(f".{protocol}.json") for protocol in options.protocol]
-        for file, result in zip(files, results, strict=True):
+        for result in results:
+            several = len(results) > 1
+            file = options.json.with_suffix(f".{result.protocol_name}.json") if several else options.json
             replace(result, command=_again(options.typed)).save(file)
         if keep:
             keep.unlink(missing_ok=True)
+    for result in results:
+        say(result)
 
 
 def _again(typed: list[str]) -> str:
@@ -190,9 +203,17 @@ def _again(typed: list[str]) -> str:
     return shlex.join(["labkit", *parser.parse_known_args(typed)[1]])
 
 
-def _print_seed(one) -> None:
+def _print_seed(say, one) -> None:
     scores = ", ".join(f"{100 * score.mean:.2f} %" for score in one.scores.values())
-    print(f"seed {one.seed}: {scores}  ({one.seconds:.0f} s)", flush=True)
+    say(f"seed {one.seed}: {scores}  ({one.seconds:.0f} s)")
+
+
+def _say(text) -> None:
+    """Print; where nobody reads on (`| head`), a run whose result goes to a file goes on without."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _close_stdout()
 
 
 def _connect(backend: str | None) -> None:
@@ -226,19 +247,21 @@ def _claims_verify(options) -> None:
     from labkit.claims import Lab, difference, verify
 
     known = papers.claims()
+    if options.all and options.paper:
+        raise ValueError(f"give {options.paper} or --all, not both")
     if not options.all and options.paper is None:
         raise ValueError("name a paper (see `labkit claims list`), or pass --all")
     if not options.all and options.paper not in known:
         raise ValueError(unknown("paper with claims", options.paper, known, listed="labkit claims list"))
-    for paper in known if options.all else [options.paper]:
-        claims = {one.name: one for one in known[paper]}
-        for name in options.only or ():
-            if name not in claims:
-                raise ValueError(unknown(f"claim of {paper}", name, claims))
-        chosen = [claims[name] for name in options.only or claims]
-        seeds = range(options.seeds) if options.seeds else None
+    claims = {paper: {one.name: one for one in known[paper]} for paper in (known if options.all else [options.paper])}
+    names = [name for several in claims.values() for name in several]
+    for name in options.only or ():  # before any of them is tested, which takes minutes
+        if name not in names:
+            raise ValueError(unknown(f"claim of {options.paper or 'any paper'}", name, names))
+    seeds = range(options.seeds) if options.seeds else None
+    for paper, several in claims.items():
         lab = Lab(options.scale, seeds, options.device)
-        for one in chosen:
+        for one in (several[name] for name in options.only or several if name in several):
             record = verify(one, lab, _results("claims"))
             print(f"{record['verdict']:20} {difference(record):>14}   {paper}: {one.sentence}", flush=True)
 
@@ -303,8 +326,6 @@ def _doctor(_) -> int:
 
 def _self_check() -> bool:
     """A small SimCLR on digits: the loss must fall and the same seed must give the same bits."""
-    from functools import partial
-
     from labkit import data, fit, losses, methods, models, train, views
 
     images = data.load("digits").images

@@ -130,7 +130,7 @@ def curve(
     title: str | None = None,
     **line: Any,
 ) -> "Axes":
-    """A line for ``values`` [steps]; for [repeats, steps] the mean with a band of one standard deviation."""
+    """A line for ``values`` [steps]; for [repeats, steps] the mean with a band of one standard deviation (n − 1)."""
     values = np.atleast_2d(_array("values", values).astype(float))
     if values.ndim != 2 or values.size == 0:
         raise ValueError(f"values must have shape [steps] or [repeats, steps], not {list(values.shape)}")
@@ -141,7 +141,7 @@ def curve(
         ax = _axes(ax, (6.0, 3.6))
         (drawn,) = ax.plot(x, values.mean(axis=0), label=label, **line)
         if len(values) > 1:
-            mean, spread = values.mean(axis=0), values.std(axis=0)
+            mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1)
             ax.fill_between(x, mean - spread, mean + spread, color=drawn.get_color(), alpha=0.18, lw=0)
         ax.set(xlabel=axis_names[0], ylabel=axis_names[1])
         if label:
@@ -305,4 +305,12 @@ def _as_pictures(images: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"images must have shape [n, h, w] or [n, channels, h, w] with 1, 3 or 4 channels, not {list(images.shape)}"
         )
-    return images / 255.0 if images.dtype == np.uint8 else np.clip(images, 0, 1)
+    if images.dtype == np.uint8:
+        return images / 255.0
+    # noise and standardised pixels go some units past 1; what goes to 255 would be a white page
+    if images.max() > (10 if images.dtype.kind == "f" else 1):
+        raise ValueError(
+            f"images must be uint8 from 0 to 255, or floats from 0 to 1, not {images.dtype} up to {images.max():g}; "
+            "use images.astype('uint8'), or images / 255"
+        )
+    return np.clip(images, 0, 1)

@@ -2,18 +2,20 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from scipy.stats import ttest_rel
 
-from labkit import cli, papers
+from labkit import cli, papers, recipes
 from labkit._board import THEMES, board
 from labkit.claims import FAILS, HOLDS, OPEN, Claim, Evidence, Lab, arm, claim, difference, minutes, show, verify
 from labkit.recipes._recipe import printed
 
 ROOT = Path(__file__).parents[1]
+RECIPES = sorted((ROOT / "results" / "recipes").glob("*.json"))
 
 
 def evidence(treatment, control):
@@ -60,12 +62,53 @@ def test_verify_writes_what_it_found_but_not_at_smoke_scale(tmp_path):
         Lab("galaxy")
 
 
+def test_a_number_that_is_none_gives_no_verdict():
+    with pytest.raises(ValueError, match=r"treatment \(with\) is nan for seed number 1, counted from 0"):
+        evidence([0.9, math.nan, 0.9], [0.5, 0.5, 0.5])
+    with pytest.raises(ValueError, match=r"control \(without\) is inf for seed number 0"):
+        evidence([0.9, 0.9], [math.inf, 0.5])
+
+
+def test_a_record_of_more_seeds_stays(tmp_path):
+    verify(two_is_more, Lab(seeds=[0, 1, 2]), tmp_path)
+    (written,) = tmp_path.iterdir()
+    with pytest.warns(
+        UserWarning, match=r"two_is_more\.json holds 3 seeds and stays; delete it to write 1 in its place"
+    ):
+        assert verify(two_is_more, Lab(seeds=[0]), tmp_path)["seeds"] == [0]
+    assert json.loads(written.read_text())["seeds"] == [0, 1, 2]
+    verify(two_is_more, Lab(seeds=[3, 4, 5]), tmp_path)  # as many
+    assert json.loads(written.read_text())["seeds"] == [3, 4, 5]
+    written.write_text('{"seeds": ')
+    verify(two_is_more, Lab(seeds=[0]), tmp_path)
+    assert json.loads(written.read_text())["seeds"] == [0]
+
+
+def test_a_record_is_of_the_code_that_its_test_started_with(monkeypatch):
+    now, real = {"commit": "before"}, recipes.circumstances
+    monkeypatch.setattr(recipes, "circumstances", lambda device: real(device) | now)
+    late = dataclasses.replace(two_is_more, test=lambda lab: now.update(commit="after") or evidence([1], [0]))
+    assert verify(late, Lab("smoke"))["commit"] == "before"
+
+
 def test_verify_all_takes_every_paper(monkeypatch, capsys):
     """What `labkit claims verify --all` runs; test_recipes.py runs the claims of each paper at smoke scale."""
     monkeypatch.setattr(papers, "claims", lambda: {"one": [two_is_more], "other": [two_is_more]})
     assert cli.main(["claims", "verify", "--all", "--scale", "smoke"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0].split()[-1] for line in lines] == ["one", "other"]
+
+
+def test_some_claims_of_every_paper_are_looked_for_before_any_is_tested(monkeypatch, capsys):
+    third = dataclasses.replace(two_is_more, name="third")
+    monkeypatch.setattr(papers, "claims", lambda: {"one": [two_is_more], "other": [two_is_more, third]})
+    every = ["claims", "verify", "--all", "--scale", "smoke", "--only"]
+    assert cli.main([*every, "third"]) == 0
+    assert capsys.readouterr().out.count("other: ") == 1
+    assert cli.main([*every, "two_is_more", "fourth"]) == 2
+    found = capsys.readouterr()
+    assert found.out == ""
+    assert "no claim of any paper named 'fourth'" in found.err
 
 
 def test_several_claims_are_chosen_by_name_and_share_a_lab(monkeypatch, capsys):
@@ -109,7 +152,8 @@ def test_the_board_has_a_heading_a_paper_and_a_row_a_claim(tmp_path, one_paper):
     assert "`labkit claims verify test_claims`: 1 × holds, 1 × not run." in text
     seconds = f"{record['seconds']:.0f}"
     ours = "with: 200.0 ± 0.0<br>without: 100.0 ± 0.0"
-    row = f"| Two is more than one. | **holds** | {ours} | +100.0 ± 0.0 | – | 5 | {seconds} | `--only two_is_more` |"
+    apart = "+100.0 ± 0.0<br>the same for every seed"
+    row = f"| Two is more than one. | **holds** | {ours} | {apart} | – | 5 | {seconds} | `--only two_is_more` |"
     assert row.replace(" ± ", "\u00a0±\u00a0") in text.splitlines()  # a number stays on one line with its spread
     assert "Not run: `nobody_looked`." in text
     assert "| [graph](#graph) | 1 | 2 | 1 | 0 | 0 | 1 | 0 |" in text
@@ -199,13 +243,16 @@ def test_every_result_is_of_a_claim_or_recipe_that_exists():
         assert json.loads(path.read_text())["recipe"] in papers.recipes()
 
 
-def test_every_result_is_of_its_recipe_as_it_is_now():
-    for path in (ROOT / "results" / "recipes").glob("*.json"):
-        record = json.loads(path.read_text())
-        recipe = papers.recipe(record["recipe"])
-        assert record["training"] == printed(recipe.training), f"{path.name}: run it again"
-        paper = recipe.paper.get(record["protocol_name"])
-        assert record["paper"] == (paper and dataclasses.asdict(paper)), f"{path.name}: another number of the paper"
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_result_is_of_its_recipe_as_it_is_now(path):
+    record = json.loads(path.read_text())
+    recipe, name = papers.recipe(record["recipe"]), record["protocol_name"]
+    assert record["variant"] == recipe.variant
+    assert record["training"] == printed(recipe.training), "run it again"
+    assert record.get("batch_size", recipe.batch_size) == recipe.batch_size, "run it again"
+    assert record["protocol"].endswith(str(recipe.protocols[name]).split(", ", 1)[1]), "score it again"
+    paper = dataclasses.asdict(recipe.paper[name]) if name in recipe.paper else None
+    assert record["paper"] == paper, "its paper's number is another"
 
 
 def test_every_paper_has_a_reference_recipes_and_claims():

@@ -69,6 +69,19 @@ def test_files_stay_readable(path):
     assert ast.get_docstring(ast.parse("\n".join(lines))), f"{path} says nothing about itself"
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_text_is_utf_8_wherever_it_is_read(path):
+    """The names of classes and authors are not ASCII, and Windows reads files in another encoding unless told."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        named = {keyword.arg for keyword in node.keywords}
+        if isinstance(node.func, ast.Attribute) and node.func.attr in ("read_text", "write_text"):
+            assert "encoding" in named, f"line {node.lineno}"
+        if ast.unparse(node.func) in ("subprocess.run", "subprocess.Popen"):
+            assert "text" not in named, f"line {node.lineno}: say encoding in its place"
+
+
 def test_import_is_light():
     """Heavy packages load when a room is first used, not with `import labkit`."""
     loaded = subprocess.run(

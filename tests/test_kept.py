@@ -21,14 +21,48 @@ def test_parts_of_the_same_measurement_are_not_done_again(path):
     assert kept(path).found == {"0.1": [0.7, 0.8]}
 
 
-@pytest.mark.parametrize("changes", [{"seeds": [0]}, {"data": "citeseer"}, {"epochs": 20}, {"changes": {"lr": 1}}])
-def test_parts_under_other_settings_do_not_count(path, changes):
-    assert kept(path, **changes).found == {}
+OTHERS = [
+    {"seeds": [0]},
+    {"data": "citeseer"},
+    {"commit": "another"},
+    {"uncommitted code": 7},
+    {"device": "NVIDIA H100"},
+    {"versions": {"torch": "1.0"}},
+]
 
 
-def test_parts_of_another_commit_do_not_count(path):
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"commit": "another"}))
-    assert kept(path).found == {}
+@pytest.mark.parametrize("changes", OTHERS, ids=lambda changes: next(iter(changes)))
+def test_parts_of_another_measurement_do_not_count_and_are_not_lost(path, changes):
+    """Hours of them may be of the commit before."""
+    before = json.dumps(json.loads(path.read_text()) | changes)
+    for aside in ("one.json.before", "one.json.before-2"):
+        path.write_text(before)
+        with pytest.warns(
+            UserWarning, match=rf"with another {next(iter(changes))}: nothing .* moves to one\.json\.before"
+        ):
+            again = kept(path)
+        assert again.found == {}
+        assert path.read_text() == before  # until there is something to write
+        again.found["0.2"] = [0.9, 0.9]
+        again.write()
+        again.write()
+        assert json.loads(path.read_text())["accuracy"] == {"0.2": [0.9, 0.9]}
+        assert path.with_name(aside).read_text() == before
+    assert len(list(path.parent.iterdir())) == 3
+
+
+@pytest.mark.parametrize("changes", [{"epochs": 20}, {"changes": {"lr": 1}}])
+def test_a_setting_that_the_file_does_not_know_is_another(path, changes):
+    with pytest.warns(UserWarning, match=f"with another {next(iter(changes))}"):
+        assert kept(path, **changes).found == {}
+
+
+@pytest.mark.parametrize("text", ['{"data": ', "[]", '{"gains": {}}', '{"accuracy": 1}'])
+def test_a_file_of_something_else_is_named_and_stays(path, text):
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"one\.json is not what an interrupted measurement of accuracy leaves"):
+        kept(path)
+    assert path.read_text() == text
 
 
 def test_a_file_says_where_and_how_it_was_measured(path):

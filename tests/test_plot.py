@@ -90,8 +90,8 @@ def test_curve_draws_mean_and_one_standard_deviation():
     ax = plot.curve(values, x=[0, 5, 10], label="loss")
     np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 2], [5, 2], [10, 2]])
     band = ax.collections[0].get_paths()[0].vertices
-    assert band[:, 1].min() == pytest.approx(0)  # 2 - 2 at the last step
-    assert band[:, 1].max() == pytest.approx(4)
+    assert band[:, 1].min() == pytest.approx(2 - 8**0.5)  # of 4 and 0, at the last step, with n − 1 as elsewhere
+    assert band[:, 1].max() == pytest.approx(2 + 8**0.5)
     assert ax.get_legend().get_texts()[0].get_text() == "loss"
 
 
@@ -138,6 +138,8 @@ def test_plotly_figures_keep_to_the_machine(monkeypatch):
         (lambda: plot.bars_with_floors({"a": 81.5}), "fraction between 0 and 1"),
         (lambda: plot.image_grid(np.zeros((4, 5))), "images must have shape"),
         (lambda: plot.image_grid(np.zeros((4, 5, 0))), "images must have shape"),
+        (lambda: plot.image_grid(np.full((4, 5, 5), 255)), "from 0 to 1, not int64 up to 255"),
+        (lambda: plot.image_grid(np.full((4, 5, 5), 254.5)), "from 0 to 1, not float64 up to 254.5"),
         (lambda: plot.image_grid(np.zeros((4, 5, 5)), titles=["one"]), "1 entries for 4 images"),
     ],
 )

@@ -15,15 +15,17 @@ from torch_geometric.data import Data
 import labkit
 from labkit import cli, data, papers, recipes
 from labkit.claims import Lab
-from labkit.evaluate import CrossValidation, Protocol
+from labkit.evaluate import CrossValidation, Protocol, Score
 from labkit.methods import Method, SkipGram, WalkBatches, inference
 from labkit.papers.graph.grace import GRACE
-from labkit.recipes import PaperNumber, Recipe
+from labkit.recipes import PaperNumber, Recipe, _run
+from labkit.recipes._recipe import printed
 from labkit.views import Adjacency
 
 KEYS = {
     *("recipe", "variant", "protocol", "protocol_name", "seeds", "scores", "mean", "std", "over", "floors", "paper"),
     *("ceiling", "seconds", "device", "threads", "versions", "commit", "dirty", "command", "training"),
+    "batch_size",
 }
 
 
@@ -97,6 +99,10 @@ def test_refused_before_training():
         recipes.run(recipe, protocol="publik", dataset=two_groups())
     with pytest.raises(ValueError, match="seeds is empty"):
         recipes.run(recipe, seeds=[], dataset=two_groups())
+    with pytest.raises(ValueError, match=r"seeds must differ, as each is a training of its own; not \[0, 1, 0\]"):
+        recipes.run(recipe, seeds=[0, 1, 0], dataset=two_groups())
+    with pytest.raises(ValueError, match="seeds must differ"):
+        Lab(seeds=[2, 2])
     with pytest.raises(TypeError, match="protocols must be a sequence, each a string or None, not 'random'"):
         recipes.run_protocols(recipe, protocols="random", dataset=two_groups())
     with pytest.raises(TypeError, match=r"dataset must be a graph with x, y and edge_index, .*, not str"):
@@ -189,10 +195,18 @@ def test_an_edge_list_and_a_graphml_through_the_command_line(tmp_path, capsys):
         (["claims", "verify"], "name a paper (see `labkit claims list`), or pass --all"),
         (["run", "grace", "--data", "nowhere.npz"], "nowhere.npz"),
         (["run", "simclr", "--data", "x.npz"], "a recipe for images"),
+        (["run", "stepwise/vicreg-digits", "--data", "x.npz"], "a recipe for images"),  # which has no batch size
+        (["run", "graphmae/mutag", "--data", "x.npz"], "a recipe for graphs, not for one graph"),
+        (["run", "grace", "--device", "mps"], "device 'mps' is none that labkit trains on"),
+        (["run", "grace", "--device", "meta"], "device 'meta' is none that labkit trains on"),
+        (["run", "--data", "x.npz", "--json", "x.json"], "name a recipe, e.g. labkit run grace/cora --data x.npz"),
+        (["run", "grace", "--json", "."], "--json: . is a folder"),
         (["run", "grace", "--json", "no/such/folder/x.json"], "there is no folder no/such/folder"),
         (["data", "get", "coral"], "did you mean 'cora'"),
         (["claims", "verify", "grase"], "did you mean 'grace'"),
         (["claims", "verify", "grace", "--only", "training"], "no claim of grace named 'training'"),
+        (["claims", "verify", "grace", "--all"], "give grace or --all, not both"),
+        (["claims", "verify", "--all", "--only", "training"], "no claim of any paper named 'training'"),
         (["bench", "nothing"], "no benchmark named 'nothing'"),
     ],
 )
@@ -327,14 +341,21 @@ def test_a_set_of_graphs_is_material_like_any_other():
         recipes.run(recipe, dataset=lonely, progress=False)
 
 
-def test_the_ceiling_learns_the_labels_and_is_not_trained_twice(tmp_path):
+@pytest.fixture
+def with_ceiling():
+    """A recipe whose ceiling is trained in a second."""
     base = papers.recipe("simclr/nuisance-mnist")
     on_digits = {"data": "nuisance-digits", "training": base.training | {"epochs": 1}}
     ceiling = replace(base.ceiling, **on_digits | {"name": "supervised/nuisance-digits"})
-    recipe = replace(base, **on_digits, ceiling=ceiling)
+    return replace(base, **on_digits, ceiling=ceiling)
+
+
+def test_the_ceiling_learns_the_labels_and_is_not_trained_twice(tmp_path, with_ceiling):
+    recipe, ceiling = with_ceiling, with_ceiling.ceiling
     first = recipes.run(recipe, seeds=2, progress=False, results=tmp_path)
     assert first.ceiling["recipe"] == "supervised/nuisance-digits"
     assert first.ceiling["over"] == "2 pretrainings"
+    assert first.ceiling["commit"] == first.commit
     assert f"{100 * first.ceiling['mean']:.1f}" in str(first)
 
     measured = recipes.run(ceiling, seeds=3, progress=False)
@@ -342,11 +363,68 @@ def test_the_ceiling_learns_the_labels_and_is_not_trained_twice(tmp_path):
     assert sum(measured.scores[:2]) / 2 == pytest.approx(first.ceiling["mean"])  # the same recipe, wherever it runs
     measured.save(tmp_path / "measured.json")
     record = json.loads((tmp_path / "measured.json").read_text())
-    (tmp_path / "measured.json").write_text(json.dumps(record | {"scores": [0.5, 0.7, 0.9]}))
+    record |= {"scores": [0.5, 0.7, 0.9], "commit": "an earlier one"}
+    (tmp_path / "measured.json").write_text(json.dumps(record))
     again = recipes.run(recipe, seeds=2, progress=False, results=tmp_path)
     assert again.ceiling["mean"] == pytest.approx(0.6)  # of these two seeds, as saved
+    assert again.ceiling["commit"] == "an earlier one"
     other = recipes.run(recipe, seeds=[3], progress=False, results=tmp_path)
     assert other.ceiling["mean"] != 0.9  # a seed that was not saved is trained
+
+
+@pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        ({}, True),
+        ({"batch_size": 7}, False),
+        ({"training": {"epochs": "300"}}, False),
+        ({"protocol": "public 1/2, 3-NN"}, False),
+        ({"recipe": "supervised/faces"}, False),
+        ({"seeds": [1]}, False),
+    ],
+)
+def test_a_ceiling_that_was_trained_or_scored_otherwise_is_none(tmp_path, changes, taken):
+    recipe = small_recipe(batch_size=64)
+    like = Score.of([0.9], "one pretraining", "public, 5-NN")
+    record = {"recipe": recipe.name, "training": printed(recipe.training), "batch_size": 64, "protocol": like.protocol}
+    record |= {"seeds": [0], "scores": [0.123], "commit": "an earlier one"} | changes
+    (tmp_path / "a-list.json").write_text("[]")
+    (tmp_path / "measured.json").write_text(json.dumps(record))
+    (tmp_path / "no-result.json").write_text('{"accuracy": 1}')
+    found = _run._measured(recipe, like, [0], _run._saved(tmp_path))
+    assert found == ((Score.of([0.123], like.over, like.protocol), "an earlier one") if taken else None)
+    del record["batch_size"]  # which results of before did not say
+    (tmp_path / "measured.json").write_text(json.dumps(record))
+    found = _run._measured(recipe, like, [0], _run._saved(tmp_path))
+    assert bool(found) is (taken or "batch_size" in changes)
+
+
+def test_a_torn_result_is_named_before_anything_is_trained(tmp_path, with_ceiling):
+    (tmp_path / "torn.json").write_text('{"recipe": ')
+    with pytest.raises(ValueError, match=r"torn\.json is no whole JSON file"):
+        recipes.run(with_ceiling, seeds=1, progress=False, results=tmp_path, on_seed=lambda one: pytest.fail("trained"))
+
+
+def test_a_result_is_of_the_code_that_it_started_with(monkeypatch):
+    now = {"commit": "before"}
+    real = recipes.circumstances
+    monkeypatch.setattr(_run, "circumstances", lambda device: real(device) | now)
+    after = lambda one: now.update(commit="after")  # noqa: E731
+    assert recipes.run(small_recipe(), 1, dataset=two_groups(), progress=False, on_seed=after).commit == "before"
+
+
+def test_the_command_of_a_result_gives_that_result(monkeypatch):
+    monkeypatch.setattr(_run, "load", lambda name: two_groups())
+    run = partial(recipes.run, small_recipe(), progress=False, epochs=1)
+    assert run(2).command == "labkit run grace/two-groups --seeds 2 --protocol random --epochs 1"
+    call = "recipes.run_protocols(papers.recipe('grace/two-groups'), {}, ['random'], {}epochs=1{})"
+    assert run([3, 7], lr=0.5).command == call.format("[3, 7]", "", ", lr=0.5")
+    assert run(1, dataset=two_groups()).command == call.format("[0]", "dataset=..., ", "")
+
+
+def test_snapshots_of_ones_own_do_not_cost_the_untrained_one():
+    result = recipes.run(small_recipe(), 1, dataset=two_groups(), progress=False, snapshots=[2])
+    assert "untrained" in result.floors
 
 
 def test_a_lab_trains_each_seed_once_and_embeds_as_it_is_told():

@@ -39,10 +39,16 @@ class GraphSet(Sequence):
         return len(self.graphs)
 
     def __getitem__(self, index):
-        """One graph for an int; the graphs of a slice, or of a tensor of indices, as a set without folds."""
+        """One graph for an int; those of a slice, of a tensor of indices or of a mask as a set without folds."""
         if isinstance(index, slice):
             return GraphSet(self.graphs[index], self.name)
         if isinstance(index, Tensor) and index.dim():
+            if index.dtype == torch.bool:
+                if index.shape != (len(self),):
+                    raise ValueError(
+                        f"a mask must hold one bool for each of {len(self)} graphs, not {list(index.shape)}"
+                    )
+                index = index.nonzero().flatten()
             return GraphSet(tuple(self.graphs[i] for i in index.tolist()), self.name)
         return self.graphs[int(index)]
 

@@ -19,6 +19,7 @@ from labkit.data._arrays import read_npz
 from labkit.data._graph_networkx import from_networkx, read_graphml
 from labkit.data._graph_tables import SUFFIXES, read_tables
 
+NUMBERS = ("x", "edge_index", "edge_weight", "y", "labels", "train_mask", "val_mask", "test_mask")  # never text
 GRAPHS = (".npz", ".safetensors", ".graphml", *SUFFIXES)
 
 
@@ -92,7 +93,13 @@ def _read_tensors(path: Path) -> Data:
 
 def _read_arrays(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".npz":
-        numbers = {name: array for name, array in read_npz(path, str(path)).items() if array.dtype.kind in "biuf"}
+        arrays = read_npz(path, str(path))
+        numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
+        for name in set(arrays).difference(numbers).intersection(NUMBERS):
+            hint = (
+                f"; number the classes: numpy.unique({name}, return_inverse=True)[1]" if name in ("y", "labels") else ""
+            )
+            raise ValueError(f"{name} of {path} holds {arrays[name].dtype} in place of numbers{hint}")
         return {name: torch.from_numpy(array) for name, array in numbers.items()}
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError
@@ -119,7 +126,9 @@ def npz_graph(arrays: dict[str, np.ndarray], where: str) -> Data:
         except (ValueError, TypeError) as error:
             raise ValueError(f"{stem}_data, _indices, _indptr and _shape of {where} do not fit: {error}") from error
 
-    adjacency = matrix("adj").tocoo()
+    adjacency = matrix("adj")
+    adjacency.eliminate_zeros()  # a zero that was stored is no edge
+    adjacency = adjacency.tocoo()
     if adjacency.shape[0] != adjacency.shape[1]:
         raise ValueError(f"adj_shape of {where} must be square, not {adjacency.shape[0]} × {adjacency.shape[1]}")
     n = adjacency.shape[0]
@@ -130,7 +139,10 @@ def npz_graph(arrays: dict[str, np.ndarray], where: str) -> Data:
     elif "attr_matrix" in arrays:
         data.x = torch.from_numpy(arrays["attr_matrix"]).float()
     if "labels" in arrays:
-        data.y = torch.from_numpy(arrays["labels"]).long()
+        labels = arrays["labels"]
+        if labels.dtype.kind == "f" and not np.array_equal(labels, np.rint(labels)):  # no NaN equals itself
+            raise ValueError(f"labels of {where} must be whole numbers; NaN and fractions are no classes")
+        data.y = torch.from_numpy(labels).long()
     if data.x is not None:
         del data.num_nodes  # x says it; two sources could disagree
     return data
@@ -168,8 +180,9 @@ def check_graph(data: Any) -> None:
 
     Raises:
         TypeError: not a PyG ``Data``.
-        ValueError: no nodes, edges or features; NaN or infinite features; ``edge_index`` that is not int64 [2, edges]
-            or points outside the nodes; y or a mask whose length is not the number of nodes.
+        ValueError: no nodes, edges or features; NaN or infinite features or edge weights; ``edge_index`` that is not
+            int64 [2, edges] or points outside the nodes; y or a mask whose length is not the number of nodes, or
+            edge_weight or edge_attr whose length is not that of edges.
 
     Cost: O(nodes · features + edges).
     """
@@ -191,6 +204,14 @@ def check_graph(data: Any) -> None:
         raise ValueError("x holds NaN or infinite values; remove or repair them first")
     _check_edges(data.edge_index, len(x))
     _check_per_node(data, len(x))
+    for name in ("edge_weight", "edge_attr"):
+        values, edges = getattr(data, name, None), data.edge_index.shape[1]
+        if values is None:
+            continue
+        if not isinstance(values, Tensor) or values.dim() == 0 or len(values) != edges:
+            found = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise ValueError(f"{name} must be a tensor with one row for each of the {edges} edges, not {found}")
+        require_finite(name, values)
 
 
 def _check_edges(edge_index: Tensor | None, n: int) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,9 +25,10 @@ def read_tables(path: Path) -> Data:
     .tsv, .txt), both optional.
 
     edges: ``source target`` or ``source target weight`` on each line. features: ``node number number …``. labels:
-    ``node class``. Columns are separated by comma, tab, semicolon or spaces, whichever the first line has; lines that
-    start with # or % and empty lines are skipped, and so is a first line that names its columns (edges: "source
-    target", "src dst", "from to"; the others: when it starts with "node" or "id").
+    ``node class``. Columns are separated by comma, tab, semicolon or spaces, whichever the first line has (two kinds of
+    marks there are refused: decimal commas would look like columns); lines that start with # or % and empty lines are
+    skipped, and so is a first line that names its columns (edges: "source target", "src dst", "from to"; the others:
+    when it starts with "node" or "id"). A node whose name starts with # stands in quotes.
 
     Nodes are numbered as the features list them, else as the labels do, else by size where all names are whole numbers,
     else as the edges name them first; ``node_names`` keeps the names. Classes are numbered in the order of their sorted
@@ -81,8 +83,18 @@ def undirected(edge_index: Tensor, weights: list[float] | None, n: int, where: s
 
 
 def classes(values: list) -> tuple[Tensor, tuple]:
-    """The class of each item, numbered in the order of the sorted class names, and those names."""
+    """The class of each item, numbered in the order of the sorted class names, and those names.
+
+    Warns of -1 and nan, which are classes like the others here and "unknown" in many files.
+    """
     names = _sorted(set(values))
+    for name in names:
+        if str(name).lower() in ("-1", "nan", "none", "null"):
+            warnings.warn(
+                f"the label {name!r} of {values.count(name)} nodes counts as a class of its own; where it stands for "
+                "no label, remove these nodes, or keep them out of every split",
+                stacklevel=2,
+            )
     number = {name: i for i, name in enumerate(names)}
     return torch.tensor([number[value] for value in values]), tuple(names)
 
@@ -138,7 +150,8 @@ def _labels(path: Path) -> tuple[list[str], list]:
 
 def _rows(path: Path, is_header) -> Iterator[tuple[int, list[str]]]:
     """(line number, cells) of each line that holds something."""
-    separator, started = None, False
+    separator, started, width = None, False, 0
+    comments: list[tuple[int, str]] = []  # that may be none
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             for line, text in enumerate(iter(lambda: file.readline(LINE + 1), ""), start=1):
@@ -146,10 +159,14 @@ def _rows(path: Path, is_header) -> Iterator[tuple[int, list[str]]]:
                     raise ValueError(f"{path.name} is no text table: line {line} is " + (
                         "longer than 16 MB" if len(text) > LINE else "binary"))  # fmt: skip
                 text = text.strip()
-                if not text or text[0] in "#%":
+                if not text:
                     continue
-                separator = separator or next((mark for mark in ",\t;" if mark in text), " ")
-                row = text.split() if separator == " " else [cell.strip() for cell in _cells(text, separator)]
+                if text[0] in "#%":
+                    comments += [(line, text)] if re.match(r"[#%][^\s#%!]", text) else []
+                    continue
+                separator = separator or _separator(text, line, path)
+                row = _split(text, separator)
+                width = len(row)
                 if "" in row:
                     raise ValueError(f"line {line} of {path.name} has an empty cell")
                 if not started and is_header(row):
@@ -157,8 +174,31 @@ def _rows(path: Path, is_header) -> Iterator[tuple[int, list[str]]]:
                     continue
                 started = True
                 yield line, row
+        for line, text in comments:
+            row = _split(text, separator or " ")
+            if len(row) == width and not is_header([row[0][1:], *row[1:]]):
+                raise ValueError(
+                    f"line {line} of {path.name} ({text[:40]}) starts like a comment and has as many columns as the "
+                    f"others: write '{text[0]} ' before a comment, or put the name in quotes and commas between columns"
+                )
     except UnicodeDecodeError as error:
         raise ValueError(f"{path.name} is no text in UTF-8 ({error.reason} at byte {error.start})") from error
+
+
+def _separator(text: str, line: int, path: Path) -> str:
+    """The mark between the columns of a line, outside of quotes; spaces where there is none."""
+    plain = re.sub(r'"[^"]*"', "", text)
+    marks = {name: mark for name, mark in (("commas", ","), ("tabs", "\t"), ("semicolons", ";")) if mark in plain}
+    if len(marks) > 1:
+        raise ValueError(
+            f"line {line} of {path.name} holds {' and '.join(marks)}, and only one can separate columns: write numbers "
+            "with a decimal point, and put names that hold such a mark in quotes"
+        )
+    return next(iter(marks.values()), " ")
+
+
+def _split(text: str, separator: str) -> list[str]:
+    return text.split() if separator == " " else [cell.strip() for cell in _cells(text, separator)]
 
 
 def _cells(text: str, separator: str) -> list[str]:

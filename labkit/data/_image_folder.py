@@ -20,7 +20,7 @@ def read_images(folder: str | Path, size: int = 32, channels: int = 3, test: flo
 
     The order is that of sorted paths, the classes are the sorted names of the subfolders. Each picture is turned as its
     EXIF says, scaled so that its shorter side is ``size``, and cut to a square around its middle. Of an animation the
-    first frame is taken. Files that are no pictures (by their suffix) and hidden ones are passed over.
+    first frame is taken. Files that are no pictures (by their suffix) and hidden files and folders are passed over.
 
     Args:
         folder: where the pictures, or the subfolders, are.
@@ -48,7 +48,7 @@ def read_images(folder: str | Path, size: int = 32, channels: int = 3, test: flo
         raise ValueError(f"channels must be 1 (grey) or 3 (colour), not {channels}")
     require_between("test", test, 0, 1 - 1e-9)
     require_counts(0, seed=seed)
-    loose, classes = _pictures(folder, deep=False), [path for path in sorted(folder.iterdir()) if _seen(path)]
+    loose, classes = _pictures(folder, deep=False), [path for path in sorted(folder.iterdir()) if _seen(path, folder)]
     in_class = {path.name: _pictures(path, deep=True) for path in classes if path.is_dir()}
     in_class = {name: found for name, found in in_class.items() if found}
     if loose and in_class:
@@ -66,13 +66,14 @@ def read_images(folder: str | Path, size: int = 32, channels: int = 3, test: flo
     return ImageSet(images, labels, tuple(in_class), splits, folder.resolve().name)
 
 
-def _seen(path: Path) -> bool:
-    return not path.name.startswith(".")
+def _seen(path: Path, folder: Path) -> bool:
+    """Whether neither it nor a folder on the way to it is hidden: Jupyter keeps copies in .ipynb_checkpoints."""
+    return not any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _pictures(folder: Path, deep: bool) -> list[Path]:
     found: Iterable[Path] = folder.rglob("*") if deep else folder.iterdir()
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES and path.is_file() and _seen(path))
+    return sorted(path for path in found if path.suffix.lower() in SUFFIXES and path.is_file() and _seen(path, folder))
 
 
 def _read(path: Path, size: int, channels: int) -> torch.Tensor:

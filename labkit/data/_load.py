@@ -68,13 +68,14 @@ def load(name: str, **options) -> Any:
         if option not in allowed:
             choices = f"it takes: {', '.join(allowed)}" if allowed else "it takes none"
             raise ValueError(f"{name!r} has no option {option!r}; {choices}")
+    transform = None if entry.kind == "graphs" else options.pop("transform", None)  # of a set each graph gets it
     try:
         value = read(entry, **options)
     except FileNotFoundError as error:
         raise error.with_traceback(None) from None  # the sentence says it all; the way to it would fill a screen
-    if not options:
+    if not options:  # the others may change sizes
         _require_expected(entry, sizes(value))
-    return value
+    return transform(value) if transform else value
 
 
 @checked

@@ -12,6 +12,7 @@ from labkit._arguments import checked
 from labkit._checks import require_between, require_matrix, unknown
 from labkit.evaluate._inputs import in_range, sorted_strengths
 from labkit.evaluate._score import Score, counted
+from labkit.evaluate._split import Split
 
 SVMS = {"rbf": "RBF SVM", "linear": "linear SVM"}
 STRENGTHS = tuple(10.0**i for i in range(-3, 4))
@@ -91,12 +92,7 @@ class CrossValidation:
                 f"class {int(kinds[counts.argmin()])} of y has {counted(fewest, 'item')}; {self.folds}-fold "
                 f"cross-validation needs one for each fold: use folds={max(fewest, 2)} at most, or leave the class out"
             )
-        in_training = fewest - -(-fewest // self.folds)
-        if len(self.strengths) > 1 and self.select == "cross-validation" and in_training < self.inner_folds:
-            raise ValueError(
-                f"class {int(kinds[counts.argmin()])} of y has {in_training} items in a train part, too few to choose "
-                f"C by {self.inner_folds}-fold cross-validation; use fewer inner_folds or one C, e.g. strengths=1.0"
-            )
+        self._check_inner(int(kinds[counts.argmin()]), fewest - -(-fewest // self.folds), "a train part")
 
     def score(self, z: Tensor, y: Tensor, source: Any = None, seed: int = 0) -> Score:
         """Score embeddings.
@@ -193,10 +189,24 @@ class CrossValidation:
                 "folds='given', but the data comes with none; load the set with source='gin', or use folds=10"
             )
         for number, (train, test) in enumerate(folds):
+            try:
+                Split(train, None, test)
+            except ValueError as error:
+                raise ValueError(f"fold {number} can't be scored: {error}") from error
             if max(int(train.max()), int(test.max())) >= len(y):
                 raise ValueError(f"fold {number} reaches past the last of {len(y)} items: it belongs to another set")
-            if len(y[train].unique()) < len(y.unique()):
+            kinds, counts = y[train.to(y.device)].unique(return_counts=True)
+            if len(kinds) < len(y.unique()):
                 raise ValueError(f"the train part of fold {number} lacks a class")
+            self._check_inner(int(kinds[counts.argmin()]), int(counts.min()), f"the train part of fold {number}")
+
+    def _check_inner(self, kind: int, items: int, part: str) -> None:
+        """Each of the inner folds, which choose C, must see the class."""
+        if len(self.strengths) > 1 and self.select == "cross-validation" and items < self.inner_folds:
+            raise ValueError(
+                f"class {kind} of y has {items} items in {part}, too few to choose C by {self.inner_folds}-fold "
+                "cross-validation; use fewer inner_folds or one C, e.g. strengths=1.0"
+            )
 
     def __str__(self) -> str:
         folds = "given folds" if self.folds == "given" else f"{self.folds}-fold cross-validation"

@@ -36,6 +36,13 @@ class Protocol:
     shares: tuple[float, float | None, float] | None = None
     repeats: int = 1
 
+    def __post_init__(self):
+        if self.sees_labels and self.shares is not None:
+            raise ValueError(
+                "argmax scores a classifier that was trained on the data's own split: nodes of a random test part may "
+                "have taught it their labels; use Protocol.public('argmax')"
+            )
+
     @classmethod
     def public(cls, probe: str = "linear", **options: Any) -> "Protocol":
         """The split that comes with the data, and the options of :func:`linear_probe` ("knn": :func:`knn_probe`).

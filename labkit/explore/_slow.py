@@ -32,13 +32,13 @@ class Job:
             source, target, errors = (Path(folder) / name for name in ("x.npy", "xy.npy", "errors.txt"))
             np.save(source, self.space.x.numpy())
             command = [sys.executable, str(Path(__file__).with_name("_worker.py")), self.kind]
-            with open(errors, "w") as log:
+            with open(errors, "w", encoding="utf-8") as log:
                 self.process = subprocess.Popen(
                     [*command, str(source), str(target), str(self.seed)],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    text=True,
+                    encoding="utf-8",
                     env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
                 )
                 if self.stopped:  # before there was a process to end
@@ -55,7 +55,9 @@ class Job:
             if self.stopped:
                 raise RuntimeError(f"{SLOW[self.kind]} was stopped")
             if code:
-                last = errors.read_text().strip().splitlines()[-1:] or [f"exit status {code}"]
+                last = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:] or [
+                    f"exit status {code}"
+                ]
                 raise RuntimeError(f"{SLOW[self.kind]} failed: {last[0]}")
             return np.load(target), note
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 WEB = Path(__file__).with_name("web")
-STYLE = (WEB / "explorer.css").read_text()
+STYLE = (WEB / "explorer.css").read_text(encoding="utf-8")
 _IMPORT = re.compile(r'^import \{ [\w, ]+ \} from "\./(\w+)\.js";\n', re.M)
 _EXPORT = re.compile(r"^export (?=class |function |const )", re.M)
 
@@ -17,7 +17,7 @@ def script() -> str:
     joined: dict[str, str] = {}
 
     def join(name: str) -> None:
-        text = (WEB / f"{name}.js").read_text()
+        text = (WEB / f"{name}.js").read_text(encoding="utf-8")
         for imported in _IMPORT.findall(text):
             if imported not in joined:
                 join(imported)

@@ -11,9 +11,14 @@ import torch
 
 from labkit.train import choose_device
 
+CHECKOUT = Path(__file__).resolve().parents[2]
+
 
 def circumstances(device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Where a number was measured: device, threads, versions, commit, and whether the code had uncommitted changes."""
+    """Where a number was measured: device, threads, versions, commit, and whether the code had uncommitted changes.
+
+    Take it before the work, not after: who commits or edits while hours of training go by did not change what they ran.
+    """
     device = choose_device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()})"
     return {
@@ -28,15 +33,28 @@ def circumstances(device: torch.device | str = "cpu") -> dict[str, Any]:
 
 def code() -> dict[str, Any]:
     """What must be equal for an interrupted measurement to go on: commit, and a number for what is not committed."""
-    changes = _git("diff", "HEAD", "--", "labkit") + _git("ls-files", "--others", "--exclude-standard", "--", "labkit")
-    return {"commit": _git("rev-parse", "HEAD") or "unknown", "uncommitted code": zlib.crc32(changes.encode())}
+    number = zlib.crc32(_git("diff", "HEAD", "--", "labkit").encode(errors="surrogateescape"))
+    new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", "labkit")  # files that no diff shows
+    for file in (CHECKOUT / name for name in new.split("\0") if name):
+        number = zlib.crc32(bytes(file), number)
+        number = zlib.crc32(file.read_bytes(), number) if file.is_file() else number
+    return {"commit": _git("rev-parse", "HEAD") or "unknown", "uncommitted code": number}
 
 
 def _git(*arguments: str) -> str:
-    try:
-        checkout = Path(__file__).parents[2]
+    """What git says of the checkout that this labkit is; "" where it is none.
+
+    A labkit that pip installed may lie inside the tree of another repository, whose commit says nothing of it.
+    """
+
+    def ask(*words: str) -> str:
+        asked = ["git", "-C", str(CHECKOUT), *words]
         return subprocess.run(
-            ["git", *arguments], cwd=checkout, capture_output=True, text=True, timeout=10
+            asked, capture_output=True, encoding="utf-8", errors="surrogateescape", timeout=10
         ).stdout.strip()
+
+    try:
+        top = ask("rev-parse", "--show-toplevel")
+        return ask(*arguments) if top and Path(top).resolve() == CHECKOUT else ""
     except (OSError, subprocess.TimeoutExpired):
         return ""

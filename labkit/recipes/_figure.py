@@ -31,7 +31,7 @@ def recorded(methods: Iterable[str] | None = None, folder: str | Path | None = N
     """
     methods = None if methods is None else set(map(str, methods))
     folder = Path(folder or Path(__file__).parents[2] / "results" / "recipes")
-    results = [Result(**json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
+    results = [Result(**json.loads(path.read_text(encoding="utf-8"))) for path in sorted(folder.glob("*.json"))]
     results = [one for one in results if methods is None or one.recipe.split("/")[0] in methods]
     if not results:
         raise ValueError(f"folder {folder} holds no result of {', '.join(sorted(methods or {'any method'}))}; make one "

@@ -2,6 +2,7 @@
 
 import json
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +13,67 @@ from labkit.train import choose_device, write_whole
 class Kept:
     """What was found so far, and the file it is in, so that an interrupted measurement goes on where it stopped.
 
+    A file of other settings, code, versions or another device does not count. It is not written over either: before the
+    first write it moves aside, to NAME.before.
+
     Attributes:
-        found: part -> what was found; of an earlier file where its settings and the code are these.
+        found: part -> what was found; of an earlier file where all of the above are these.
 
     Args:
         path: JSON file; None: nothing is written.
         name: of ``found`` in the file.
         settings: what must be equal for parts of an earlier file to count.
+
+    Raises:
+        ValueError: the file is torn, or holds something else.
     """
 
     def __init__(self, path: str | Path | None, name: str, **settings: Any):
         self.path, self.name = Path(path) if path else None, name
-        settings |= code()
-        self.facts = settings | circumstances(choose_device("auto"))
-        done = json.loads(self.path.read_text()) if self.path and self.path.is_file() else {}
-        same = all(done.get(key) == value for key, value in settings.items())
-        self.found: dict[str, Any] = done.get(name, {}) if same else {}
-        self._started = time.perf_counter() - (done.get("seconds", 0) if same else 0)
+        where, now = circumstances(choose_device("auto")), code()
+        self.facts = settings | now | where
+        must_agree = {key: self.facts[key] for key in (*settings, *now, "versions", "device")}
+        before = _read(self.path, name) if self.path and self.path.exists() else {}
+        self._others = [key for key, value in must_agree.items() if before.get(key) != value] if before else []
+        if self._others:
+            warnings.warn(
+                f"{self.path} was measured with another {' and '.join(self._others)}: nothing of it is used, and it "
+                f"moves to {self.path.name}.before when there is something new to write",
+                stacklevel=3,
+            )
+            before = {}
+        self.found: dict[str, Any] = before.get(name, {})
+        self._started = time.perf_counter() - before.get("seconds", 0)
 
     def write(self) -> None:
         """Write all that was found, with its settings, where it was measured and the seconds it took."""
         if self.path:
+            if self._others:
+                _move_aside(self.path)
+                self._others = []
             whole = self.facts | {"seconds": time.perf_counter() - self._started, self.name: self.found}
             write_whole(self.path, (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _read(path: Path, name: str) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record[name], dict):
+            raise TypeError(f"{name} is a {type(record[name]).__name__}")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is not what an interrupted measurement of {name} leaves ({error!r}); remove it to start anew"
+        ) from error
+    return record
+
+
+def _move_aside(path: Path) -> None:
+    """Rename to NAME.before, never over an older one."""
+    aside, number = path.with_name(f"{path.name}.before"), 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.before-{number}")
+    path.rename(aside)
 
 
 def measured(file: str, name: str) -> dict[str, Any]:
@@ -44,4 +83,4 @@ def measured(file: str, name: str) -> dict[str, Any]:
         >>> labkit.recipes.measured("graphcl-gains-mutag.json", "gains")["identity + identity"]    # one gain a seed
     """
     path = Path(__file__).parents[2] / "results" / "figures" / file
-    return json.loads(path.read_text())[name] if path.is_file() else {}
+    return json.loads(path.read_text(encoding="utf-8"))[name] if path.is_file() else {}

@@ -1,7 +1,7 @@
 """What a recipe is, and what running one gives."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,8 @@ class Result:
     """What a recipe gave: one score a seed, floors and ceiling beside it, the paper's number, and where it was run.
 
     ``protocol`` says in words what ``protocol_name``, one of the recipe's protocols, does. ``training`` holds arguments
-    of ``fit``, as they print: a recipe that changes leaves its results behind.
+    of ``fit``, as they print: a recipe that changes leaves its results behind. ``batch_size`` is None for one graph
+    and in older results. ``ceiling`` names the commit that it was measured at, which may be an earlier one.
     """
 
     recipe: str
@@ -90,6 +91,7 @@ class Result:
     dirty: bool
     command: str
     training: dict[str, str]
+    batch_size: int | None = None
     ceiling: dict[str, Any] | None = None
 
     def save(self, path: str | Path) -> None:
@@ -113,6 +115,20 @@ class Result:
 def printed(training: dict[str, Any]) -> dict[str, str]:
     """Arguments of ``fit`` as a file can hold them; what changes no number is left out."""
     return {name: str(value) for name, value in sorted(training.items()) if name not in ("device", "progress")}
+
+
+def chosen_seeds(seeds: int | Sequence[int]) -> list[int]:
+    """Which seeds: so many from 0 on, or those that are named.
+
+    Raises:
+        ValueError: none, or one twice: it would count as two trainings, and ± would be too small.
+    """
+    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not seeds:
+        raise ValueError("seeds is empty: name at least one seed, e.g. seeds=5 for 0 to 4")
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must differ, as each is a training of its own; not {seeds}")
+    return seeds
 
 
 @checked

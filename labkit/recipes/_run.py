@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from labkit._arguments import checked
-from labkit.data import load, read_graph
+from labkit.data import catalogue, load, read_graph
 from labkit.evaluate import Protocol, Score, Split
 from labkit.recipes._circumstances import circumstances
 from labkit.recipes._material import Material
-from labkit.recipes._recipe import Recipe, Result, choose_protocol, printed
+from labkit.recipes._recipe import Recipe, Result, choose_protocol, chosen_seeds, printed
 from labkit.recipes._sweep import Trained, sweep
 from labkit.train import choose_device
 
@@ -70,15 +70,16 @@ def run_protocols(
         backend: a joblib backend by name, to spread the seeds over its cluster: "dask" while a ``distributed.Client``
             is connected, "ray" after ``ray.util.joblib.register_ray()``.
         keep: a file that gets every seed as it ends, so that the same call goes on where it was interrupted.
-        results: a folder of saved results. A ceiling of these seeds that is there is not trained again.
+        results: a folder of saved results. A ceiling of these seeds that is there is not trained again; it keeps the
+            commit that it was measured at.
         training: changes to the recipe's ``fit`` arguments, e.g. ``epochs=20``; to its ceiling's too.
     """
     chosen = dict(choose_protocol(recipe, name) for name in protocols)
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not seeds:
-        raise ValueError("seeds is empty: name at least one seed, e.g. seeds=5 for 0 to 4")
+    seeds = chosen_seeds(seeds)
     device = choose_device(device)
-    started = time.perf_counter()
+    started, where = time.perf_counter(), circumstances(device)
+    of_another = dataset is not None or training  # than what was measured before
+    saved = _saved(results) if recipe.ceiling and results and not of_another else []
     material = Material(load(recipe.data, **recipe.load_options) if dataset is None else dataset)
     for protocol in chosen.values():
         protocol.check(material.labels, material.dataset)
@@ -87,8 +88,7 @@ def run_protocols(
     options = {"device": device, "progress": progress, "jobs": jobs, "backend": backend} | training
     found = sweep(recipe, material, seeds, chosen, keep=keep, on_seed=on_seed, **options)
     pooled = {name: Score.pool(one.scores[name] for one in found) for name in chosen}
-    of_another = dataset is not None or training  # than what was measured before
-    ceilings = _ceilings(recipe, material, seeds, chosen, pooled, None if of_another else results, options)
+    ceilings = _ceilings(recipe, material, seeds, chosen, pooled, saved, options, where["commit"])
 
     seconds = time.perf_counter() - started + sum(one.seconds for one in found if one.restored)
     given = []
@@ -109,34 +109,45 @@ def run_protocols(
             floors=facts,
             paper=asdict(paper) if paper else None,
             seconds=seconds,
-            command=_command(recipe, seeds, chosen, training, jobs),
+            command=_command(recipe, seeds, chosen, dataset, training, jobs),
             training=printed(recipe.training | training),
-            ceiling=ceiling and {"recipe": recipe.ceiling.name} | _facts(ceiling),
-            **circumstances(device),
+            batch_size=recipe.batch_size,
+            ceiling=ceiling,
+            **where,
         )
         given.append(result)
     return given
 
 
-def _command(recipe: Recipe, seeds: list[int], protocols: Iterable[str], training: dict[str, Any], jobs: int) -> str:
-    words = ["labkit", "run", recipe.name, "--seeds", len(seeds)]
-    for name in protocols:
-        words += ["--protocol", name]
-    if "epochs" in training:
-        words += ["--epochs", training["epochs"]]
-    if jobs > 1:
-        words += ["--jobs", jobs]
-    return " ".join(map(str, words))
+def _command(recipe: Recipe, seeds, protocols: Iterable[str], dataset, training: dict[str, Any], jobs: int) -> str:
+    """What gives the same result: a command where one can, else a call; data in memory has no name."""
+    if dataset is None and training.keys() <= {"epochs"} and seeds == list(range(len(seeds))):
+        words = ["labkit", "run", recipe.name, "--seeds", len(seeds)]
+        for name in protocols:
+            words += ["--protocol", name]
+        if "epochs" in training:
+            words += ["--epochs", training["epochs"]]
+        if jobs > 1:
+            words += ["--jobs", jobs]
+        return " ".join(map(str, words))
+    options = {} if dataset is None else {"dataset": "..."}
+    options |= {name: repr(value) for name, value in training.items()} | ({"jobs": jobs} if jobs > 1 else {})
+    more = "".join(f", {name}={value}" for name, value in options.items())
+    return f"recipes.run_protocols(papers.recipe({recipe.name!r}), {seeds}, {list(protocols)}{more})"
 
 
-def _ceilings(recipe, material, seeds, chosen, pooled, results: Path | None, options) -> dict[str, Score]:
-    """The ceiling's score by protocol: as it was measured before, or trained now."""
+def _ceilings(recipe, material, seeds, chosen, pooled, saved, options, commit: str) -> dict[str, dict[str, Any]]:
+    """The ceiling by protocol: as it was measured before, or trained now."""
     if not recipe.ceiling:
         return {}
-    known = {name: results and _measured(recipe.ceiling, pooled[name], seeds, results) for name in chosen}
+    known = {name: _measured(recipe.ceiling, pooled[name], seeds, saved) for name in chosen}
     missing = {name: protocol for name, protocol in chosen.items() if not known[name]}
     trained = sweep(recipe.ceiling, material, seeds, missing, **options) if missing else []
-    return known | {name: Score.pool(one.scores[name] for one in trained) for name in missing}
+    known |= {name: (Score.pool(one.scores[name] for one in trained), commit) for name in missing}
+    return {
+        name: {"recipe": recipe.ceiling.name, "commit": commit} | _facts(score)
+        for name, (score, commit) in known.items()
+    }
 
 
 @checked(numbers=False)
@@ -161,8 +172,10 @@ def for_own_graph(
         ValueError: the recipe is not for graphs, features where the graph has some or none where it lacks them,
             features that are all zero, not one label a node, or what ``data.read_graph`` refuses.
     """
-    if recipe.batch_size is not None:
-        raise ValueError(f"{recipe.name} is a recipe for images or for sets of graphs; --data takes one graph")
+    known = catalogue()
+    if recipe.data in known and known[recipe.data].kind != "graph":
+        kind = known[recipe.data].kind
+        raise ValueError(f"{recipe.name} is a recipe for {kind}, not for one graph, which is what --data takes")
     is_file = isinstance(source, str | Path)
     name, called = (Path(source).stem, source) if is_file else ("mine", "the graph")
     graph = read_graph(source, partial(_with_features, features, called), label=label)
@@ -262,15 +275,36 @@ def _scaled(recipe: Recipe, graph):
     return transform(graph)
 
 
-def _measured(recipe: Recipe, like: Score, seeds: list[int], results: Path) -> Score | None:
-    """The recipe's scores of these seeds under the protocol of ``like``, if one of the saved results holds them all."""
-    wanted = (recipe.name, printed(recipe.training), like.protocol)
+def _saved(results: Path) -> list[dict[str, Any]]:
+    """The results that were saved in a folder; JSON of anything else is passed over.
+
+    Raises:
+        ValueError: a file is torn. It is said before anything is trained.
+    """
+    wanted = {"recipe", "protocol", "seeds", "scores", "commit"}
+    records = []
     for path in sorted(results.glob("*.json")):
-        record = json.loads(path.read_text())
-        if (record["recipe"], record.get("training"), record["protocol"]) == wanted:  # older results did not say
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path} is no whole JSON file ({error}); remove it, or run it again") from error
+        if isinstance(record, dict) and wanted <= record.keys():
+            records.append(record)
+    return records
+
+
+def _measured(recipe: Recipe, like: Score, seeds: list[int], saved: list[dict[str, Any]]) -> tuple[Score, str] | None:
+    """The recipe's scores of these seeds under the protocol of ``like``, if a saved result holds them all; its commit.
+
+    What ``build`` is no file can say: that is what the commit is for.
+    """
+    wanted = (recipe.name, printed(recipe.training), recipe.batch_size, like.protocol)
+    for record in saved:
+        batch_size = record.get("batch_size", recipe.batch_size)  # older results did not say
+        if (record["recipe"], record.get("training"), batch_size, record["protocol"]) == wanted:
             scores = dict(zip(record["seeds"], record["scores"], strict=True))
             if scores.keys() >= set(seeds):
-                return Score.of([scores[seed] for seed in seeds], like.over, like.protocol)
+                return Score.of([scores[seed] for seed in seeds], like.over, like.protocol), record["commit"]
     return None
 
 

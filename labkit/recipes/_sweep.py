@@ -5,7 +5,6 @@ import os
 import threading
 import time
 import warnings
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -16,9 +15,10 @@ from torch import Tensor
 
 from labkit._arguments import checked
 from labkit.evaluate import CrossValidation, Protocol, Score
+from labkit.recipes._checksum import checksum
 from labkit.recipes._circumstances import circumstances, code
 from labkit.recipes._material import Material
-from labkit.recipes._recipe import Recipe, printed
+from labkit.recipes._recipe import Recipe, chosen_seeds, printed
 from labkit.train import Run, finished, fit, seeded, to_device, write_whole
 
 _in_turn = threading.Lock()  # workers that are threads of one process share its random numbers: one trains at a time
@@ -67,7 +67,8 @@ def train(recipe: Recipe, material: Material, seed: int, **changes) -> Run:
     """
     with seeded(seed):
         method = recipe.build(material.dataset)
-    arguments = {"snapshots": [0]} | recipe.training | changes
+    arguments = recipe.training | changes
+    arguments["snapshots"] = sorted({0, *(arguments.get("snapshots") or ())})
     batches = recipe.batches(material.dataset) if recipe.batches else material.batches(recipe.batch_size)
     return finished(fit(method, batches, seed=seed, watch=material.items, **arguments))
 
@@ -96,11 +97,13 @@ def sweep(
         on_seed: called as each seed ends, those of ``keep`` first.
 
     Raises:
-        ValueError: ``jobs`` < 1, an unknown backend, or ``keep`` comes from other settings or another commit.
+        ValueError: ``jobs`` < 1, a seed twice, an unknown backend, or ``keep`` comes from other settings, other data or
+            another commit.
     """
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")
-    settings = _settings(recipe, material, protocols, training)
+    seeds = chosen_seeds(seeds)
+    settings = _settings(recipe, material, protocols, training) if keep else {}
     done = {trained.seed: trained for trained in _read(keep, settings)}
     done = {seed: done[seed] for seed in seeds if seed in done}
     for trained in done.values():
@@ -175,11 +178,19 @@ def _one(recipe: Recipe, material: Material, seed: int, protocols, training: dic
 
 
 def _settings(recipe: Recipe, material: Material, protocols: Mapping[str, Any], training: dict[str, Any]) -> dict:
-    """What must be equal for seeds of an earlier sweep to count in this one."""
+    """What must be equal for seeds of an earlier sweep to count in this one.
+
+    Of the data every tensor, and of ``build``, which is code of anybody's, what it gives for the first seed of all.
+
+    Cost: one method, and a checksum at some GB/s.
+    """
+    with seeded(0):
+        method = recipe.build(material.dataset)
     return {
         "recipe": recipe.name,
         "variant": recipe.variant,
-        "data": [str(material.dataset), zlib.crc32(material.labels.cpu().numpy().tobytes())],
+        "data": [str(material.dataset), checksum(material.dataset)],
+        "untrained method": checksum(method),
         "protocol": {name: repr(protocol) for name, protocol in protocols.items()},
         "training": printed(recipe.training | training),
         "batch size": recipe.batch_size,
@@ -201,7 +212,7 @@ def _read(keep: Path | None, settings: dict[str, Any]) -> list[Trained]:
     if keep is None or not keep.is_file():
         return []
     try:
-        record = json.loads(keep.read_text())
+        record = json.loads(keep.read_text(encoding="utf-8"))
         before, done = dict(record["settings"]), [Trained.read(one) for one in record["done"]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(

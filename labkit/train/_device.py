@@ -12,10 +12,10 @@ from labkit._arguments import checked
 
 @checked
 def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """``"auto"``: CUDA where there is one, else the CPU. Anything else is torch's own name for a device.
+    """``"auto"``: CUDA where there is one, else the CPU. Else torch's own name for a CPU or CUDA device.
 
     Raises:
-        ValueError: a CUDA device is asked for and there is none, or the name is unknown.
+        ValueError: a CUDA device is asked for and there is none, another kind of device, or an unknown name.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -23,6 +23,8 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
         chosen = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"device {device!r} is unknown; use 'auto', 'cpu' or 'cuda'") from error
+    if chosen.type not in ("cpu", "cuda"):  # seeds, precision and tests know these two
+        raise ValueError(f"device {str(device)!r} is none that labkit trains on; use 'auto', 'cpu' or 'cuda'")
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"device {str(device)!r} was asked for, but torch sees no CUDA device here; use 'auto' or 'cpu'"

@@ -98,3 +98,14 @@ def test_bad_graphs_are_named():
     good[1].x[0, 0] = torch.nan
     with pytest.raises(ValueError, match="NaN"):
         GraphBatch.of(good)
+
+
+def test_a_mask_chooses_graphs_and_is_no_list_of_numbers():
+    graphs = GraphSet(tuple(random_graphs([3, 1, 4, 2, 5])))
+    chosen = graphs[graphs.y == 1]
+    assert list(chosen) == [graphs[1], graphs[3]]
+    same(chosen.packed, graphs.packed[graphs.y == 1])
+    assert len(graphs[torch.zeros(5, dtype=torch.bool)]) == 0
+    for wrong in (torch.ones(4).bool(), torch.ones(5, 1).bool()):
+        with pytest.raises(ValueError, match="a mask must hold one bool for each of 5 graphs"):
+            graphs[wrong]

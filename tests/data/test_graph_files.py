@@ -97,11 +97,36 @@ def test_missing_features_are_asked_for_and_a_transform_gives_them(tmp_path):
         ({"attr_shape": np.array([7, 4])}, "attr_data, _indices, _indptr and _shape .* do not fit"),
         ({"labels": np.array([0, 1])}, "y must be a tensor with one row for each of the 6 nodes"),
         ({"adj_data": None}, "which is no graph; expected x and edge_index"),
+        ({"labels": np.array([0, 1, 0, 1, 0, np.nan])}, "labels of .* must be whole numbers; NaN"),
+        ({"labels": np.array([0, 1, 0, 1, 0, 0.5])}, "labels of .* must be whole numbers"),
+        ({"labels": np.array(list("ababab"))}, "labels of .* holds <U1 in place of numbers; number the classes"),
     ],
 )
 def test_an_npz_that_does_not_fit(changes, says, tmp_path):
     amazon_like(tmp_path / "mine.npz", **changes)
     with pytest.raises(ValueError, match=says):
+        read_graph(tmp_path / "mine.npz")
+
+
+def test_a_zero_that_is_stored_is_no_link(tmp_path):
+    amazon_like(tmp_path / "mine.npz")
+    with np.load(tmp_path / "mine.npz", allow_pickle=True) as stored:
+        weights = stored["adj_data"].copy()
+        first = int(stored["adj_indices"][0])
+    weights[0] = 0
+    amazon_like(tmp_path / "mine.npz", adj_data=weights)
+    assert [0, first] not in read_graph(tmp_path / "mine.npz").edge_index.t().tolist()
+
+
+def test_whole_numbers_may_be_floats_and_other_text_may_stand_beside(tmp_path):
+    amazon_like(tmp_path / "mine.npz", labels=np.array([0.0, 1, 0, 1, 0, 1]), attr_names=np.array(["a", "b"]))
+    assert read_graph(tmp_path / "mine.npz").y.tolist() == [0, 1, 0, 1, 0, 1]
+
+
+def test_text_in_place_of_numbers_is_not_left_out(tmp_path):
+    arrays = {"x": np.ones((3, 2), "f4"), "edge_index": np.array([[0, 1], [1, 2]]), "y": np.array(["a", "b", "a"])}
+    np.savez(tmp_path / "mine.npz", **arrays)
+    with pytest.raises(ValueError, match=r"y of .* holds <U1 in place of numbers; number the classes"):
         read_graph(tmp_path / "mine.npz")
 
 
@@ -174,6 +199,13 @@ NAN = torch.randn(5, 3).index_fill_(0, torch.tensor([3]), float("nan"))
         ({"y": [0, 1, 0, 1, 0]}, "y must be a tensor .* not list"),
         ({"train_mask": torch.ones(4).bool()}, "train_mask must be a tensor with one row for each of the 5"),
         ({"test_mask": torch.ones(5)}, "test_mask must be bool, not torch.float32"),
+        (
+            {"edge_weight": torch.ones(1)},
+            "edge_weight must be a tensor with one row for each of the . edges, not \\[1\\]",
+        ),
+        ({"edge_weight": torch.tensor(1.0)}, "edge_weight must be a tensor with one row"),
+        ({"edge_weight": [1.0, 1.0]}, "edge_weight must be a tensor .* not list"),
+        ({"edge_attr": torch.ones(1, 3)}, "edge_attr must be a tensor with one row"),
     ],
 )
 def test_check_graph_refuses(changes, says):

@@ -66,10 +66,30 @@ def test_names_without_tables_are_numbered_by_size_or_first_come(tmp_path):
 
 def test_labels_alone_number_the_nodes_and_whole_numbers_sort_as_numbers(tmp_path):
     path = write(tmp_path, features=None, labels="d 10\nc 2\nb 2\na 10\nz -1\n")
-    graph = read_graph(path, Constant())
+    with pytest.warns(UserWarning, match="the label -1 of 1 nodes counts as a class of its own"):
+        graph = read_graph(path, Constant())
     assert graph.node_names == ("d", "c", "b", "a", "z")
     assert graph.class_names == (-1, 2, 10)
     assert graph.y.tolist() == [2, 1, 1, 2, 0]
+
+
+def test_a_label_that_is_none_is_a_class_with_a_warning(tmp_path):
+    with pytest.warns(UserWarning, match="the label 'NaN' of 2 nodes counts as a class of its own"):
+        graph = read_graph(write(tmp_path, labels="a red\nb NaN\nc NaN\nd blue\ne red\n"))
+    assert graph.class_names == ("NaN", "blue", "red")
+
+
+def test_names_that_start_like_a_comment(tmp_path):
+    path = write(tmp_path, "tags.csv", edges="#metoo,#blm\n#blm,sports\nsports,news\n", features=None, labels=None)
+    with pytest.raises(ValueError, match=r"line 1 of tags\.csv \(#metoo,#blm\) starts like a comment"):
+        read_graph(path, Constant())
+    path.write_text('"#metoo","#blm"\n"#blm",sports\nsports,news\n')
+    assert read_graph(path, Constant()).node_names == ("#metoo", "#blm", "sports", "news")
+    path.write_text("# my tags, of 2020\n#made by hand\n#from,to\na,b\n%%x\n")  # comments, a header among them
+    assert read_graph(path, Constant()).node_names == ("a", "b")
+    path.write_text("a,b\n#last,one\n")
+    with pytest.raises(ValueError, match=r"line 2 of tags\.csv"):
+        read_graph(path, Constant())
 
 
 def test_weights(tmp_path):
@@ -88,6 +108,9 @@ def test_weights(tmp_path):
         ({"edges": "a b c d\n"}, "line 1 of mine.edges has 4 columns"),
         ({"edges": "a b 1\nb c heavy\n"}, "line 2 of mine.edges gives an edge the weight 'heavy'"),
         ({"edges": "a b nan\n"}, "the weight 'nan'"),
+        ({"edges": "a;b;0,5\n"}, "line 1 of mine.edges holds commas and semicolons, and only one can separate"),
+        ({"edges": "a\tb\t0,5\n"}, "line 1 of mine.edges holds commas and tabs"),
+        ({"edges": "a;b;1\nb;c;0,5\n"}, "line 2 of mine.edges gives an edge the weight '0,5'"),
         ({"edges": "a b -1\n"}, "the weight '-1'"),
         ({"edges": "a b 1\nb c\n"}, "a weight to 1 of 2 edges"),
         ({"edges": "a b 1\nb a 2\n"}, "between nodes 0 and 1 two different weights"),

@@ -20,6 +20,8 @@ def folder(tmp_path):
         save(tmp_path / "pets" / "cat" / "deeper" / f"{number}.JPG", (200, 100, number), size=(30, 12))
     (tmp_path / "pets" / "notes.txt").write_text("not a picture")
     save(tmp_path / "pets" / "cat" / ".hidden.png", (0, 0, 0))
+    save(tmp_path / "pets" / "dog" / ".ipynb_checkpoints" / "0-checkpoint.png", (0, 0, 0))
+    save(tmp_path / "pets" / "cat" / "deeper" / ".git" / "a" / "0.png", (0, 0, 0))
     (tmp_path / "pets" / "empty").mkdir()
     return tmp_path / "pets"
 
@@ -43,6 +45,11 @@ def test_pictures_side_by_side_have_no_labels(folder):
     assert images.labels is None
     assert images.images.shape == (5, 1, 4, 4)
     assert images.splits["train"].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_the_folder_itself_may_be_hidden(tmp_path):
+    save(tmp_path / ".pets" / "0.png", (1, 2, 3))
+    assert len(read_images(tmp_path / ".pets", test=0)) == 1
 
 
 def test_the_middle_is_kept_and_the_camera_held_upright(tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch_geometric.transforms import Constant
 
 from labkit.data import _load, available, catalogue, load
 
@@ -51,6 +52,12 @@ def test_fewer_citations_or_papers_than_published_are_refused(arxiv):
     (arxiv / "split" / "time" / "train.csv.gz").write_bytes(gzip.compress(b"0"))
     with pytest.raises(ValueError, match="1 train instead of 3"):
         load("ogbn-arxiv")
+    with pytest.raises(ValueError, match="1 train instead of 3"):  # before the transform, which may change any size
+        load("ogbn-arxiv", transform=Constant())
+
+
+def test_a_transform_may_change_sizes(arxiv):
+    assert load("ogbn-arxiv", transform=Constant()).num_features == 3
 
 
 @pytest.mark.parametrize(

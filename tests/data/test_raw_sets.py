@@ -11,7 +11,7 @@ import torch
 from scipy.sparse import coo_matrix
 from torch.nn.functional import max_pool2d, normalize, one_hot
 
-from labkit.data import available, catalogue, load
+from labkit.data import _store, available, catalogue, load
 from labkit.data._image_files import decode_image, idx_tensor
 from labkit.data._store import find
 
@@ -111,6 +111,16 @@ def test_gin_folds_and_graphs(name, in_folds):
     for train, test in gin.folds:
         assert not set(train.tolist()) & set(test.tolist())
         assert int(train.max()) < len(gin)
+
+
+@pytest.mark.parametrize("name", ["acm", "dblp", "bsds500", "mutag"])
+def test_files_that_an_option_alone_reads_are_marked(name, monkeypatch):
+    """What ``available`` need not look for."""
+    need(name)
+    read, find = set(), _store.find
+    monkeypatch.setattr(_store, "find", lambda file: read.add(file.path) or find(file))
+    load(name)
+    assert read == {file.path for file in catalogue()[name].files if not file.needed_by}
 
 
 def test_a_graph_set_is_a_sequence():

@@ -80,6 +80,40 @@ def test_given_folds_come_with_the_data(z):
         protocol.check(y[:50], source)
 
 
+@pytest.mark.parametrize(
+    ("train", "test", "says"),
+    [
+        ([*range(60), 75], range(60, 90), "fold 1 can't be scored: item 75 of split 0 is in train and in test"),
+        ([*range(60), 3], range(60, 90), "item 3 of split 0 is in train twice"),
+        (range(60), [60, 61, 60], "item 60 of split 0 is in test twice"),
+        (range(60), [-1, -2], "test holds the row number -2"),
+        (range(60), [], "test must have shape"),
+        ([*range(3, 60), 0], range(60, 90), None),
+    ],
+)
+def test_given_folds_that_leak_are_refused(z, train, test, says):
+    rows, y = torch.arange(90), torch.arange(90) // 3 % 2
+    folds = ((rows[:60], rows[60:]), (torch.tensor([*train]), torch.tensor([*test], dtype=torch.int64)))
+    protocol = CrossValidation(folds="given", strengths=1.0)
+    if says is None:
+        protocol.check(y, GraphSet((), folds=folds))
+        return
+    with pytest.raises(ValueError, match=says):
+        protocol.check(y, GraphSet((), folds=folds))
+    with pytest.raises(ValueError, match=says):
+        protocol.score(z, y, GraphSet((), folds=folds))
+
+
+def test_given_folds_must_leave_the_inner_ones_their_items():
+    rows, y = torch.arange(23), torch.tensor([0] * 20 + [1] * 3)
+    source = GraphSet((), folds=((rows[rows % 11 > 0], rows[rows % 11 == 0]),))
+    says = "class 1 of y has 2 items in the train part of fold 0, too few to choose C by 5-fold"
+    with pytest.raises(ValueError, match=says):
+        CrossValidation(folds="given").check(y, source)
+    CrossValidation(folds="given", inner_folds=2).check(y, source)
+    CrossValidation(folds="given", strengths=1.0).check(y, source)
+
+
 def test_it_prints_itself_and_compares_by_value():
     assert str(CrossValidation()) == (
         "10-fold cross-validation, standardised, RBF SVM, C in 0.001..1000 (7 values) by 5-fold cross-validation "

@@ -86,6 +86,12 @@ def test_a_protocol_that_makes_no_sense_is_not_made(arguments, message):
         Protocol.public(**arguments)
 
 
+def test_a_classifier_is_not_scored_on_nodes_that_taught_it():
+    with pytest.raises(ValueError, match="a random test part may have taught it their labels"):
+        Protocol.random(probe="argmax")
+    assert Protocol.public("argmax").of_features == Protocol.public()
+
+
 def test_floors_are_the_probe_on_what_is_given(z):
     data = masked(30, 30, 60)
     edges = torch.stack([torch.arange(119), torch.arange(1, 120)])

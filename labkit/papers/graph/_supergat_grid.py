@@ -105,7 +105,7 @@ def grid(
     for model in models:
         if model not in MODELS:
             raise ValueError(unknown("model of the grid", model, MODELS))
-    records = json.loads(Path(path).read_text()) if path and Path(path).is_file() else []
+    records = json.loads(Path(path).read_text(encoding="utf-8")) if path and Path(path).is_file() else []
     asked = []
     cells = list(product(degrees, homophilies, seeds))
     for degree, homophily, seed in tqdm(cells, unit="graph", disable=not progress):

@@ -61,7 +61,8 @@ def test_temperatures_are_written_one_by_one_and_taken_up_again(tmp_path, monkey
     assert temperatures("citeseer", grid=(0.2, 2.0), seeds=[0, 1], path=path, epochs=1) == found
     assert trained == [(2.0, 0), (2.0, 1)]
     trained.clear()
-    temperatures("citeseer", grid=(0.2,), seeds=[1], path=path, epochs=1)  # other seeds: nothing of the file is used
+    with pytest.warns(UserWarning, match="with another seeds: nothing of it is used"):
+        temperatures("citeseer", grid=(0.2,), seeds=[1], path=path, epochs=1)
     assert trained == [(0.2, 1)]
 
 
