@@ -167,7 +167,7 @@ def sampled_losses(
         z, y, rho, kind: as in :func:`contrastive_losses`.
         negatives: k.
         draws: tuples (x, x⁺, x⁻_1, ..., x⁻_k); the standard error is about 1 / √draws bits.
-        generator: of the draws.
+        generator: of the draws, on any device.
 
     Cost: time and memory O(draws · (k · dim + classes)).
 
@@ -182,10 +182,11 @@ def sampled_losses(
         raise ValueError(f"y must hold classes from 0 on, not {int(y.min())}")
     counts = y.bincount()
     order, first = y.argsort(), counts.cumsum(0) - counts
-    classes = torch.multinomial(rho, draws * (negatives + 1), replacement=True, generator=generator)
-    classes = classes.unflatten(0, (draws, negatives + 1))
+    where = z.device if generator is None else generator.device
+    classes = torch.multinomial(rho.to(where), draws * (negatives + 1), replacement=True, generator=generator)
+    classes = classes.unflatten(0, (draws, negatives + 1)).to(z.device)
     drawn = torch.cat([classes[:, :1], classes], dim=1)  # of x, x⁺ and the negatives
-    place = torch.rand(drawn.shape, generator=generator, dtype=z.dtype) * counts[drawn]
+    place = torch.rand(drawn.shape, generator=generator, dtype=z.dtype, device=where).to(z.device) * counts[drawn]
     items = order[first[drawn] + place.long().minimum(counts[drawn] - 1)]
     similarity = (z[items[:, :1]] * z[items[:, 1:]]).sum(dim=-1)
     loss = _margin_loss(similarity[:, :1] - similarity[:, 1:], kind)

@@ -65,7 +65,16 @@ def unit(images: Tensor) -> Tensor:
 
 
 def turn_hue(images: Tensor, angle: Float[Tensor, " items"]) -> Float[Tensor, "items three height width"]:
-    """Every colour turned about the grey axis by ``angle`` (radians), one for each image; angles add up."""
+    """Every colour turned about the grey axis by ``angle`` (radians), one for each image; angles add up.
+
+    Raises:
+        ValueError: images without three channels, another number of angles than of images.
+    """
+    if images.dim() != 4 or images.shape[1] != 3 or angle.shape != images.shape[:1]:
+        raise ValueError(
+            f"images must be [n, 3, height, width] and angle [n], one for each; not {list(images.shape)} and "
+            f"{list(angle.shape)}"
+        )
     k = torch.arange(3, device=images.device)
     third = 2 * pi * (k[:, None] - k) / 3
     matrix = (1 + 2 * (angle[:, None, None] - third).cos()) / 3
@@ -82,8 +91,13 @@ def recolour(images: Tensor, draws: int, span: float = pi, shift: int = 1) -> Te
     """The hue turned by up to ± ``span``, the picture moved by up to ``shift`` pixels: ``draws`` augmentations.
 
     Each draw goes to an equal part of the images, in order: as many draws as images for one each, 1 for one for all.
+
+    Raises:
+        ValueError: draws that do not divide the images into equal parts; images without three channels.
     """
     n, _, height, width = images.shape
+    if draws < 1 or n % draws:
+        raise ValueError(f"draws must divide the {n} images into equal parts, not {draws}")
     place = torch.randint(2 * shift + 1, (draws, 2), device=images.device).repeat_interleave(n // draws, dim=0)
     angle = span * (2 * torch.rand(draws, device=images.device) - 1)
     padded = pad(turn_hue(images, angle.repeat_interleave(n // draws)), (shift,) * 4)

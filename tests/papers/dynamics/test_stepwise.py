@@ -41,6 +41,16 @@ def test_median_step_time_error_from_random_starts_is_below_a_percent(digits):
     assert np.median(errors) < 0.01
 
 
+def test_more_dimensions_than_modes_are_refused(digits):
+    x, x2, _ = _flows.pairs(digits, 100)
+    shared = int((torch.linalg.eigvalsh(modes.cross_covariance(x, x2)) > 1e-10).sum())
+    assert 30 < shared < 40
+    assert len(_flows.train_linear(x, x2, 30).times_measured) == 30
+    for d in (0, shared + 1):
+        with pytest.raises(ValueError, match=f"d must lie between 1 and {shared}, the modes that two views share"):
+            _flows.train_linear(x, x2, d)
+
+
 @pytest.mark.parametrize("name", ["Barlow Twins", "spectral contrastive", "VICReg", "InfoNCE"])
 def test_gradients_are_those_of_the_losses(name):
     x = torch.randn(50, 4, dtype=torch.float64)

@@ -64,6 +64,17 @@ def test_a_chunk_shares_its_augmentation():
     assert 0 <= moved.min() <= moved.max() <= 1
 
 
+def test_what_cannot_be_recoloured_is_named():
+    images = load("coloured-digits").images[:12]
+    for draws in (0, 5, 24):
+        with pytest.raises(ValueError, match=f"draws must divide the 12 images into equal parts, not {draws}"):
+            care.recolour(images, draws)
+    with pytest.raises(ValueError, match=r"images must be .* not .12, 1, 8, 8. and .12."):
+        care.recolour(images[:, :1], 12)
+    with pytest.raises(ValueError, match=r"one for each; not .* and .1."):
+        care.turn_hue(images, torch.zeros(1))
+
+
 def test_care_is_infonce_and_equivariance():
     images = load("coloured-digits").images[:32]
     torch.manual_seed(0)
@@ -164,6 +175,9 @@ def test_rankings_leave_out_what_never_varies():
     assert inf_fs.spearman(x[0].argsort(), x[0].argsort()) == pytest.approx(1)
     with pytest.raises(ValueError, match="no ranking named 'spred'; did you mean 'spread'"):
         inf_fs.ranking(x, "spred")
+    for by in inf_fs.RANKINGS:
+        with pytest.raises(ValueError, match="x has no feature that varies among its 5 items"):
+            inf_fs.ranking(torch.full((5, 4), 0.3), by)
 
 
 def test_subspaces_are_found_and_counted():
