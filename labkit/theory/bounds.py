@@ -216,13 +216,21 @@ def mean_classifier_loss(
     y: Int64[Tensor, " n"],
     rho: Float[Tensor, " classes"] | None = None,
     kind: str = "logistic",
+    classifier: Float[Tensor, "classes dim"] | None = None,
 ) -> float:
     """L^μ_sup: the mean classifier's loss on two classes, averaged over pairs drawn as ρ draws them, given they differ.
 
-    Args, Raises: as :func:`contrastive_losses`. Cost: time O(n · classes).
+    Args:
+        z, y, rho, kind: as in :func:`contrastive_losses`.
+        classifier: W, a row a class, e.g. :func:`mean_classifier` of training points; None: that of z and y themselves,
+            as the theory has it, so that the points are classified by means that they are part of.
+
+    Raises: as :func:`contrastive_losses`. Cost: time O(n · classes).
     """
     z, y, rho, weight = _weighted(z, y, rho)
-    logits = z @ mean_classifier(z, y).T
+    if classifier is not None and len(classifier) != len(rho):
+        raise ValueError(f"classifier must hold a row for each of the {len(rho)} classes of y, not {len(classifier)}")
+    logits = z @ (mean_classifier(z, y) if classifier is None else classifier.to(z)).T
     loss = _margin_loss((logits.gather(1, y[:, None]) - logits)[..., None], kind)
     loss = loss.scatter(1, y[:, None], 0)  # the own class is no task
     return (weight * (loss @ rho)).sum().item() / (1 - rho.square().sum().item())

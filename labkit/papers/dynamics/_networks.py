@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
+from torch.nn.functional import normalize
 
 from labkit.data import ImageSet
 from labkit.evaluate import Split, knn_probe
@@ -93,15 +94,18 @@ def _effective_init(z: Tensor, closed: PairKernelEncoder) -> Float[Tensor, " d"]
     return torch.linalg.qr(coordinates).R.diagonal().abs() / closed.gamma.sqrt()
 
 
-def spectra(run) -> tuple[Float[Tensor, " snapshots"], Float[Tensor, "snapshots dim"]]:
-    """Steps, and at each the eigenvalues of the covariance of all digits' embeddings, largest first."""
+def spectra(run, sphere: bool = False) -> tuple[Float[Tensor, " snapshots"], Float[Tensor, "snapshots dim"]]:
+    """Steps, and at each the eigenvalues of the covariance of all digits' embeddings, largest first.
+
+    ``sphere``: of embeddings of length 1, which are all that a loss of cosines sees.
+    """
     steps = torch.tensor(list(run.snapshots), dtype=torch.float64)
-    found = [torch.linalg.eigvalsh(z.double().T.cov(correction=0)).flip(0) for z in run.snapshots.values()]
-    return steps, torch.stack(found)
+    seen = ((normalize(z.double(), dim=1) if sphere else z.double()) for z in run.snapshots.values())
+    return steps, torch.stack([torch.linalg.eigvalsh(z.T.cov(correction=0)).flip(0) for z in seen])
 
 
 class Steps(NamedTuple):
-    """When the eigenvalues that grew pass 10, 50 and 90 % of where they end: [grown] each."""
+    """When the eigenvalues that grew from below it pass 10, and then 50 and 90 % of where they end: [grown] each."""
 
     tenth: Tensor
     half: Tensor
@@ -115,14 +119,14 @@ class Steps(NamedTuple):
 
 
 def steps(times: Float[Tensor, " times"], values: Float[Tensor, "times dim"]) -> Steps:
-    """The steps in eigenvalues over time; those that end below 5 % of the largest are left out."""
-    grown = values[:, values[-1] > 0.05 * values[-1, 0]]
+    """The steps in eigenvalues over time; left out is what ends below 5 % of the largest, or starts above its 10 %."""
+    grown = values[:, (values[-1] > 0.05 * values[-1, 0]) & (values[0] < 0.1 * values[-1])]
     return Steps(*(crossings(times, grown / grown[-1], level) for level in (0.1, 0.5, 0.9)))
 
 
 def encoder_scores(
     images: ImageSet, dims: tuple[int, ...], n: int = 200, pixels: int = 1, seed: int = 0, bandwidth: float = 2.0,
-    displaced: bool = True, kernel: Kernel | None = None,
+    displaced: bool = True, kernel: Kernel | None = None, shuffled: bool = False,
 ) -> dict[str, list[float]]:  # fmt: skip
     """Accuracy of 5 nearest neighbours on test images in three embeddings, one number for each of ``dims``.
 
@@ -135,6 +139,7 @@ def encoder_scores(
         pixels: largest shift of a view; 0: both views are the image.
         displaced: the images that are embedded, labelled and tested, lie anywhere within ``pixels`` as well.
         kernel: in place of the Gaussian.
+        shuffled: each view is paired with one of another image: as many pairs of the same views, which teach nothing.
 
     Cost: 0.2 s at n = 200.
     """
@@ -146,7 +151,7 @@ def encoder_scores(
     widest = max(dims)
     both = torch.cat([x, x2])
     embedded = {
-        "pairs": PairKernelEncoder.fit(x, x2, widest, kernel).embed(seen),
+        "pairs": PairKernelEncoder.fit(x, x2.roll(1, 0) if shuffled else x2, widest, kernel).embed(seen),
         "views": kernel_pca(both if pixels else x, seen, widest, kernel),
         "originals": kernel_pca(whole.flatten(1)[rows], seen, widest, kernel),
     }
