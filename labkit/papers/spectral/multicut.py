@@ -91,8 +91,8 @@ def faster_than_explicit(lab: Lab) -> Evidence:
             method(features, 0.4)
             seconds.append(time.process_time() - started)
         ratios.append(seconds[0] / seconds[1])
-    note = f"{items} nodes, seconds of CPU. The control keeps each cluster's best partner as ours does, and n × n numbers; "
-    note += "it does not shrink them as clusters go, which would save it about a tenth."
+    note = f"{items} nodes, seconds of CPU. The control keeps each cluster's best partner as ours does, and n × n "
+    note += "numbers; it does not shrink them as clusters go, which would save it about a tenth."
     return Evidence(ratios, [1.0] * len(ratios), "explicit over factorised", "as fast", "ratio of seconds", note)
 
 
