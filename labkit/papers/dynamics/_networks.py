@@ -105,7 +105,7 @@ def spectra(run, sphere: bool = False) -> tuple[Float[Tensor, " snapshots"], Flo
 
 
 class Steps(NamedTuple):
-    """When the eigenvalues that grew from below it pass 10, and then 50 and 90 % of where they end: [grown] each."""
+    """When the eigenvalues that grew pass 10, 50 and 90 % of where they end: [grown] each."""
 
     tenth: Tensor
     half: Tensor
@@ -118,9 +118,13 @@ class Steps(NamedTuple):
         return float((self.half / rise)[rise > 0].median()) if (rise > 0).any() else 0.0
 
 
-def steps(times: Float[Tensor, " times"], values: Float[Tensor, "times dim"]) -> Steps:
-    """The steps in eigenvalues over time; left out is what ends below 5 % of the largest, or starts above its 10 %."""
-    grown = values[:, (values[-1] > 0.05 * values[-1, 0]) & (values[0] < 0.1 * values[-1])]
+def steps(times: Float[Tensor, " times"], values: Float[Tensor, "times dim"], from_below: bool = False) -> Steps:
+    """The steps in eigenvalues over time; those that end below 5 % of the largest are left out.
+
+    ``from_below``: and those that start above 10 % of their end, for they are past the step's foot from the beginning.
+    """
+    grown = values[-1] > 0.05 * values[-1, 0]
+    grown = values[:, grown & (values[0] < 0.1 * values[-1])] if from_below else values[:, grown]
     return Steps(*(crossings(times, grown / grown[-1], level) for level in (0.1, 0.5, 0.9)))
 
 

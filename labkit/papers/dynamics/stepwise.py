@@ -145,13 +145,15 @@ def final_subspace_is_gammas(lab: Lab) -> Evidence:
 
 
 def _sharper(lab: Lab, recipe: Recipe, sphere: bool = False) -> Evidence:
-    found = [[steps(*spectra(run, sphere)) for run in lab.runs(with_start(recipe, scale))] for scale in (0.5, 2.0)]
-    grown = " and ".join(f"{sum(len(run.half) for run in runs) / len(runs):.1f}" for runs in found)
-    note = f"Median over the dimensions that start below a tenth of their end, on average {grown} of 8; a perceptron "
-    note += (
-        f"on 200 pairs of digits, full batch.{' Embeddings scaled to length 1, as the loss does.' if sphere else ''}"
-    )
+    found = [
+        [steps(*spectra(run, sphere), from_below=sphere) for run in lab.runs(with_start(recipe, scale))]
+        for scale in (0.5, 2.0)
+    ]
     sharpness = [[run.sharpness for run in runs] for runs in found]
+    note = "Median over dimensions; a perceptron on 200 pairs of digits, full batch."
+    if sphere:
+        counts = " and ".join(f"{sum(len(run.half) for run in runs) / len(runs):.1f}" for runs in found)
+        note += f" Embeddings at length 1; of 8 dimensions the {counts} that start below a tenth of their end."
     return Evidence(*sharpness, "weights × 0.5", "weights × 2", "waiting time / rise time", note)
 
 

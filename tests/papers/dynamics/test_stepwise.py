@@ -100,7 +100,9 @@ def test_steps_leave_out_what_did_not_grow():
     assert found.sharpness == pytest.approx(7 / (4.394 / 2), rel=0.02)  # the lower of two; ln 81 / slope is the rise
     assert stepwise.steps(times, torch.ones(1001, 2)).sharpness == 0
     values[:, 1] += 0.2 * (1 - values[:, 1])  # now above a tenth from the start on: it has no time to wait
-    torch.testing.assert_close(stepwise.steps(times, values).half, torch.tensor([4.0]), atol=0.02, rtol=0)
+    assert len(stepwise.steps(times, values).half) == 2
+    found = stepwise.steps(times, values, from_below=True).half
+    torch.testing.assert_close(found, torch.tensor([4.0]), atol=0.02, rtol=0)
 
 
 def test_on_the_sphere_lengths_have_no_spectrum():
