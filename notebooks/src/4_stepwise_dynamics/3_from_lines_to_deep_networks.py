@@ -247,9 +247,10 @@ sharper.reveal(sharpness["barlow-twins"])
 
 # %% [markdown]
 # All three grow their dimensions in turn. Barlow Twins falls down a staircase. VICReg's steps have other heights, as
-# each dimension also frees it from a penalty. SimCLR's loss hides them, its eigenvalues do not: the first three take off
-# almost together, for the gradient of a cosine is large where embeddings are small (hence the noise at the left), the
-# others one after the other.
+# each dimension also frees it from a penalty. SimCLR's loss hides them, and its eigenvalues show them less cleanly.
+# Directions vary before any training, so that most of its dimensions start above a tenth of their end and have no step to
+# wait for; the first three take off together, for the gradient of a cosine is large where embeddings are small (hence the
+# noise at the left). The last ones, which do start at the foot of a step, come one after the other.
 #
 # ## 6 · A convolutional network, and usual weights
 #
