@@ -97,12 +97,13 @@ def mask_family(
 def masking_complexity(kind: str, length: int, share: float) -> float:
     """κ² of masking ``length`` uniform ±1 tokens, in closed form; ``share`` α is what is masked.
 
-    "random": (2 − α)^length. "block": 2^((1−α)·length). "block + flip": (α² − 2α + 2)^((1−α)·length).
+    "random": (2 − α)^length. "block": 2^kept, kept = length − round(α · length) whole tokens as in :func:`mask_family`.
+    "block + flip": (α² − 2α + 2)^kept.
     """
     _check_masks(kind, length, share)
     if kind == "random":
         return (2 - share) ** length
-    return (2.0 if kind == "block" else share**2 - 2 * share + 2) ** ((1 - share) * length)
+    return (2.0 if kind == "block" else share**2 - 2 * share + 2) ** (length - round(share * length))
 
 
 @checked

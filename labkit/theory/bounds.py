@@ -167,7 +167,7 @@ def sampled_losses(
         z, y, rho, kind: as in :func:`contrastive_losses`.
         negatives: k.
         draws: tuples (x, x⁺, x⁻_1, ..., x⁻_k); the standard error is about 1 / √draws bits.
-        generator: of the draws.
+        generator: of the draws, on any device.
 
     Cost: time and memory O(draws · (k · dim + classes)).
 
@@ -182,10 +182,11 @@ def sampled_losses(
         raise ValueError(f"y must hold classes from 0 on, not {int(y.min())}")
     counts = y.bincount()
     order, first = y.argsort(), counts.cumsum(0) - counts
-    classes = torch.multinomial(rho, draws * (negatives + 1), replacement=True, generator=generator)
-    classes = classes.unflatten(0, (draws, negatives + 1))
+    where = z.device if generator is None else generator.device
+    classes = torch.multinomial(rho.to(where), draws * (negatives + 1), replacement=True, generator=generator)
+    classes = classes.unflatten(0, (draws, negatives + 1)).to(z.device)
     drawn = torch.cat([classes[:, :1], classes], dim=1)  # of x, x⁺ and the negatives
-    place = torch.rand(drawn.shape, generator=generator, dtype=z.dtype) * counts[drawn]
+    place = torch.rand(drawn.shape, generator=generator, dtype=z.dtype, device=where).to(z.device) * counts[drawn]
     items = order[first[drawn] + place.long().minimum(counts[drawn] - 1)]
     similarity = (z[items[:, :1]] * z[items[:, 1:]]).sum(dim=-1)
     loss = _margin_loss(similarity[:, :1] - similarity[:, 1:], kind)
@@ -215,13 +216,21 @@ def mean_classifier_loss(
     y: Int64[Tensor, " n"],
     rho: Float[Tensor, " classes"] | None = None,
     kind: str = "logistic",
+    classifier: Float[Tensor, "classes dim"] | None = None,
 ) -> float:
     """L^μ_sup: the mean classifier's loss on two classes, averaged over pairs drawn as ρ draws them, given they differ.
 
-    Args, Raises: as :func:`contrastive_losses`. Cost: time O(n · classes).
+    Args:
+        z, y, rho, kind: as in :func:`contrastive_losses`.
+        classifier: W, a row a class, e.g. :func:`mean_classifier` of training points; None: that of z and y themselves,
+            as the theory has it, so that the points are classified by means that they are part of.
+
+    Raises: as :func:`contrastive_losses`. Cost: time O(n · classes).
     """
     z, y, rho, weight = _weighted(z, y, rho)
-    logits = z @ mean_classifier(z, y).T
+    if classifier is not None and len(classifier) != len(rho):
+        raise ValueError(f"classifier must hold a row for each of the {len(rho)} classes of y, not {len(classifier)}")
+    logits = z @ (mean_classifier(z, y) if classifier is None else classifier.to(z)).T
     loss = _margin_loss((logits.gather(1, y[:, None]) - logits)[..., None], kind)
     loss = loss.scatter(1, y[:, None], 0)  # the own class is no task
     return (weight * (loss @ rho)).sum().item() / (1 - rho.square().sum().item())

@@ -84,8 +84,13 @@ def laplacian_eigenmaps(
 
     Returns:
         the minimum, a minimiser, and the variances s_k².
+
+    Raises:
+        ValueError: no graph; fewer dimensions than one or more than eigenvectors beside the constant one.
     """
-    _check_dim(pi, dim + 1)
+    check_graph(pi)
+    if not 1 <= dim < len(pi):
+        raise ValueError(f"dim must lie between 1 and {len(pi) - 1}, one less than the objects of pi, not {dim}")
     require_between("weight", weight, 0, 1e30)
     operator = laplacian(pi)
     top = operator.diagonal().sum() + 1  # above every eigenvalue: the constant vector goes to the end

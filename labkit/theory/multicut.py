@@ -80,7 +80,7 @@ def greedy_multicut(features: Float[Tensor, "n dim"], a: float = 0.0) -> Cluster
             continue
         gained += value
         state.merge(at, partner)
-    return Clusters(state.labels(), gained, state.merges, state.searches)
+    return Clusters(state.labels().to(features.device), gained, state.merges, state.searches)
 
 
 class _State:

@@ -114,7 +114,8 @@ class PairKernelEncoder:
         Cost: two eigendecompositions of 2n × 2n: 15 ms at n = 150, 0.2 s at 400, memory O(n²).
 
         Raises:
-            ValueError: other shapes, NaN or infinite values, more dimensions than have a positive eigenvalue.
+            ValueError: other shapes, NaN or infinite values, more dimensions than have a positive eigenvalue; none has
+                one where all views are alike.
 
         Example:
             >>> encoder = PairKernelEncoder.fit(view, other_view, dim=10, kernel=gaussian(3.0))
@@ -125,12 +126,12 @@ class PairKernelEncoder:
         views = torch.cat([x, x2]).double()
         gram = kernel(views, views)
         _check_gram(gram)
-        offset = gram.mean(dim=0) if center else torch.zeros(len(gram), dtype=gram.dtype)
-        value, vector = _positive_part(_centred(gram) if center else gram)
+        offset = gram.mean(dim=0) if center else gram.new_zeros(len(gram))
+        value, vector = _positive_part(_centred(gram) if center else gram, float(gram.abs().max()))
         root = vector * value.sqrt()  # [2n, rank], root rootᵀ = K̃: in its basis K_Γ loses its null space
         gamma, b = torch.linalg.eigh(_symmetric(root.T @ _swapped(root)) / len(gram))
         gamma, b = gamma.flip(0), b.flip(1)
-        found = int((gamma > 1e-10 * gamma[0].abs()).sum())
+        found = int((gamma > 1e-10 * gamma[:1].abs()).sum())
         if not found:
             raise ValueError("x and x2 share no mode: there is nothing to embed by")
         dim = found if dim is None else dim
@@ -190,10 +191,10 @@ def _check_gram(gram: Tensor) -> None:
         raise ValueError("gram must be symmetric: it is the kernel of all views with themselves")
 
 
-def _positive_part(gram: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues above rounding, rising, and their eigenvectors."""
+def _positive_part(gram: Tensor, scale: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Eigenvalues above rounding, rising, and their eigenvectors; ``scale``: of the numbers that ``gram`` came from."""
     value, vector = torch.linalg.eigh(_symmetric(gram))
-    kept = value > len(gram) * torch.finfo(gram.dtype).eps * value[-1]
+    kept = value > len(gram) * torch.finfo(gram.dtype).eps * max(float(value[-1]), scale)
     return value[kept], vector[:, kept]
 
 

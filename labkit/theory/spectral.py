@@ -237,13 +237,18 @@ def infonce_flow(
 
 @checked(numbers=False)
 def subspace_overlap(a: Float[Tensor, "n a"], b: Float[Tensor, "n b"]) -> float:
-    """‖Q_aᵀ Q_b‖² / min(dims), Q orthonormal column bases: 1 where one span holds the other, 0 if orthogonal."""
+    """‖Q_aᵀ Q_b‖² / min(ranks), Q orthonormal bases: 1 where one span of columns holds the other, 0 if orthogonal.
+
+    A rank counts the singular values above rounding: max(n, columns) · eps times the largest, eps of the precision of
+    a or b (float32 at least).
+
+    Raises:
+        ValueError: no column, NaN or infinite values, rank 0: zeros span nothing.
+    """
     if 0 in a.shape or 0 in b.shape:
         raise ValueError(f"a and b must have at least one column each, not {list(a.shape)} and {list(b.shape)}")
-    for name, columns in (("a", a), ("b", b)):
-        require_in_range(name, columns, power=4)
-    qa, qb = torch.linalg.qr(a.double()).Q, torch.linalg.qr(b.double()).Q
-    return float((qa.T @ qb).square().sum() / min(a.shape[1], b.shape[1]))
+    qa, qb = _basis("a", a), _basis("b", b)
+    return float((qa.T @ qb).square().sum() / min(qa.shape[1], qb.shape[1]))
 
 
 @checked
@@ -290,6 +295,17 @@ def check_graph(pi: Tensor, name: str = "pi") -> None:
     require_finite(name, pi)
     if (pi < 0).any():
         raise ValueError(f"{name} must hold probabilities or weights ≥ 0, not {pi.min().item()}")
+
+
+def _basis(name: str, columns: Tensor) -> Float[Tensor, "n rank"]:
+    """Orthonormal columns, in float64, that span those given."""
+    require_in_range(name, columns, power=4)
+    u, singular, _ = torch.linalg.svd(columns.double(), full_matrices=False)
+    eps = torch.finfo(torch.promote_types(columns.dtype, torch.float32)).eps
+    kept = singular > max(columns.shape) * eps * singular[0]
+    if not kept.any():
+        raise ValueError(f"{name} has rank 0, and so spans no subspace that could overlap")
+    return u[:, kept]
 
 
 def _log_kernel(z: Tensor, tau: float, among: Tensor | None = None) -> Tensor:

@@ -45,6 +45,11 @@ def test_losses_are_those_of_every_triple(kind):
 
     w = torch.stack([z[y == c].mean(0) for c in range(3)])
     torch.testing.assert_close(bounds.mean_classifier(z, y), w)
+    own = bounds.mean_classifier_loss(z, y, rho, kind, classifier=w)
+    assert own == pytest.approx(bounds.mean_classifier_loss(z, y, rho, kind), rel=1e-12)
+    assert bounds.mean_classifier_loss(z, y, rho, kind, classifier=0 * w) == pytest.approx(1)  # all margins are 0
+    with pytest.raises(ValueError, match="a row for each of the 3 classes of y, not 2"):
+        bounds.mean_classifier_loss(z, y, classifier=w[:2])
     tasks = [(c, d) for c in range(3) for d in range(3) if c != d]
     expected = sum(rho[c] * rho[d] * sum(slow_loss([x @ (w[c] - w[d])], kind) for x in z[y == c]) / 3 for c, d in tasks)
     assert bounds.mean_classifier_loss(z, y, rho, kind) == pytest.approx(float(expected) / (1 - tau), rel=1e-12)

@@ -112,6 +112,14 @@ def test_kernel_pca_is_scikit_learn_s():
     torch.testing.assert_close(found * (found * expected).sum(0).sign(), expected, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("kernel", [linear, gaussian(2.0)])
+@pytest.mark.parametrize("x", [torch.full((7, 3), 0.3), torch.ones(1, 3)])
+def test_views_that_are_all_alike_leave_nothing_to_embed_by(x, kernel):
+    """Centring leaves rounding of them, and no mode."""
+    with pytest.raises(ValueError, match="x and x2 share no mode"):
+        PairKernelEncoder.fit(x, x, kernel=kernel)
+
+
 def test_bad_input_is_named():
     x, x2 = pairs()
     with pytest.raises(ValueError, match="between 1 and 5, the modes"):

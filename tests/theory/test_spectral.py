@@ -180,6 +180,19 @@ def test_the_overlap_of_two_lines_is_the_squared_cosine_between_them(angle):
     assert spectral.subspace_overlap(plane, turned) == pytest.approx(math.cos(angle) ** 2, abs=1e-7)
 
 
+def test_the_overlap_is_that_of_spans_whatever_their_columns():
+    axes = torch.eye(5)
+    assert spectral.subspace_overlap(axes[:, [0, 0, 0]], axes[:, :3]) == pytest.approx(1)  # a line inside the space
+    assert spectral.subspace_overlap(axes[:, [0, 0, 0]], axes[:, 1:4]) == pytest.approx(0, abs=1e-12)
+    assert spectral.subspace_overlap(torch.randn(3, 8), torch.randn(3, 5)) == pytest.approx(1)  # both are everything
+    weak = torch.stack([axes[0], axes[0] + 1e-4 * axes[1]], dim=1)  # a plane, however thin
+    assert spectral.subspace_overlap(weak, axes[:, :2]) == pytest.approx(1)
+    assert spectral.subspace_overlap(weak, axes[:, [0, 2]]) == pytest.approx(0.5, abs=1e-3)
+    for a, b, name in ((0 * axes, axes, "a"), (axes, 0 * axes, "b")):
+        with pytest.raises(ValueError, match=f"{name} has rank 0"):
+            spectral.subspace_overlap(a, b)
+
+
 def test_bad_input_is_named():
     pi, z = pair_graph(4), torch.randn(4, 2, dtype=torch.float64)
     with pytest.raises(ValueError, match="square"):

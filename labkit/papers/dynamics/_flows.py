@@ -144,9 +144,15 @@ def train_linear(
     """Linear Barlow Twins on pairs from a random start of standard deviation ``scale``, and its prediction.
 
     Cost: 0.1 s for 64 dimensions and d = 10.
+
+    Raises:
+        ValueError: more dimensions than there are modes of positive eigenvalue: the others are never learned.
     """
     both = torch.cat([x, x2])
     gamma, modes = leading(cross_covariance(x, x2))
+    shared = int((gamma > 1e-10 * gamma[0]).sum())
+    if not 1 <= d <= shared:
+        raise ValueError(f"d must lie between 1 and {shared}, the modes that two views share; not {d}")
     variance, axes = leading(cross_covariance(both, both))
     weight = scale * torch.randn(d, x.shape[1], generator=Generator().manual_seed(seed), dtype=torch.float64)
     initial, _ = stepwise.effective_init(weight, modes, d)

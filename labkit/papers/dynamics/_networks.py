@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
+from torch.nn.functional import normalize
 
 from labkit.data import ImageSet
 from labkit.evaluate import Split, knn_probe
@@ -93,11 +94,14 @@ def _effective_init(z: Tensor, closed: PairKernelEncoder) -> Float[Tensor, " d"]
     return torch.linalg.qr(coordinates).R.diagonal().abs() / closed.gamma.sqrt()
 
 
-def spectra(run) -> tuple[Float[Tensor, " snapshots"], Float[Tensor, "snapshots dim"]]:
-    """Steps, and at each the eigenvalues of the covariance of all digits' embeddings, largest first."""
+def spectra(run, sphere: bool = False) -> tuple[Float[Tensor, " snapshots"], Float[Tensor, "snapshots dim"]]:
+    """Steps, and at each the eigenvalues of the covariance of all digits' embeddings, largest first.
+
+    ``sphere``: of embeddings of length 1, which are all that a loss of cosines sees.
+    """
     steps = torch.tensor(list(run.snapshots), dtype=torch.float64)
-    found = [torch.linalg.eigvalsh(z.double().T.cov(correction=0)).flip(0) for z in run.snapshots.values()]
-    return steps, torch.stack(found)
+    seen = ((normalize(z.double(), dim=1) if sphere else z.double()) for z in run.snapshots.values())
+    return steps, torch.stack([torch.linalg.eigvalsh(z.T.cov(correction=0)).flip(0) for z in seen])
 
 
 class Steps(NamedTuple):
@@ -114,15 +118,19 @@ class Steps(NamedTuple):
         return float((self.half / rise)[rise > 0].median()) if (rise > 0).any() else 0.0
 
 
-def steps(times: Float[Tensor, " times"], values: Float[Tensor, "times dim"]) -> Steps:
-    """The steps in eigenvalues over time; those that end below 5 % of the largest are left out."""
-    grown = values[:, values[-1] > 0.05 * values[-1, 0]]
+def steps(times: Float[Tensor, " times"], values: Float[Tensor, "times dim"], from_below: bool = False) -> Steps:
+    """The steps in eigenvalues over time; those that end below 5 % of the largest are left out.
+
+    ``from_below``: and those that start above 10 % of their end, for they are past the step's foot from the beginning.
+    """
+    grown = values[-1] > 0.05 * values[-1, 0]
+    grown = values[:, grown & (values[0] < 0.1 * values[-1])] if from_below else values[:, grown]
     return Steps(*(crossings(times, grown / grown[-1], level) for level in (0.1, 0.5, 0.9)))
 
 
 def encoder_scores(
     images: ImageSet, dims: tuple[int, ...], n: int = 200, pixels: int = 1, seed: int = 0, bandwidth: float = 2.0,
-    displaced: bool = True, kernel: Kernel | None = None,
+    displaced: bool = True, kernel: Kernel | None = None, shuffled: bool = False,
 ) -> dict[str, list[float]]:  # fmt: skip
     """Accuracy of 5 nearest neighbours on test images in three embeddings, one number for each of ``dims``.
 
@@ -135,6 +143,7 @@ def encoder_scores(
         pixels: largest shift of a view; 0: both views are the image.
         displaced: the images that are embedded, labelled and tested, lie anywhere within ``pixels`` as well.
         kernel: in place of the Gaussian.
+        shuffled: each view is paired with one of another image: as many pairs of the same views, which teach nothing.
 
     Cost: 0.2 s at n = 200.
     """
@@ -146,7 +155,7 @@ def encoder_scores(
     widest = max(dims)
     both = torch.cat([x, x2])
     embedded = {
-        "pairs": PairKernelEncoder.fit(x, x2, widest, kernel).embed(seen),
+        "pairs": PairKernelEncoder.fit(x, x2.roll(1, 0) if shuffled else x2, widest, kernel).embed(seen),
         "views": kernel_pca(both if pixels else x, seen, widest, kernel),
         "originals": kernel_pca(whole.flatten(1)[rows], seen, widest, kernel),
     }

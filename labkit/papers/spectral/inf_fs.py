@@ -32,9 +32,11 @@ def ranking(x: Float[Tensor, "items features"], by: str, alpha: float = 0.5, see
     step. "spread": standard deviation. "random": the control, from ``seed``.
 
     Raises:
-        ValueError: another name; what ``feature_graph`` refuses.
+        ValueError: another name; no feature that varies; what ``feature_graph`` refuses.
     """
     varied = (x.double().std(dim=0) > 0).nonzero().flatten()
+    if not len(varied):
+        raise ValueError(f"x has no feature that varies among its {len(x)} items, and so nothing to rank")
     x = x[:, varied].double()
     if by == "random":
         return varied[torch.randperm(len(varied), generator=torch.Generator().manual_seed(seed))]

@@ -34,19 +34,34 @@ def planted(
 
 
 def explicit_multicut(features: Float[Tensor, "n dim"], a: float = 0.0) -> Clusters:
-    """The same greedy merges on the complete graph itself: the control. Time O(n² · merges), memory O(n²)."""
+    """The same greedy merges on the complete graph itself: the control. Time O(n²), memory O(n²).
+
+    It keeps each cluster's best partner as :func:`greedy_multicut` does, so that only the matrix is different: a merge
+    adds two rows of it, and a search is a look at one.
+    """
     weights = (features @ features.T - a).double()
     weights.fill_diagonal_(-torch.inf)
-    labels, gained, merges = torch.arange(len(features)), 0.0, 0
-    while weights.max() > 0:
-        i, j = sorted(divmod(int(weights.argmax()), len(features)))
-        gained += weights[i, j].item()
+    best, partner = weights.max(dim=1)
+    labels, gained, merges, searches = torch.arange(len(features)), 0.0, 0, 0
+    while best.max() > 0:
+        i = int(best.argmax())
+        j = int(partner[i])
+        if j < 0:  # an upper bound: look again
+            best[i], partner[i] = weights[i].max(dim=0)
+            searches += 1
+            continue
+        gained += best[i].item()
         weights[i] += weights[j]
-        weights[:, i] += weights[:, j]
-        weights[j] = weights[:, j] = weights[i, i] = -torch.inf
+        weights[i, [i, j]] = -torch.inf
+        weights[:, i] = weights[i]
+        weights[j] = weights[:, j] = best[j] = -torch.inf
+        partner[(partner == i) | (partner == j)] = -1
+        better = weights[i] >= best
+        best, partner = torch.where(better, weights[i], best), torch.where(better, i, partner)
+        best[i], partner[i] = weights[i].max(dim=0)
         labels[labels == j] = i
         merges += 1
-    return Clusters(labels.unique(return_inverse=True)[1], gained, merges, 0)
+    return Clusters(labels.unique(return_inverse=True)[1], gained, merges, searches)
 
 
 @claim("Without the graph the same clusters are found as on the explicit complete graph.", needs="nothing", minutes=1)
@@ -64,7 +79,7 @@ def same_as_explicit(lab: Lab) -> Evidence:
     )
 
 
-@claim("Without the graph it is faster than on it.", needs="nothing", minutes=1)
+@claim("Without the graph it is faster than the same search on it.", needs="nothing", minutes=1)
 def faster_than_explicit(lab: Lab) -> Evidence:
     items = 60 if lab.scale == "smoke" else 1000
     ratios = []
@@ -76,8 +91,8 @@ def faster_than_explicit(lab: Lab) -> Evidence:
             method(features, 0.4)
             seconds.append(time.process_time() - started)
         ratios.append(seconds[0] / seconds[1])
-    note = f"{items} nodes, seconds of CPU. The control looks at the whole matrix again at every merge; one that kept "
-    note += "each cluster's best partner, as ours does, would be as fast at this size, and hold n × n numbers."
+    note = f"{items} nodes, seconds of CPU. The control keeps each cluster's best partner as ours does, and n × n "
+    note += "numbers; it does not shrink them as clusters go, which would save it about a tenth."
     return Evidence(ratios, [1.0] * len(ratios), "explicit over factorised", "as fast", "ratio of seconds", note)
 
 

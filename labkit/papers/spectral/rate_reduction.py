@@ -44,7 +44,8 @@ def cluster(
 
     counts = [k] if isinstance(k, int) else list(k)
     pi = rates.membership(normalize(z.double(), dim=1), temperature, iterations=200, tolerance=1e-6)
-    vectors = torch.from_numpy(eigsh(pi.numpy(), k=max(counts), v0=pi[0].numpy())[1].copy()).flip(1)
+    leading = eigsh(pi.cpu().numpy(), k=max(counts), v0=pi[0].cpu().numpy())[1]
+    vectors = torch.from_numpy(leading.copy()).flip(1)
     return {count: kmeans(normalize(vectors[:, :count], dim=1), count, seed) for count in counts}
 
 
@@ -74,8 +75,8 @@ def silhouette_number(z: Float[Tensor, "n dim"], counts: Sequence[int], seed: in
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 
-    found = {k: KMeans(k, n_init=3, random_state=seed).fit_predict(z.numpy()) for k in counts}
-    return max(found, key=lambda k: silhouette_score(z.numpy(), found[k]))
+    found = {k: KMeans(k, n_init=3, random_state=seed).fit_predict(z.cpu().numpy()) for k in counts}
+    return max(found, key=lambda k: silhouette_score(z.cpu().numpy(), found[k]))
 
 
 def _digits(lab: Lab, seed: int) -> tuple[Tensor, Tensor]:

@@ -175,7 +175,7 @@ kappa = augmentation.complexity(enumerated_masks("random", 6, 0.5))
 check("κ² of random masks at ½, all inputs listed", kappa, 11.3906, 11.3907, paper=(2 - 0.5) ** 6)
 
 # %% [markdown]
-# (1 + ½)⁶: each token contributes a factor 2 − α. And the eigenfunctions of *every* mask are products of tokens: masking
+# (1 + ½)⁶: each token contributes a factor 2 − α. Blocks hide whole tokens: their lines are stairs. And the eigenfunctions of *every* mask are products of tokens: masking
 # ranks functions by how many tokens they join. A product of three survives only if all three are seen.
 #
 # ## 4 · The best mask share

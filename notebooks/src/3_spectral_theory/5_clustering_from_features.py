@@ -194,7 +194,7 @@ print(
 
 # %% [markdown]
 # The library's version remembers for each cluster its best partner, as an upper bound that is looked at again only when
-# it is the largest of all. **Predict** the seconds for 20 000 nodes: 200 million pairs.
+# it is the largest of all. The same search on the explicit graph is the control. **Predict** the seconds for 20 000 nodes: 200 million pairs.
 
 # %%
 seconds = predict("Seconds for 20 000 nodes in 32 dimensions?", guess=60, low=0, high=600)
@@ -206,7 +206,7 @@ for n in tqdm(sizes, leave=False):
         ("explicit graph", fug.explicit_multicut),
         ("factorised", greedy_multicut),
     ):
-        if name == "factorised" or n <= 1000:
+        if name == "factorised" or n <= 2500:
             started = time.process_time()
             clusters = method(points, 0.5)
             taken[name][n] = time.process_time() - started
@@ -216,12 +216,9 @@ with plot.style():
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
     for position, (name, row) in enumerate(taken.items()):
         axes[0].plot(list(row), list(row.values()), "o", color=plot.COLOURS[position], label=name)
-        power = 3 if position == 0 else 2
         start, first = list(row.items())[-1]
-        shape = [first * (n / start) ** power for n in row]
-        axes[0].plot(
-            list(row), shape, color=plot.COLOURS[position], lw=1, label=f"n to the power of {power}"
-        )
+        shape = [first * (n / start) ** 2 for n in row]
+        axes[0].plot(list(row), shape, color=plot.COLOURS[position], lw=1, label="n²")
         size = np.array(sizes, dtype=float)
         memory = size**2 * 8 if position == 0 else size * 33 * 4
         axes[1].plot(size, memory / 1e6, color=plot.COLOURS[position], label=name)
@@ -238,6 +235,10 @@ right = fug.rand_index(planted, clusters.labels)
 print(f"{sizes[-1]} nodes: {int(clusters.labels.max()) + 1} clusters, adjusted Rand {right:.2f}")
 
 # %% [markdown]
+# Both searches look at the same rows in the same order, and both take n² time: on the graph a merge rewrites a row and a
+# column of a matrix, without it takes a product with a few numbers a node, which is somewhat quicker. What the graph can't
+# do is stay: at 20 000 nodes it is 3 GB, the features are 3 MB.
+#
 # The threshold $a$ says what "alike" means, and so how many clusters there are: nothing is free.
 
 # %%

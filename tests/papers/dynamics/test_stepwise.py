@@ -1,5 +1,8 @@
 """Stepwise: simulated flows against closed forms on digits, networks, measures of steps; the notes' tolerances."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,8 @@ import torch
 from labkit.data import load
 from labkit.papers.dynamics import _flows, _networks, stepwise
 from labkit.theory import modes
-from labkit.theory.stepwise import eigenvalues
+from labkit.theory.pair_kernel import PairKernelEncoder
+from labkit.theory.stepwise import effective_init, eigenvalues
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,16 @@ def test_median_step_time_error_from_random_starts_is_below_a_percent(digits):
         assert run.subspace > 0.85
         assert (run.times_measured.diff() >= 0).all()
     assert np.median(errors) < 0.01
+
+
+def test_more_dimensions_than_modes_are_refused(digits):
+    x, x2, _ = _flows.pairs(digits, 100)
+    shared = int((torch.linalg.eigvalsh(modes.cross_covariance(x, x2)) > 1e-10).sum())
+    assert 30 < shared < 40
+    assert len(_flows.train_linear(x, x2, 30).times_measured) == 30
+    for d in (0, shared + 1):
+        with pytest.raises(ValueError, match=f"d must lie between 1 and {shared}, the modes that two views share"):
+            _flows.train_linear(x, x2, d)
 
 
 @pytest.mark.parametrize("name", ["Barlow Twins", "spectral contrastive", "VICReg", "InfoNCE"])
@@ -85,6 +99,20 @@ def test_steps_leave_out_what_did_not_grow():
     torch.testing.assert_close(found.half, torch.tensor([4.0, 7.0]), atol=0.02, rtol=0)
     assert found.sharpness == pytest.approx(7 / (4.394 / 2), rel=0.02)  # the lower of two; ln 81 / slope is the rise
     assert stepwise.steps(times, torch.ones(1001, 2)).sharpness == 0
+    values[:, 1] += 0.2 * (1 - values[:, 1])  # now above a tenth from the start on: it has no time to wait
+    assert len(stepwise.steps(times, values).half) == 2
+    found = stepwise.steps(times, values, from_below=True).half
+    torch.testing.assert_close(found, torch.tensor([4.0]), atol=0.02, rtol=0)
+
+
+def test_on_the_sphere_lengths_have_no_spectrum():
+    z, length = torch.randn(40, 3), torch.rand(40, 1) + 0.5
+    short, long = (SimpleNamespace(snapshots={0: z, 10: factor * z}) for factor in (1, length))
+    torch.testing.assert_close(_networks.spectra(short, sphere=True), _networks.spectra(long, sphere=True))
+    assert not torch.allclose(_networks.spectra(long)[1][0], _networks.spectra(long)[1][1])
+    unit = torch.nn.functional.normalize(z.double(), dim=1)
+    expected = torch.linalg.eigvalsh(unit.T.cov(correction=0)).flip(0)
+    torch.testing.assert_close(_networks.spectra(long, sphere=True)[1][1], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_linear_barlow_twins_by_a_loop():
@@ -120,6 +148,31 @@ def test_wide_networks_stop_when_they_have_learned(digits):
     assert 0.3 < run.kernel <= 1
     again = _networks.train_wide(digits, 128, n=40, d=2)
     assert torch.equal(run.eigenvalues, again.eigenvalues)
+
+
+def test_a_function_s_start_is_that_of_its_weights():
+    x = torch.randn(30, 4, dtype=torch.float64)
+    x2 = x + 0.3 * torch.randn(30, 4, dtype=torch.float64)
+    weight = torch.randn(3, 4, dtype=torch.float64)
+    closed = PairKernelEncoder.fit(x, x2, 3)
+    v = _flows.leading(modes.cross_covariance(x, x2))[1]
+    found = _networks._effective_init(closed.views @ weight.T, closed)
+    torch.testing.assert_close(found, effective_init(weight, v, 3)[0])
+
+
+def test_simulated_flows_begin_where_they_are_told():
+    sigma, start = torch.tensor([1.0, 0.5]).double(), torch.tensor([0.04, 0.25]).double()
+    for path in _flows.four_losses(sigma, sigma / 2, start, torch.linspace(0, 1, 3, dtype=torch.float64)).values():
+        torch.testing.assert_close(path[0], start)
+
+
+def test_encoders_are_scored_on_test_images_and_shuffled_pairs_teach_less(digits):
+    true, shuffled = (_networks.encoder_scores(digits, (5,), n=150, shuffled=one) for one in (False, True))
+    assert true["pairs"][0] > shuffled["pairs"][0] + 0.03
+    assert true["views"] == shuffled["views"]
+    wrong = digits.labels.clone()
+    wrong[digits.splits["test"]] = (wrong[digits.splits["test"]] + 1) % 10
+    assert _networks.encoder_scores(replace(digits, labels=wrong), (5,), n=150)["pairs"][0] < 0.3
 
 
 def test_equal_views_make_the_closed_form_kernel_pca(digits):

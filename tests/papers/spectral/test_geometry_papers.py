@@ -39,6 +39,24 @@ def test_arora_s_loss_is_that_of_the_theory():
         method.check(torch.ones(5, 3))
 
 
+def test_encoders_are_compared_at_one_length_by_means_of_training_images():
+    digits, length = load("digits"), arora.LENGTH
+    with seeded(0):
+        method = arora.ONE.build(digits)
+    found = arora.mean_classifier_on_test(method, digits, 5)
+    train, test = (arora.first_classes(digits, 5, part) for part in ("train", "test"))
+    z, new = (method.embed(digits.images[rows]).double() for rows in (train, test))
+    factor = length / z.norm(dim=1).mean()
+    means = torch.stack([factor * z[digits.labels[train] == c].mean(0) for c in range(5)])
+    logits, y = factor * new @ means.T, digits.labels[test]
+    assert found[1] == pytest.approx((logits.argmax(1) == y).double().mean().item())
+    assert found[0] == pytest.approx(bounds.mean_classifier_loss(factor * new, y, classifier=means))
+    with torch.no_grad():
+        for weight in method.parameters():
+            weight *= 3
+    assert arora.mean_classifier_on_test(method, digits, 5) == pytest.approx(found, rel=1e-5)
+
+
 def test_hues_turn_and_angles_add_up():
     images = care.unit(load("coloured-digits").images[:50]).double()
     hue = care.hue(images)
@@ -62,6 +80,17 @@ def test_a_chunk_shares_its_augmentation():
     assert len({tuple(image.flatten().tolist()) for image in each}) == 12
     assert moved.shape == images.shape
     assert 0 <= moved.min() <= moved.max() <= 1
+
+
+def test_what_cannot_be_recoloured_is_named():
+    images = load("coloured-digits").images[:12]
+    for draws in (0, 5, 24):
+        with pytest.raises(ValueError, match=f"draws must divide the 12 images into equal parts, not {draws}"):
+            care.recolour(images, draws)
+    with pytest.raises(ValueError, match=r"images must be .* not .12, 1, 8, 8. and .12."):
+        care.recolour(images[:, :1], 12)
+    with pytest.raises(ValueError, match=r"one for each; not .* and .1."):
+        care.turn_hue(images, torch.zeros(1))
 
 
 def test_care_is_infonce_and_equivariance():
@@ -110,6 +139,36 @@ def test_a_method_that_turns_with_the_hue_is_recognised():
     assert abs(care.colour_kept(torch.randn(len(images), 8), images)) < 0.1
 
 
+def test_the_rotation_is_tested_on_other_images_than_it_is_fitted_to():
+    """One that takes training images one way round and test images the other explains nothing of the latter."""
+    images = load("coloured-digits")
+    z = normalize(torch.randn(len(images), 2, generator=torch.Generator().manual_seed(0)), dim=1)
+    quarter, there = torch.tensor([[0.0, -1.0], [1.0, 0.0]]), z.clone()
+    there[images.splits["train"]] = z[images.splits["train"]] @ quarter.T
+    there[images.splits["test"]] = z[images.splits["test"]] @ quarter
+    calls = iter((z, there))
+
+    class Turning(care.CARE):
+        def __init__(self):
+            super().__init__(nn.Identity(), care.recolour)
+
+        def embed(self, images):
+            return next(calls)
+
+    assert care.explained_by_rotation(Turning(), images) == pytest.approx(-1, abs=1e-4)
+
+
+def test_patches_have_two_floors():
+    untrained = [alignment_uniformity.dense_accuracy(radius, 0, scenes=16, epochs=0) for radius in (0, 13)]
+    assert untrained[0] == untrained[1]  # pairs decide nothing before training
+    assert untrained[0] != alignment_uniformity.dense_accuracy(13, 0, scenes=16, epochs=1)
+    (train, y), (test, truth) = (_dense.patch_grids(count, seed=seed) for count, seed in ((16, 1), (4, 2)))
+    known, asked = (normalize(grids.movedim(1, 3).flatten(0, 2), dim=1) for grids in (train[:4], test))
+    votes = torch.nn.functional.one_hot(y[:4].flatten())[(asked @ known.T).topk(20).indices].sum(1)
+    expected = (votes.argmax(1) == truth.flatten()).double().mean().item()
+    assert alignment_uniformity.raw_patch_accuracy(0, scenes=16) == pytest.approx(expected, abs=0.03)  # ties, weights
+
+
 def test_dense_pairs_stay_within_their_radius_and_the_grid():
     grids, kind = _dense.patch_grids(6, seed=3)
     assert grids.shape == (6, 16, 14, 14)
@@ -150,7 +209,7 @@ def test_the_explicit_graph_is_a_fair_control():
     )
     assert multicut.rand_index(explicit.labels, ours.labels) == 1
     assert explicit.value == pytest.approx(ours.value, rel=1e-9)
-    assert explicit.merges == ours.merges
+    assert (explicit.merges, explicit.searches) == (ours.merges, ours.searches)
     assert multicut.rand_index(y, ours.labels) > 0.9
 
 
@@ -164,6 +223,9 @@ def test_rankings_leave_out_what_never_varies():
     assert inf_fs.spearman(x[0].argsort(), x[0].argsort()) == pytest.approx(1)
     with pytest.raises(ValueError, match="no ranking named 'spred'; did you mean 'spread'"):
         inf_fs.ranking(x, "spred")
+    for by in inf_fs.RANKINGS:
+        with pytest.raises(ValueError, match="x has no feature that varies among its 5 items"):
+            inf_fs.ranking(torch.full((5, 4), 0.3), by)
 
 
 def test_subspaces_are_found_and_counted():

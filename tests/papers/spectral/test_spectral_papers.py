@@ -2,11 +2,13 @@
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from labkit.data import load
+from labkit.losses import kernel_nt_xent
 from labkit.papers.spectral import augmentation_kernel, dimensional_collapse, kernel_infonce, local_global
 from labkit.papers.spectral import spectral_contrastive as haochen
 from labkit.theory import augmentation, factorisation
@@ -107,6 +109,45 @@ def test_the_linear_toy_descends_on_infonce():
         stepped = [w.detach() - 0.1 * w.grad for w in weights]
         expected = stepped[0] if layers == 1 else stepped[1] @ stepped[0]
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_descent_stands_still_at_laplacian_eigenmaps():
+    pi, start = planted_graph(12, 3), torch.randn(12, 3, dtype=torch.float64)
+    found = local_global.descend(pi, start, 0.5, steps=100_000, still=1e-9)
+    torch.testing.assert_close(local_global.descend(pi, found, 0.5, steps=1), found, rtol=0, atol=1e-9)
+    truth = factorisation.laplacian_eigenmaps(pi, 3, 0.5)[1]
+    turned = truth @ torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64)).Q + 5
+    assert local_global.gram_digits(found, turned) > 6
+    other = truth[torch.randperm(12)]  # of the same variances
+    assert local_global.gram_digits(other, truth) < 1
+
+
+def test_shares_and_ranks_of_the_toy_by_hand():
+    w = torch.zeros(2, 16, 16)
+    w[0, 0, 0], w[0, 0, 15] = 2, 1  # columns: one clean, one augmented, of one row
+    w[1, 3, 0], w[1, 5, 9] = 3, 1
+    torch.testing.assert_close(dimensional_collapse.clean_share(w), torch.tensor([0.8, 0.9]))
+    entropy = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
+    torch.testing.assert_close(dimensional_collapse.effective_rank(w), torch.tensor([1.0, math.exp(entropy)]))
+
+
+@pytest.mark.parametrize("mixture", ["sum", "losses (as released)"])
+def test_kernels_are_mixed_as_asked(mixture):
+    encoder, kernels = torch.nn.Flatten(), ((2.0, 0.4), (1.0, 0.25))
+    encoder.dim = 4
+    a, b = torch.randn(2, 6, 1, 2, 2)
+    views = iter((a, b))
+    method = kernel_infonce.KernelInfoNCE(encoder, lambda x: next(views), kernels, mixture, torch.nn.Identity())
+    found = method(torch.zeros(6, 1, 2, 2))
+    torch.testing.assert_close(found, kernel_nt_xent(a.flatten(1), b.flatten(1), kernels=kernels, mixture=mixture))
+
+
+def test_recipes_mix_as_they_are_named():
+    images = SimpleNamespace(images=torch.zeros(1, 1, 8, 8))
+    mixtures = {name: recipe.build(images).loss.keywords["mixture"] for name, recipe in kernel_infonce.BY_NAME.items()}
+    assert mixtures["concatenation"] == "concatenation"
+    assert mixtures["sum-of-losses"] == "losses (as released)"
+    assert mixtures["sum"] == "sum"
 
 
 def test_maskings_of_digits_have_a_row_for_each_masking():
