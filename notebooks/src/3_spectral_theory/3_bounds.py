@@ -278,9 +278,8 @@ plt.show()
 (many_loss, many_right), (one_loss, one_right) = (np.mean(found[5, k], 0) for k in (COUNTS[-1], 1))
 ratio.reveal(many_loss / one_loss)
 own = [np.mean(lengths[5, k]) for k in (1, COUNTS[-1])]
-print(
-    f"five classes, mean ‖f(x)‖ before scaling: {own[0]:.2f} after 1, {own[1]:.2f} after {COUNTS[-1]}"
-)
+lengths_said = f"{own[0]:.2f} after 1, {own[1]:.2f} after {COUNTS[-1]}"
+print(f"five classes, mean ‖f(x)‖ before scaling: {lengths_said}")
 print(f"± is the standard deviation over {len(SEEDS)} seeds")
 
 # %% [markdown]
@@ -348,7 +347,8 @@ beside_paper(
      "none: both sides are summed over every triple, so that even the last digit has to obey"),
     (f"mean classifier's loss, {COUNTS[-1]} negatives against 1, five classes (section 6.1)",
      "more negatives can hurt", f"{many_loss:.3f} against {one_loss:.3f} bits",
-     "linear encoders 64 → 4 on digits, at one length; the paper: GRUs on Wiki-3029, VGG-16 on CIFAR-100"),
+     "linear encoders 64 → 4 on digits, at one length; the paper: GRUs on Wiki-3029, VGG-16 on "
+     "CIFAR-100"),
     ("its accuracy, the same two", "not monotone in the negatives when many collide",
      f"{100 * many_right:.1f} against {100 * one_right:.1f} %",
      "five digits are nearly separable by four linear features, whatever the negatives"),

@@ -353,7 +353,8 @@ check(
 # %%
 kernels = [
     "pair_kernel_is_learned", "width_helps", "pairs_beat_kernel_pca_at_5",
-    "pairs_beat_kernel_pca_at_50", "pairs_beat_kernel_pca_of_originals", "the_gain_needs_true_pairs",
+    "pairs_beat_kernel_pca_at_50", "pairs_beat_kernel_pca_of_originals",
+    "the_gain_needs_true_pairs",
 ]  # fmt: skip
 networks = ["barlow_twins_steps", "vicreg_steps", "simclr_steps"]
 labkit.claims.show("stepwise", only=kernels + networks)
