@@ -20,6 +20,7 @@
 import os
 from functools import partial
 from itertools import combinations_with_replacement
+from pathlib import Path
 
 import torch
 from matplotlib import pyplot as plt
