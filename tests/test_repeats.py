@@ -11,8 +11,9 @@ RECIPES = [
 
 
 def test_a_fresh_process_gives_the_same_bits():
-    here = [name for name in RECIPES if data.available(papers.recipe(name).data)]
-    assert len(here) >= 4  # those need no download
+    needs = {name: papers.recipe(name).data for name in RECIPES} | {"gcc/planted-roles": "citeseer"}
+    here = [name for name in RECIPES if data.available(needs[name])]
+    assert len(here) >= 3  # those need no download
     for name, [(elsewhere, _)] in in_fresh_processes([*here, "arora"], [1]):
         assert len(elsewhere) > 2
         assert different(elsewhere, digests(name)[0]) == [], name
