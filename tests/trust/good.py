@@ -528,6 +528,7 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "recipes.run.dataset": _data,
     "recipes.run_protocols.dataset": _data,
     "recipes.seeds": lambda w: [0],
+    "recipes.over_seeds.arms": lambda w: {"rows": _recipe(w)},
     "recipes.sweep.protocols": lambda w: _recipe(w).protocols,
     "recipes.for_own_graph.source": _data,
     "recipes.spread.values": lambda w: [0.5, 0.25],

@@ -19,12 +19,12 @@ from torch_geometric.transforms import NormalizeFeatures
 
 from labkit._checks import require_positive, unknown
 from labkit.claims import Evidence, Lab, claim
-from labkit.data import check_graph, load
+from labkit.data import check_graph
 from labkit.evaluate import Protocol
 from labkit.losses import info_nce, nt_xent
 from labkit.methods import Method, inference
 from labkit.models import GCN, MLP, sparse_if_faster
-from labkit.recipes import Kept, Material, PaperNumber, Recipe, spread, train
+from labkit.recipes import PaperNumber, Recipe, over_seeds, spread
 from labkit.train import Subgraphs
 from labkit.views import drop_edges, mask_feature_columns
 
@@ -258,26 +258,11 @@ def temperatures(
     known = {"cora": CORA, "citeseer": RECIPES[2]}
     if data not in known:
         raise ValueError(unknown("graph with a released temperature", data, known))
-    if not len(seeds):
-        raise ValueError("seeds is empty: name at least one seed, e.g. seeds=range(5)")
     for tau in grid:
         require_positive("temperature", tau)
     recipe = known[data]
-    protocol = recipe.protocols["public"]
-    kept = Kept(path, "accuracy", data=data, seeds=list(seeds), changes=changes, protocol=str(protocol))
-    found = kept.found
-    material = Material(load(recipe.data, **recipe.load_options))
-    for tau in grid:
-        if f"{tau:g}" in found:
-            continue
-        warmer = replace(recipe, build=partial(recipe.build, temperature=tau))
-        runs = [train(warmer, material, seed, progress=False, **changes) for seed in seeds]
-        if "A²X" not in found:  # the start is the same for every τ
-            found["A²X"] = [material.floors(protocol)["propagated"].mean]
-            found["untrained"] = [material.score(protocol, run.snapshots[0]).mean for run in runs]
-        found[f"{tau:g}"] = [material.score(protocol, run.method.embed(material.items)).mean for run in runs]
-        kept.write()
-    return found
+    arms = {f"{tau:g}": replace(recipe, build=partial(recipe.build, temperature=tau)) for tau in grid}
+    return over_seeds(arms, seeds, path, protocol="public", floors={"A²X": "propagated"}, **changes)
 
 
 def main(data: str = "cora", seeds: str = "5") -> None:

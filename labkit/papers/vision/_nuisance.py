@@ -1,19 +1,15 @@
 """What the papers of this theme share: data sets, views, encoder, training, probe, ceiling."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from labkit.claims import Evidence, Lab
-from labkit.data import load
 from labkit.evaluate import Protocol
 from labkit.methods import Method, Supervised
 from labkit.models import MLP, resnet8
-from labkit.recipes import Kept, Material, Recipe, train
+from labkit.recipes import Recipe
 from labkit.train import Minibatches, Run
 from labkit.views import ColorJitter, Compose, GaussianNoise, RandomInvert, RandomResizedCrop, simclr
 
@@ -155,52 +151,6 @@ def against_raw(lab: Lab, recipe: Recipe, name: str) -> Evidence:
     trained = lab.scores(recipe)
     raw = [lab.floors(recipe)["raw"].mean] * len(trained)
     return Evidence(trained, raw, name, "raw pixels", note=f"On {recipe.name.split('/')[1]}.")
-
-
-def over_seeds(
-    arms: Mapping[str, Recipe], seeds: Sequence[int], path: str | Path | None, looks: Sequence[int] = (), **changes
-) -> dict[str, list]:
-    """k-NN accuracy of recipes on one data set that start alike, beside its floors.
-
-    Args:
-        arms: recipes by name.
-        seeds: trainings of each.
-        path: JSON to which every arm is written as it is done; those that are there with these settings are not redone.
-            None: nothing is written.
-        looks: epochs after which to score; (): after the last one.
-        changes: other arguments of ``fit``, e.g. ``epochs=20``.
-
-    Returns:
-        name -> accuracy for each seed, of several ``looks`` a list of them for each seed; and "raw" and "untrained".
-
-    Raises:
-        ValueError: no seed.
-    """
-    if not len(seeds):
-        raise ValueError("seeds is empty: name at least one seed, e.g. seeds=range(3)")
-    one = next(iter(arms.values()))
-    protocol, material = one.protocols["knn"], Material(load(one.data, **one.load_options))
-    if looks:
-        changes |= {"snapshots": sorted({0, *looks})}
-    facts = {"data": one.data, "options": one.load_options, "looks": list(looks), "changes": changes}
-    kept = Kept(path, "accuracy", seeds=list(seeds), protocol=str(protocol), **facts)
-
-    def score(embedding: Tensor) -> float:
-        return material.score(protocol, embedding).mean
-
-    for name, recipe in arms.items():
-        if name in kept.found:
-            continue
-        runs = [train(recipe, material, seed, progress=False, **changes) for seed in seeds]
-        if "raw" not in kept.found:
-            kept.found["raw"] = [material.floors(protocol)["raw"].mean]
-            kept.found["untrained"] = [score(run.snapshots[0]) for run in runs]
-        if looks:
-            kept.found[name] = [[score(run.snapshots[epoch]) for epoch in looks] for run in runs]
-        else:
-            kept.found[name] = [score(run.method.embed(material.items)) for run in runs]
-        kept.write()
-    return kept.found
 
 
 def last(runs: list[Run], fact: str) -> list[float]:

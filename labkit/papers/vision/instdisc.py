@@ -27,10 +27,9 @@ from labkit.papers.vision._nuisance import (
     encoder_of,
     family,
     numbered,
-    over_seeds,
     view_of,
 )
-from labkit.recipes import spread
+from labkit.recipes import over_seeds, spread
 
 
 class InstDisc(TwoView):
@@ -114,13 +113,13 @@ def over_training(
     """k-NN accuracy while three losses are trained: the full softmax, draws, and draws with Z of each step.
 
     Args:
-        seeds, path, looks, changes: as of :func:`over_seeds`.
+        seeds, path, looks, changes: as of :func:`labkit.recipes.over_seeds`.
 
     Returns:
         name of the loss -> for each seed the accuracy at each look; and "raw" and "untrained".
     """
     arms = {"full softmax": SMALL, "512 draws, Z of the first step": DRAWS, "512 draws, Z of each step": LIVE_DRAWS}
-    return over_seeds(arms, seeds, path, looks, **changes)
+    return over_seeds(arms, seeds, path, looks=looks, **changes)
 
 
 def main(seeds: str = "3") -> None:

@@ -20,9 +20,9 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.losses import nt_xent
 from labkit.methods import TwoView
 from labkit.models import MLP, resnet8
-from labkit.papers.vision._nuisance import changed, family, over_seeds, view_of
+from labkit.papers.vision._nuisance import changed, family, view_of
 from labkit.papers.vision._nuisance import nuisance_view as nuisance_view
-from labkit.recipes import Recipe, spread
+from labkit.recipes import Recipe, over_seeds, spread
 from labkit.views import Compose, GaussianNoise, RandomResizedCrop
 
 
@@ -111,7 +111,7 @@ def ablations(seeds: Sequence[int] = range(3), path: str | Path | None = None, *
     The images are those of ``simclr/nuisance-mnist-small``; τ = 0.2 has all four changes, and they have τ = 0.2.
 
     Args:
-        seeds, path, changes: as of :func:`over_seeds`.
+        seeds, path, changes: as of :func:`labkit.recipes.over_seeds`.
 
     Returns:
         "τ = 0.05", ... and "crop", "crop + invert", ... -> accuracy for each seed; and "raw" and "untrained".

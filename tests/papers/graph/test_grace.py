@@ -7,8 +7,8 @@ import torch
 
 from labkit import papers
 from labkit.data import stochastic_block_model
-from labkit.papers.graph import grace
 from labkit.papers.graph.grace import GRACE, RECIPES, temperatures
+from labkit.recipes import _arms
 from labkit.train import Subgraphs, fit
 
 
@@ -39,15 +39,15 @@ def test_larger_graphs_come_whole_and_on_subgraphs_under_both_protocols():
 
 
 def test_temperatures_are_written_one_by_one_and_taken_up_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(grace, "load", lambda name, **_: small_graph())
+    monkeypatch.setattr(_arms, "load", lambda name, **_: small_graph())
     trained = []
-    real = grace.train
+    real = _arms.train
 
     def spying(recipe, material, seed, **more):
         trained.append((recipe.build(material.dataset).temperature, seed))
         return real(recipe, material, seed, **more)
 
-    monkeypatch.setattr(grace, "train", spying)
+    monkeypatch.setattr(_arms, "train", spying)
     path = tmp_path / "temperatures.json"
     found = temperatures("citeseer", grid=(0.2, 2.0), seeds=[0, 1], path=path, epochs=1)
     assert trained == [(0.2, 0), (0.2, 1), (2.0, 0), (2.0, 1)]

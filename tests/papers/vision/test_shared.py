@@ -7,8 +7,9 @@ from labkit import papers
 from labkit.claims import Lab
 from labkit.data import ImageSet, available, catalogue
 from labkit.methods import Supervised
-from labkit.papers.vision import _nuisance, instdisc, simclr
+from labkit.papers.vision import instdisc, simclr
 from labkit.papers.vision._nuisance import DATA, encoder_of, numbered, view_of
+from labkit.recipes import _arms, over_seeds
 from labkit.train import seeded
 from labkit.views import RandomResizedCrop
 
@@ -83,16 +84,18 @@ def small_images(name, **options):
 
 
 def test_arms_stand_beside_floors_and_are_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(_nuisance, "load", small_images)
+    monkeypatch.setattr(_arms, "load", small_images)
     path = tmp_path / "arms.json"
     found = simclr.ablations(range(2), path, epochs=1)
     views = {"crop", "crop + invert", "invert", "invert + noise", "jitter + noise"}
     assert found.keys() > {"raw", "untrained", "τ = 0.05", "τ = 1"} | views
     assert {name: len(values) for name, values in found.items()} == {name: 2 - (name == "raw") for name in found}
-    monkeypatch.setattr(_nuisance, "train", None)
+    monkeypatch.setattr(_arms, "train", None)
     assert simclr.ablations(range(2), path, epochs=1) == found
     with pytest.raises(ValueError, match="seeds is empty"):
         simclr.ablations([])
+    with pytest.raises(ValueError, match="arms is empty"):
+        over_seeds({}, 1)
 
 
 def test_arms_differ_in_what_their_name_says():
@@ -109,7 +112,7 @@ def test_arms_differ_in_what_their_name_says():
 
 
 def test_accuracy_is_followed_over_training(monkeypatch):
-    monkeypatch.setattr(_nuisance, "load", small_images)
+    monkeypatch.setattr(_arms, "load", small_images)
     found = instdisc.over_training(range(1), None, (0, 2), epochs=2)
     assert [len(curves) for curves in found.values()] == [1, 1, 1, 1, 1]
     assert found["full softmax"][0][0] == found["untrained"][0]

@@ -1,0 +1,79 @@
+"""Several recipes side by side, over the same seeds."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from labkit._arguments import checked
+from labkit.data import load
+from labkit.recipes._kept import Kept
+from labkit.recipes._material import Material
+from labkit.recipes._recipe import Recipe, choose_protocol, chosen_seeds
+from labkit.recipes._sweep import train
+
+RAW = {"raw": "raw"}
+
+
+@checked(numbers=False)
+def over_seeds(
+    arms: Mapping[str, Recipe],
+    seeds: int | Sequence[int],
+    path: str | Path | None = None,
+    *,
+    protocol: str | None = None,
+    floors: Mapping[str, str] = RAW,
+    looks: Sequence[int] = (),
+    **changes,
+) -> dict[str, list]:
+    """Scores of recipes on one data set that start alike, beside what nothing trained reaches.
+
+    Args:
+        arms: recipes by name.
+        seeds: trainings of each: how many (0, 1, ...) or which.
+        path: JSON to which every arm is written as it is done; those that are there with these settings are not redone.
+            None: nothing is written.
+        protocol: one that the recipes have; None: the first.
+        floors: what a floor is called here -> its name among those of the material ("raw", "propagated", ...).
+        looks: epochs after which to score; (): after the last one.
+        changes: other arguments of ``fit``, e.g. ``epochs=20``.
+
+    Returns:
+        name -> score for each seed, of several ``looks`` a list of them for each seed; the floors, one number each; and
+        "untrained", one for each seed.
+
+    Cost: a training and its scoring for each arm and seed.
+
+    Raises:
+        ValueError: no arm, no seed, one twice, or an unknown protocol.
+
+    Example:
+        >>> over_seeds({"τ = 0.1": colder, "τ = 0.5": warmer}, seeds=3, path="temperatures.json")
+    """
+    if not arms:
+        raise ValueError("arms is empty: name at least one recipe, e.g. {'τ = 0.5': recipe}")
+    seeds, one = chosen_seeds(seeds), next(iter(arms.values()))
+    _, chosen = choose_protocol(one, protocol)
+    if looks:
+        changes |= {"snapshots": sorted({0, *looks})}
+    facts = {"data": one.data, "options": str(one.load_options), "looks": list(looks), "changes": changes}
+    kept = Kept(path, "accuracy", seeds=seeds, protocol=str(chosen), **facts)
+    material = Material(load(one.data, **one.load_options))
+
+    def score(embedding: Tensor) -> float:
+        return material.score(chosen, embedding).mean
+
+    for name, recipe in arms.items():
+        if name in kept.found:
+            continue
+        runs = [train(recipe, material, seed, progress=False, **changes) for seed in seeds]
+        if "untrained" not in kept.found:
+            reached = material.floors(chosen)
+            kept.found |= {called: [reached[floor].mean] for called, floor in floors.items()}
+            kept.found["untrained"] = [score(run.snapshots[0]) for run in runs]
+        if looks:
+            kept.found[name] = [[score(run.snapshots[epoch]) for epoch in looks] for run in runs]
+        else:
+            kept.found[name] = [score(run.method.embed(material.items)) for run in runs]
+        kept.write()
+    return kept.found
