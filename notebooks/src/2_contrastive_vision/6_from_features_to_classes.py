@@ -382,12 +382,15 @@ classes, rotation = (
 with plot.style():
     figure, axis = plt.subplots(figsize=(7.5, 4.2))
     axis.plot(rotation, classes, "o")
-    for turn, (right, up, name) in enumerate(
-        sorted(zip(rotation, classes, names))
-    ):  # names above and below in turn
+    points = sorted(zip(rotation, classes, names))
+    for (right, up, name), after in zip(points, [*points[1:], (1e9, 0, "")]):
+        near = (
+            after[0] - right < 1.5 and abs(after[1] - up) < 1
+        )  # its name would run over the next dot's
         axis.annotate(
-            name, (right, up), (5, (4, -10)[turn % 2]), textcoords="offset points", fontsize=9
-        )
+            name, (right, up), (-5 if near else 5, 4), ha="right" if near else "left",
+            textcoords="offset points", fontsize=9,
+        )  # fmt: skip
     axis.set(
         xlabel="rotation probe (%), no labels",
         ylabel="class probe (%)",
