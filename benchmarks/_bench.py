@@ -125,7 +125,7 @@ def measure(name: str, repeats: int, folder: Path) -> None:
         return
     record = {"name": name, "what": module.__doc__.splitlines()[0], "rows": rows, "date": str(date.today())}
     record |= {"seconds": time.perf_counter() - started, "cores": os.cpu_count()}
-    record |= {"load": round(os.getloadavg()[0], 1)} | circumstances("cpu")
+    record |= {"load": round(os.getloadavg()[0], 1)} | circumstances(getattr(module, "DEVICE", "cpu"))
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(file, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
 

@@ -2,8 +2,13 @@
 
 The set is the JPEG-coded one of 60 000 (``cifar10-jpeg``), whole on the device as uint8, where views are drawn; in
 bfloat16, channels-last, the encoder compiled. The plain loop is the same network as one writes it first: in float32,
-batches from the host, NT-Xent by a dense matrix, nothing compiled. Steps are timed in turn. Accuracy is of one training
-(seed 0) on the test images; its seconds are those of training, without compiling and without looking.
+batches from the host, NT-Xent by a dense matrix, nothing compiled. Steps are timed in turn, on two views of 32 pixels.
+
+To accuracy: one training on the training images, in cycles whose rate falls from the same height to zero (Loshchilov
+and Hutter 2017, "SGDR"); after each, 20-NN on the test images. A step sees several views of fewer images (Shidani et
+al. 2024, "Poly-View Contrastive Learning"), and views are smaller than the images (Touvron et al. 2019, "Fixing the
+train-test resolution discrepancy": a crop blown up to full size shows things larger than they are looked at later).
+These settings were chosen on 5 000 of the training images. Seconds are those of training; compiling comes before.
 """
 
 import copy
@@ -24,8 +29,14 @@ from labkit.train import Minibatches, fit, seeded
 from labkit.views import simclr
 
 NAME = "CIFAR-10 on a GPU"
-BATCH, EPOCHS, RATE = 512, 100, 2e-3
-LOOKS = tuple(range(10, EPOCHS + 1, 10))
+DEVICE = "auto"
+BATCH, RATE = 512, 2e-3
+MODE = "reduce-overhead"  # of torch.compile
+VIEWS, SIDE, ENCODED = 8, 24, 1024  # of an image; their pixels; views in a step
+TRAINING = {"optimizer": "sgd", "lr": 0.1, "weight_decay": 5e-4, "schedule": "cosine"}
+VIEW = {"strength": 0.5, "scale": (0.08, 1.0)}
+HEAD, TAU = {"hidden": 1024, "out": 128, "layers": 2, "norm": "batch"}, 0.2
+CYCLES = {85: 25, 90: 60}  # % of 20-NN: epochs of the cycle that is to reach it
 LIMITS = {85: 90.0, 90: 480.0}  # % of 20-NN: seconds that were set beforehand
 LIMIT = "the limit asked for"
 HOW = "it needs a CUDA device and cifar10-jpeg (`labkit data get cifar10-jpeg`)"
@@ -47,11 +58,18 @@ class Plain(nn.Module):
         return PLAIN["SimCLR"](*z.chunk(2))
 
 
-def method(device: str) -> SimCLR:
+class AtOnce(SimCLR):
+    """All views of a batch drawn by one call: with small images a GPU waits for the host to start its kernels."""
+
+    def viewed(self, images: Tensor) -> Tensor:
+        return self.view(images.repeat(self.views, 1, 1, 1))
+
+
+def method(device: str, view: Callable | None = None, **changes) -> SimCLR:
     with seeded(0):
-        made = SimCLR(resnet18(), simclr(32), temperature=TEMPERATURE).to(device)
+        made = AtOnce(resnet18(), view or simclr(32), **{"temperature": TEMPERATURE} | changes).to(device)
     if device == "cuda":
-        made.encoder.compile()
+        made.encoder.compile(dynamic=False, mode=MODE)
     return made
 
 
@@ -72,33 +90,31 @@ def step(model: nn.Module, images: Tensor, device: str, bfloat16: bool, batch_si
 
 
 def to_accuracy(
-    images, device: str, looks: Sequence[int] = LOOKS, batch_size: int = BATCH
-) -> list[tuple[float, float]]:
-    """(seconds of training, accuracy of 20-NN) after each of these epochs of one training."""
-    train, model = images.images[images.splits["train"]], method(device)
-    untrained = copy.deepcopy(model.state_dict())
-    training = {"lr": RATE, "schedule": "cosine", "weight_decay": 1e-6, "device": device, "progress": False}
-    fit(
-        model, Minibatches(train[: 2 * batch_size], batch_size), epochs=1, **training
-    )  # compiles before the clock starts
+    images, device: str, cycles: Sequence[int] = tuple(CYCLES.values()), batch_size: int = ENCODED // VIEWS
+) -> Iterator[tuple[float, float]]:
+    """(seconds of training so far, accuracy of 20-NN) after each cycle of these epochs."""
+    train, labels = images.images[images.splits["train"]].to(device), images.labels.to(device)
+    with seeded(0):
+        head = MLP(512, **HEAD)
+    model = method(device, simclr(SIDE, **VIEW), views=VIEWS, temperature=TAU, projector=head)
+    training, untrained = TRAINING | {"device": device, "progress": False}, copy.deepcopy(model.state_dict())
+    fit(model, Minibatches(train[: 4 * batch_size], batch_size), epochs=1, **training)  # compiles
     model.load_state_dict(untrained)
-    run = fit(
-        model, Minibatches(train, batch_size), epochs=max(looks), snapshots=looks, watch=images.images, **training
-    )
-    seconds, split = list(accumulate(run.history["seconds"])), Split.public(images)
-    return [(seconds[e - 1], knn_probe(run.snapshots[e], images.labels, split, k=20).mean) for e in looks]
+    seconds = 0.0
+    with torch.compiler.set_stance("eager_on_recompile"):  # images that are only looked at are not worth compiling for
+        for cycle, epochs in enumerate(cycles):
+            run = fit(model, Minibatches(train, batch_size), epochs=epochs, seed=cycle, **training)
+            seconds += sum(run.history["seconds"])
+            z = model.embed(images.images.to(device))
+            yield seconds, knn_probe(z, labels, Split.public(images), k=20).mean
 
 
-def times_to(found: Sequence[tuple[float, float]], card: str) -> Iterator[Row | Missing]:
-    """A row for each accuracy that was asked for."""
-    best, at = max((accuracy, seconds) for seconds, accuracy in found)
-    for percent, limit in LIMITS.items():
-        entry = f"seconds to {percent} % of 20-NN, {card}"
-        reached = [seconds for seconds, accuracy in found if 100 * accuracy >= percent]
-        if reached:
-            yield Row(entry, LIMIT, reached[0], limit, at_least=1, why="one training; nothing was tuned for speed")
-        else:
-            yield Missing(entry, LIMIT, f"not reached: {100 * best:.1f} % after {at:.0f} s")
+def time_to(percent: int, epochs: int, seconds: float, accuracy: float, card: str) -> Row | Missing:
+    """The row of one accuracy that was asked for."""
+    entry, found = f"seconds to {percent} % of 20-NN, {card}", f"{100 * accuracy:.1f} % after {epochs} epochs"
+    if 100 * accuracy < percent:
+        return Missing(entry, LIMIT, f"not reached: {found}, {seconds:.0f} s")
+    return Row(f"{entry}: {found}", LIMIT, seconds, LIMITS[percent], at_least=1)
 
 
 def main(repeats: int = 5) -> Iterator[Row | Missing]:
@@ -107,11 +123,14 @@ def main(repeats: int = 5) -> Iterator[Row | Missing]:
         yield Missing(entry, peer, HOW)
         yield from (Missing(f"seconds to {percent} % of 20-NN", LIMIT, HOW) for percent in LIMITS)
         return
+    torch.backends.cudnn.benchmark = True  # for both: shapes never change
     images, card = load("cifar10-jpeg"), torch.cuda.get_device_name()
     train = images.images[images.splits["train"]]
     ours = step(method("cuda"), train.cuda(), "cuda", bfloat16=True)
     plain = step(Plain("cuda").cuda(), train, "cuda", bfloat16=False)
     times = alternate(ours, plain, repeats)
-    speed = f"{BATCH / statistics.median(times[0]):.0f} images a second"
-    yield Row(f"{entry}, {card}, {speed}", peer, *times, at_least=1)
-    yield from times_to(to_accuracy(images, "cuda"), card)
+    speeds = " and ".join(f"{BATCH / statistics.median(seconds):.0f}" for seconds in times)
+    yield Row(f"{entry}, {card}: {speeds} images a second", peer, *times, at_least=1)
+    epochs = accumulate(CYCLES.values())
+    for percent, so_far, found in zip(CYCLES, epochs, to_accuracy(images, "cuda"), strict=True):
+        yield time_to(percent, so_far, *found, card)

@@ -109,20 +109,22 @@ def test_the_benchmark_for_a_gpu_runs_where_there_is_none(bench, monkeypatch):
     import torch
 
     from labkit.data import ImageSet
-    from labkit.models import resnet8
+    from labkit.models import ResNet
 
     gpu = importlib.import_module("benchmarks.cifar10_gpu")
-    monkeypatch.setattr(gpu, "resnet18", lambda: resnet8(4))
+    monkeypatch.setattr(gpu, "resnet18", lambda: ResNet((1, 1), 256))
+    monkeypatch.setattr(gpu, "VIEWS", 3)
     pixels = torch.randint(0, 256, (48, 3, 32, 32), dtype=torch.uint8)
     splits = {"train": torch.arange(32), "test": torch.arange(32, 48)}
     images = ImageSet(pixels, torch.arange(48) % 2, ("a", "b"), splits)
     for model, bfloat16 in ((gpu.method("cpu"), True), (gpu.Plain("cpu"), False)):
         assert 0 < gpu.step(model, pixels, "cpu", bfloat16, batch_size=8)() < 10
-    found = gpu.to_accuracy(images, "cpu", looks=(1, 2), batch_size=8)
-    assert [seconds > 0 and 0 <= accuracy <= 1 for seconds, accuracy in found] == [True, True]
-    rows = list(gpu.times_to([(30.0, 0.7), (60.0, 0.86), (500.0, 0.89)], "a card"))
-    assert (rows[0].ours, rows[0].theirs) == (60.0, 90.0)
-    assert rows[1].how == "not reached: 89.0 % after 500 s"
+    (first, accuracy), (second, _) = gpu.to_accuracy(images, "cpu", cycles=(1, 2), batch_size=8)
+    assert 0 < first < second
+    assert 0 <= accuracy <= 1
+    reached, missed = (gpu.time_to(90, 60, 300.0, accuracy, "a card") for accuracy in (0.901, 0.89))
+    assert (reached.ours, reached.theirs) == (300.0, 480.0)
+    assert missed.how == "not reached: 89.0 % after 60 epochs, 300 s"
 
 
 @pytest.mark.skipif(_cuda(), reason="there is one")

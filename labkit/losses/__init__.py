@@ -1,7 +1,7 @@
 """What is minimised: pure functions of tensors, each with its paper's convention in the docstring."""
 
 from labkit.losses._clusters import dino, sinkhorn, swav
-from labkit.losses._contrastive import info_nce, nt_xent
+from labkit.losses._contrastive import info_nce, multi_view_nt_xent, nt_xent
 from labkit.losses._cosine import byol, scaled_cosine_error
 from labkit.losses._decorrelation import barlow_twins, vicreg, w_mse, whiten
 from labkit.losses._decoupled import decoupled
@@ -23,6 +23,7 @@ __all__ = [
     "info_nce",
     "info_nce_queue",
     "kernel_nt_xent",
+    "multi_view_nt_xent",
     "nce",
     "nt_xent",
     "scaled_cosine_error",

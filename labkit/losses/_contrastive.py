@@ -49,6 +49,43 @@ def nt_xent(
 
 
 @checked(numbers=False)
+def multi_view_nt_xent(*views: Tensor, temperature: float = 0.5) -> Float[Tensor, ""]:
+    """The mean of NT-Xent over all pairs of several views (Tian et al. 2020, "CMC", equation 7, its full graph).
+
+    ``mean(nt_xent(a, b, temperature) for a, b in combinations(views, 2))``, from one matrix of products instead of one
+    a pair. Of the same number of encoded images, more views of fewer images teach more where training is short (Shidani
+    et al. 2024, "Poly-View Contrastive Learning", section 3).
+
+    Args:
+        views: two or more, each [n, dim], row i of all from item i; n ≥ 2. Normalised here.
+        temperature: τ > 0.
+
+    Cost: time O(d²·n²·dim), memory O(d²·n²) for d views.
+
+    Raises:
+        ValueError: one view, other shapes, fewer than two items, NaN or infinite rows, ``temperature`` ≤ 0.
+
+    Example:
+        >>> loss = multi_view_nt_xent(*projector(encoder(torch.cat(views))).chunk(len(views)), temperature=0.2)
+    """
+    if len(views) < 2:
+        raise ValueError(f"multi_view_nt_xent compares at least 2 views, not {len(views)}; hand them in one by one")
+    for number, view in enumerate(views[1:], start=1):
+        require_pair("view 0", views[0], f"view {number}", view, items=2)
+    require_positive("temperature", temperature)
+    d, n = len(views), len(views[0])
+    z = unit_rows(torch.cat(views)) * temperature**-0.5
+    logits = Products(z)(z, z)
+    positive = logits.view(d, n, d, n).diagonal(dim1=1, dim2=3)  # [d, d, n]: of item k in views i and j
+    itself = torch.eye(d * n, dtype=torch.bool, device=z.device)
+    sums = logits.masked_fill(itself, -torch.inf).view(d, n, d, n).logsumexp(3)  # of k in i with all others in j
+    within = sums.diagonal(dim1=0, dim2=2).T[..., None]  # [d, n, 1]: with those in i itself
+    total = sums.logaddexp(within).transpose(1, 2)  # the denominator of k in view i, for the pair of i and j
+    pairs = 1 - torch.eye(d, dtype=z.dtype, device=z.device)[..., None]
+    return ((total - positive) * pairs).sum() / (d * (d - 1) * n)
+
+
+@checked(numbers=False)
 def info_nce(
     queries: Tensor, keys: Tensor, temperature: float = 0.1, block: int | None = None, ring: bool = False
 ) -> Float[Tensor, ""]:

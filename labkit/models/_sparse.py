@@ -219,7 +219,8 @@ def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
 
 def _both_ways(row: Tensor, column: Tensor, value: Tensor, shape) -> tuple[Tensor, Tensor]:
     """The CSR matrix and its transpose, each sorted and every entry there once: ``dropout`` tells entries by place."""
-    entries = torch.sparse_coo_tensor(torch.stack([row, column]).long(), value.detach(), tuple(shape)).coalesce()
+    places = torch.stack([row, column]).long()
+    entries = torch.sparse_coo_tensor(places, value.detach(), tuple(shape), check_invariants=False).coalesce()
     (row, column), value = entries.indices(), entries.values()
     return _csr(row, column, value, shape), _csr(column, row, value, (shape[1], shape[0]))
 

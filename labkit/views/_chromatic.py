@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from labkit._arguments import checked
 from labkit._checks import require_between, require_positive
-from labkit.views._image import ImageView, luma, resample, separable, uniform, unit_images
+from labkit.views._image import ImageView, constant, luma, resample, separable, uniform, unit_images
 from labkit.views._image_transforms import gaussian_kernel
 
 
@@ -36,7 +36,7 @@ def chromatic_aberration(images: Tensor, strength: float) -> Float[Tensor, "item
     seen = []
     for channel, more in zip(images.split(1, dim=1), (2, 1, 0)):
         half = 0.5 / (1 + more * strength)
-        window = images.new_tensor([0.5 - half, 0.5 + half] * 2).expand(len(images), 4)
+        window = constant(images, *(0.5 - half, 0.5 + half) * 2).expand(len(images), 4)
         seen.append(resample(channel, window, images.shape[2:]))
     return torch.cat(seen, dim=1)
 

@@ -7,6 +7,7 @@ or one map, so a crop, a flip, a jitter and a greyscale cost one resampling and 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import groupby
 
 import torch
@@ -39,12 +40,26 @@ def unit_images(images: Tensor) -> Images:
     return images if images.dtype == torch.float64 else images.float()
 
 
+def constant(like: Tensor, *values: float) -> Float[Tensor, "values"]:
+    """``values`` in the type of ``like`` and on its device, where they are copied once.
+
+    A copy to a GPU makes the host wait until the GPU is done with all it was given before.
+    """
+    return _constant(values, like.dtype, like.device)
+
+
+@lru_cache(maxsize=256)
+def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # for whoever asks next may want a gradient
+        return torch.tensor(values, dtype=dtype, device=device)
+
+
 def luma(images: Tensor) -> Float[Tensor, "channels"]:
     """The weights with which the channels add up to grey: BT.601 for three channels, 1 for one."""
     channels = images.shape[1]
     if channels not in (1, 3):
         raise ValueError(f"colour transforms need images with 1 or 3 channels, not {channels}")
-    return images.new_tensor(_LUMA if channels == 3 else (1.0,))
+    return constant(images, *(_LUMA if channels == 3 else (1.0,)))
 
 
 def uniform(images: Tensor, draws: int, generator: Generator | None) -> Float[Tensor, "items draws"]:
@@ -57,8 +72,8 @@ def _hat(near: Tensor, far: Tensor, source: int, target: int, source_dim: int) -
     """Weights that resample a line of ``source`` pixels to ``target``, read from ``near`` to ``far`` (fractions)."""
     step = (far - near) * (source / target)
     support = step.abs().clamp_min(1)[:, None]
-    pixels = (torch.arange(source).to(near) + 0.5) / support
-    centres = (near[:, None] * source + (torch.arange(target).to(near) + 0.5) * step[:, None]) / support
+    in_source, in_target = (torch.arange(size, device=near.device).to(near) + 0.5 for size in (source, target))
+    pixels, centres = in_source / support, (near[:, None] * source + in_target * step[:, None]) / support
     minus_weights = (pixels.unsqueeze(3 - source_dim) - centres.unsqueeze(source_dim)).abs_().sub_(1).clamp_max_(0)
     return minus_weights.div_(minus_weights.sum(source_dim, keepdim=True))
 

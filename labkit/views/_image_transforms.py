@@ -11,7 +11,7 @@ from torch.nn.functional import threshold
 
 from labkit._arguments import checked
 from labkit._checks import require_between
-from labkit.views._image import Colour, Compose, Geometric, ImageView, luma, separable, uniform
+from labkit.views._image import Colour, Compose, Geometric, ImageView, constant, luma, separable, uniform
 
 Number = float | int
 
@@ -19,7 +19,8 @@ Number = float | int
 _YIQ = torch.tensor(
     [[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]], dtype=torch.float64
 )
-_QUARTER_TURN = torch.linalg.inv(_YIQ) @ torch.tensor([[0.0, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=torch.float64) @ _YIQ
+_TURN = torch.linalg.inv(_YIQ) @ torch.tensor([[0.0, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=torch.float64) @ _YIQ
+_QUARTER_TURN = tuple(_TURN.flatten().tolist())
 
 
 def _require_range(name: str, pair: Sequence[Number], least: float = 0) -> None:
@@ -67,7 +68,7 @@ class RandomResizedCrop(Geometric):
         sides = torch.stack([(area / ratio).sqrt(), (area * ratio).sqrt()], -1)
         fits = (sides <= 1).all(-1)
         first = sides[torch.arange(len(sides), device=sides.device), fits.int().argmax(1)]
-        fallback = sides.new_tensor([min(1, width / height / self.ratio[0]), min(1, self.ratio[1] * height / width)])
+        fallback = constant(sides, min(1, width / height / self.ratio[0]), min(1, self.ratio[1] * height / width))
         side = torch.where(fits.any(1, keepdim=True), first, fallback)
         start = draws[:, -2:] * (1 - side)
         start = torch.where(fits.any(1, keepdim=True), start, (1 - side) / 2)
@@ -123,15 +124,15 @@ class ColorJitter(Colour):
         self, images: Tensor, mean: Float[Tensor, "items channels"], generator: Generator | None
     ) -> tuple[Float[Tensor, "items channels channels"], Float[Tensor, "items channels"]]:
         draws = uniform(images, 5, generator)
-        spread = images.new_tensor([self.brightness, self.contrast, self.saturation, 2 * math.pi * self.hue])
+        spread = constant(images, self.brightness, self.contrast, self.saturation, 2 * math.pi * self.hue)
         changes = spread * (2 * draws[:, 1:] - 1) * (draws[:, :1] < self.p)
         b, k, s = (changes[:, :3] + 1).clamp_min_(0).unbind(1)
         turn = changes[:, 3]
 
         weights = luma(images)
         grey = weights.expand(len(weights), -1)
-        quarter = _QUARTER_TURN.to(images) if len(weights) == 3 else torch.zeros_like(grey)
-        basis = torch.stack([grey, torch.eye(len(weights)).to(images) - grey, quarter])
+        quarter = constant(images, *_QUARTER_TURN).view(3, 3) if len(weights) == 3 else torch.zeros_like(grey)
+        basis = torch.stack([grey, _identity(images) - grey, quarter])
         shares = torch.stack([b * k, b * k * s * turn.cos(), b * k * s * turn.sin()], 1)
         matrix = (shares @ basis.flatten(1)).view(-1, *grey.shape)
         return matrix, ((1 - k) * b * (mean @ weights))[:, None].expand_as(mean)
@@ -153,7 +154,7 @@ class RandomGrayscale(Colour):
         weights = luma(images)
         chosen = (uniform(images, 1, generator) < self.p)[..., None]
         grey = weights.expand(len(weights), -1)
-        return torch.where(chosen, grey, torch.eye(len(weights)).to(images)), torch.zeros_like(mean)
+        return torch.where(chosen, grey, _identity(images)), torch.zeros_like(mean)
 
 
 @checked(numbers=False)
@@ -170,7 +171,7 @@ class RandomInvert(Colour):
         self, images: Tensor, mean: Float[Tensor, "items channels"], generator: Generator | None
     ) -> tuple[Float[Tensor, "items channels channels"], Float[Tensor, "items channels"]]:
         chosen = (uniform(images, 1, generator) < self.p).to(images)
-        sign = torch.eye(images.shape[1]).to(images) * (1 - 2 * chosen)[..., None]
+        sign = _identity(images) * (1 - 2 * chosen)[..., None]
         return sign, chosen.expand_as(mean)
 
 
@@ -217,7 +218,7 @@ class GaussianBlur(ImageView):
 
 
 def gaussian_kernel(size: int, sigma: Float[Tensor, "items"], source_dim: int) -> Float[Tensor, "items size size"]:
-    at = torch.arange(size).to(sigma)
+    at = torch.arange(size, device=sigma.device).to(sigma)
     exponent = ((at[:, None] - at) / sigma[:, None, None]).square_().mul_(-0.5)
     # Far tails are denormal numbers, thirty times slower to compute with, and mean nothing: they become zeros.
     kernel = threshold(exponent.clamp_min_(-30).exp_(), 1e-13, 0.0)
@@ -262,8 +263,12 @@ class Normalize(ImageView):
                 raise ValueError(
                     f"{name} must be one number or {images.shape[1]}, one per channel, not {getattr(self, name)}"
                 )
-        mean, std = (images.new_tensor(_values(v)).view(-1, 1, 1) for v in (self.mean, self.std))
+        mean, std = (constant(images, *_values(v)).view(-1, 1, 1) for v in (self.mean, self.std))
         return (images - mean) / std
+
+
+def _identity(images: Tensor) -> Float[Tensor, "channels channels"]:
+    return torch.eye(images.shape[1], dtype=images.dtype, device=images.device)
 
 
 def _values(value: Number | Sequence[Number]) -> list[Number]:

@@ -1,13 +1,14 @@
 """InfoNCE and NT-Xent against loops, at any temperature and tile size."""
 
 import math
+from itertools import combinations
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.losses import info_nce, nt_xent
+from labkit.losses import info_nce, multi_view_nt_xent, nt_xent
 
 
 def slow_nt_xent(a, b, temperature):
@@ -106,6 +107,25 @@ def test_half_precision_and_bfloat16_products():
     (gradient,) = torch.autograd.grad(value, a)
     (expected,) = torch.autograd.grad(nt_xent(a, b, 0.5, block=128), a)
     assert torch.nn.functional.cosine_similarity(gradient.flatten(), expected.flatten(), dim=0) > 0.999
+
+
+@pytest.mark.parametrize("views", [2, 3, 5])
+@pytest.mark.parametrize("temperature", [0.01, 0.2, 10.0])
+def test_of_several_views_it_is_the_mean_over_pairs(views, temperature):
+    z = [torch.randn(6, 4, dtype=torch.float64, requires_grad=True) for _ in range(views)]
+    value = multi_view_nt_xent(*z, temperature=temperature)
+    expected = sum(slow_nt_xent(a, b, temperature) for a, b in combinations(z, 2)) / math.comb(views, 2)
+    torch.testing.assert_close(value, expected, rtol=1e-12, atol=1e-12)
+    for ours, theirs in zip(torch.autograd.grad(value, z), torch.autograd.grad(expected, z), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_one_view_has_no_pairs():
+    a = torch.randn(4, 3)
+    with pytest.raises(ValueError, match="at least 2 views, not 1"):
+        multi_view_nt_xent(a)
+    with pytest.raises(ValueError, match="view 2 must have the same shape"):
+        multi_view_nt_xent(a, a, a[:3])
 
 
 @pytest.mark.parametrize("loss", [nt_xent, info_nce])

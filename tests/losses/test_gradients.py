@@ -20,6 +20,7 @@ DETACHED = {  # by design, as each docstring says
     "info_nce_queue": {"keys", "queue"},
     "nce": {"positives", "negatives"},
 }
+OF_VIEWS = {"w_mse", "multi_view_nt_xent"}  # as many as one likes
 OWN = {
     "nce": {"items": 20, "partition": 30.0},
     "w_mse": {"eps": 1e-3},
@@ -37,8 +38,8 @@ def arguments(name: str) -> dict[str, torch.Tensor]:
     def drawn(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    if name == "w_mse":
-        return {"view 0": drawn(ITEMS + 4, DIM), "view 1": drawn(ITEMS + 4, DIM)}
+    if name in OF_VIEWS:
+        return {f"view {number}": drawn(ITEMS + 4, DIM) for number in range(3)}
     found = {}
     for parameter in inspect.signature(getattr(losses, name)).parameters.values():
         if parameter.default is inspect.Parameter.empty and parameter.name != "items":
@@ -56,8 +57,8 @@ def test_gradients_are_those_of_finite_differences(name):
 
     def loss(*values: torch.Tensor) -> torch.Tensor:
         given_now = given | dict(zip(free, values, strict=True))
-        if name == "w_mse":
-            return losses.w_mse(*given_now.values(), **OWN["w_mse"])
+        if name in OF_VIEWS:
+            return getattr(losses, name)(*given_now.values(), **OWN.get(name, {}))
         return getattr(losses, name)(**given_now, **OWN.get(name, {}))
 
     assert torch.autograd.gradcheck(loss, [given[key] for key in free])
@@ -71,6 +72,7 @@ def test_gradients_are_those_of_finite_differences(name):
 OF_UNIT_ROWS = {
     "nt_xent": losses.nt_xent,
     "nt_xent, tiles": partial(losses.nt_xent, block=5),
+    "multi_view_nt_xent": losses.multi_view_nt_xent,
     "info_nce": losses.info_nce,
     "decoupled": losses.decoupled,
     "kernel_nt_xent": losses.kernel_nt_xent,

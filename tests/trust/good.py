@@ -373,6 +373,7 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "material": _material,
     "jobs": lambda w: 1,
     # one function's own
+    "losses.multi_view_nt_xent.views": lambda w: [w.normal(w.items, w.dim), w.normal(w.items, w.dim)],
     "losses.w_mse.views": lambda w: [w.normal(w.items, w.dim), w.normal(w.items, w.dim)],
     "losses.w_mse.size": lambda w: None,
     "losses.distance_correlation.y": lambda w: w.normal(w.items, 2),

@@ -17,7 +17,7 @@ from statistics import fmean
 from torch import Tensor, nn
 
 from labkit.claims import Evidence, Lab, claim
-from labkit.losses import nt_xent
+from labkit.losses import multi_view_nt_xent, nt_xent
 from labkit.methods import TwoView
 from labkit.models import MLP, resnet8
 from labkit.papers.vision._nuisance import changed, family, view_of
@@ -37,6 +37,8 @@ class SimCLR(TwoView):
         view: images -> images, drawn anew for each image at each call.
         projector: the head g; None: Linear-ReLU-Linear, twice the encoder's width between.
         temperature: τ of NT-Xent.
+        views: of each image. The paper's are two; of more, the loss is the mean over all pairs of them (Tian et al.
+            2020, "Contrastive Multiview Coding", section 3.3).
     """
 
     def __init__(
@@ -45,9 +47,11 @@ class SimCLR(TwoView):
         view: Callable[[Tensor], Tensor],
         projector: nn.Module | None = None,
         temperature: float = 0.5,
+        views: int = 2,
     ):
         projector = projector or MLP(encoder.dim, 2 * encoder.dim, encoder.dim)
-        super().__init__(encoder, projector, view, partial(nt_xent, temperature=temperature))
+        loss = nt_xent if views == 2 else multi_view_nt_xent
+        super().__init__(encoder, projector, view, partial(loss, temperature=temperature), views=views)
 
 
 def _build(images, view: Callable | None = None, off: Sequence[str] = (), **changes) -> SimCLR:
