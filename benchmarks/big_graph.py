@@ -45,7 +45,12 @@ peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(json.dumps({{"nodes": data.num_nodes, "edges": data.num_edges // 2, "draw": drawn, "prepare": prepared,
                   "step": trained / {steps}, "embed": embedded, "peak": peak}}))
 """
-METHODS = {"GRACE": ("grace", ""), "GraphMAE": ("graphmae", ", hidden=128"), "MVGRL": ("mvgrl", ", dim=128")}
+METHODS = {
+    "GRACE": ("grace", ""),
+    "GraphMAE": ("graphmae", ", hidden=128"),
+    "MVGRL": ("mvgrl", ", dim=128"),
+    "Bandana": ("bandana", ", hidden=64, layers=2, decoder_hidden=64"),
+}
 
 
 def measure(method: str, nodes: int) -> dict[str, float]:

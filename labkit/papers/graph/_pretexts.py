@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -235,35 +236,87 @@ class PairwiseAttrSim(Pretext):
 class ContextLabel(Pretext):
     """Which labels stand around a node, within two hops? Mean squared error on the shares of the classes.
 
-    Every node within two hops counts once. Labels of the train nodes are first spread to all
-    others by label propagation (Zhu and Ghahramani 2003), and the most likely one of each counts. The first of the
-    tasks that the paper proposes ("SelfTask"), without its label correction. Nodes that no label reaches
-    have no target.
+    Every node within two hops counts once. Labels of the train nodes are first extended to all others, and the most
+    likely one of each counts. The first of the tasks that the paper proposes ("SelfTask"), without its label
+    correction. Nodes that no label reaches have no target.
 
     Args:
-        steps: of label propagation.
+        extend: data -> how much speaks for each class, [nodes, classes]: :func:`propagated`, :func:`classified` or
+            :func:`combined`.
     """
 
-    def __init__(self, data, dim: int, steps: int = 100):
+    def __init__(self, data, dim: int, extend: Callable | None = None):
         super().__init__()
-        classes = int(data.y.max()) + 1
-        label = F.one_hot(data.y, classes).float() * data.train_mask[:, None]
-        around = adjacency(data.edge_index, data.num_nodes)
-        spread = label
-        for _ in range(steps):
-            total = around @ spread
-            total = total / total.sum(dim=1, keepdim=True).clamp(min=1e-12)
-            spread = torch.where(data.train_mask[:, None], label, total)
-        likely = F.one_hot(spread.argmax(dim=1), classes) * (spread.sum(dim=1, keepdim=True) > 0)
+        votes = (extend or propagated)(data)
+        likely = F.one_hot(votes.argmax(dim=1), votes.shape[1]) * (votes.sum(dim=1, keepdim=True) > 0)
         a, b = torch.cat(pairs_by_distance(data.edge_index, data.num_nodes, 2), dim=1)
-        count = torch.zeros_like(label).index_add_(0, a, likely[b].float()).index_add_(0, b, likely[a].float())
+        count = torch.zeros_like(votes).index_add_(0, a, likely[b].float()).index_add_(0, b, likely[a].float())
         free = (~data.train_mask & (count.sum(dim=1) > 0)).nonzero().flatten()
         self.register_buffer("free", free)
         self.register_buffer("truth", (count / count.sum(dim=1, keepdim=True).clamp(min=1e-12))[free])
-        self.head = nn.Linear(dim, classes)
+        self.head = nn.Linear(dim, votes.shape[1])
 
     def forward(self, hidden):
         return F.mse_loss(self.head(hidden[self.free]).softmax(dim=1), self.truth)
+
+
+class IterativeContextLabel(ContextLabel):
+    """The same with labels extended by classifiers that look at features and neighbours (the paper's "ICA")."""
+
+    def __init__(self, data, dim: int):
+        super().__init__(data, dim, classified)
+
+
+class CombinedContextLabel(ContextLabel):
+    """The same with labels extended in both ways (the paper's "Combined")."""
+
+    def __init__(self, data, dim: int):
+        super().__init__(data, dim, combined)
+
+
+def propagated(data, steps: int = 100) -> Float[Tensor, "nodes classes"]:
+    """Label propagation (Zhu and Ghahramani 2003): every other node's shares are the mean of its neighbours'."""
+    label = F.one_hot(data.y, int(data.y.max()) + 1).float() * data.train_mask[:, None]
+    around = adjacency(data.edge_index, data.num_nodes)
+    spread = label
+    for _ in range(steps):
+        total = around @ spread
+        total = total / total.sum(dim=1, keepdim=True).clamp(min=1e-12)
+        spread = torch.where(data.train_mask[:, None], label, total)
+    return spread
+
+
+def classified(data, rounds: int = 10) -> Float[Tensor, "nodes classes"]:
+    """Iterative classification (Neville and Jensen 2000; the released code's way, but for all nodes at once).
+
+    A logistic regression on features (each row's largest made 1, which makes a bag of words of zeros and ones) says a
+    first label for each node; a second one, on features and on how many neighbours have each label, says them again,
+    ``rounds`` times. Labels of train nodes stay.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    classes, known = int(data.y.max()) + 1, data.train_mask.cpu().numpy()
+    truth, x = data.y.cpu().numpy(), (data.x / data.x.abs().amax(dim=1, keepdim=True).clamp(min=1e-12)).cpu().numpy()
+    around = adjacency(data.edge_index.cpu(), data.num_nodes)  # scikit-learn's classifiers live on the CPU
+
+    def with_counts(label: np.ndarray) -> np.ndarray:
+        one_hot = F.one_hot(torch.from_numpy(label), classes).float()
+        return np.concatenate([x, (around @ one_hot).numpy()], axis=1)
+
+    label = np.where(known, truth, LogisticRegression().fit(x[known], truth[known]).predict(x))
+    second = LogisticRegression(max_iter=1000).fit(with_counts(label)[known], truth[known])
+    for _ in range(rounds):
+        seen = with_counts(label)
+        label = np.where(known, truth, second.predict(seen))
+    votes = torch.zeros(len(x), classes)
+    votes[:, torch.from_numpy(second.classes_)] = torch.from_numpy(second.predict_proba(seen)).float()
+    sure = F.one_hot(data.y.cpu(), classes).float()
+    return torch.where(data.train_mask.cpu()[:, None], sure, votes).to(data.x.device)
+
+
+def combined(data) -> Float[Tensor, "nodes classes"]:
+    """The sum of what both say."""
+    return propagated(data) + classified(data)
 
 
 def shuffled(data, dim: int, pretext: Callable[..., Pretext]) -> Pretext:

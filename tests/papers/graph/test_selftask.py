@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
+from torch_geometric.data import Data
 
 from labkit.data import save_graph, stochastic_block_model
 from labkit.papers.graph import _distances as distances
@@ -155,6 +156,28 @@ def test_context_labels_are_shares_of_the_labels_around(data):
     votes[node] = F.one_hot(around.argmax(), 2)
     assert task.free.tolist() == [node]
     torch.testing.assert_close(task.truth[0], near[node] @ votes / (near[node] @ votes).sum())
+
+
+def test_labels_are_classified_by_features_and_by_the_labels_of_neighbours(data):
+    for extend in (p.propagated, p.classified, p.combined):
+        votes = extend(data)
+        assert votes.shape == (30, 2)
+        assert torch.equal(votes.argmax(dim=1)[data.train_mask], data.y[data.train_mask])
+    torch.testing.assert_close(p.combined(data), p.propagated(data) + p.classified(data))
+    torch.testing.assert_close(p.classified(data).sum(dim=1), torch.ones(30))
+
+
+def test_neighbours_outweigh_features_that_mislead():
+    """Two cliques; one node's features are those of the other clique's."""
+    clique = torch.tensor([(i, j) for part in (range(6), range(6, 12)) for i in part for j in part if i != j]).T
+    y = (torch.arange(12) >= 6).long()
+    x = F.one_hot(y, 2).float()
+    x[5] = x[11]
+    known = torch.zeros(12, dtype=torch.bool)
+    known[[0, 1, 2, 6, 7, 8]] = True
+    data = Data(x=x, edge_index=clique, y=y, train_mask=known)
+    assert p.classified(data, rounds=1)[5].argmax() == 0
+    assert p.CombinedContextLabel(data, 4).truth.shape == (6, 2)
 
 
 @pytest.mark.parametrize("task", [None, *PRETEXTS], ids=lambda task: task.__name__ if task else "GCN")
