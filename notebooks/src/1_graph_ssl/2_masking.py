@@ -263,23 +263,81 @@ difference = predict(
 
 
 # %%
-def bandana(seed=0, **changes):
+def bandana(epochs=EPOCHS, seed=0, **changes):
     with labkit.train.seeded(seed):
         method = Bandana(data.num_features, **changes)
-    return labkit.fit(
-        method, [data], epochs=EPOCHS, lr=1e-2, weight_decay=5e-5, seed=seed
-    ).method.embed(data)
+    if epochs:
+        labkit.fit(method, [data], epochs=epochs, lr=1e-2, weight_decay=5e-5, seed=seed)
+    return method.eval()
 
 
+with_bandwidths = bandana()
 masked = {
     "GraphMAE": probe(run.snapshots[EPOCHS]),
-    "Bandana": probe(bandana()),
-    "edges dropped": probe(bandana(mask="discrete")),
+    "Bandana": probe(with_bandwidths.embed(data)),
+    "edges dropped": probe(bandana(mask="discrete").embed(data)),
     "GraphMAE, untrained": probe(run.snapshots[0]),
 }
 plot.bars_with_floors(masked, {"A²X": floor.mean}, title=f"One seed, {EPOCHS} epochs, public split")
 plt.show()
 difference.reveal(masked["Bandana"].mean - masked["edges dropped"].mean)
+
+# %% [markdown]
+# **And did the bandwidths come back?** Left: the neighbourhood from above, a citation thick where a paper hears much of
+# it. Right: how sure the decoder is of an edge, by the bandwidth that the edge had; grey, the same network untrained. If
+# all it knew were *which* papers are linked, its line would be flat. Drag τ, and draw again.
+
+
+# %%
+@torch.no_grad()
+def said_of_edges(method, temperature, draw):
+    """The bandwidth of each edge in the first layer, and how sure that layer's decoder is of it."""
+    torch.manual_seed(draw)
+    method.temperature = temperature
+    bandwidth, _ = method.draw(data.edge_index, data.num_nodes)
+    heard = propagation_matrix(data.edge_index, data.num_nodes, bandwidth)
+    code = F.elu(method.norms[0](method.convolutions[0](sparse_if_faster(data.x), heard)))
+    source, target = data.edge_index
+    return bandwidth, method.decoder(code[source] * code[target]).softmax(dim=1)[:, 0]
+
+
+untrained = bandana(epochs=0)
+inside = near[3].nonzero().flatten()  # the edges drawn, in the order of `lines`
+
+
+def edge_panels(temperature, draw):
+    bandwidth, sure = said_of_edges(with_bandwidths, temperature, draw)
+    drawn = []
+    for low, high, width in ((0.05, 0.3, 1.5), (0.3, 0.7, 4), (0.7, 1.01, 8)):
+        kept = ((bandwidth[inside] >= low) & (bandwidth[inside] < high)).repeat_interleave(3)
+        drawn.append(Layer("line", *lines[kept].T, plot.COLOURS[0], f"{low:.2g} to {high:.1g}", width))
+    tenth = (bandwidth * 10).long().clamp(max=9)
+    middle = np.arange(10) / 10 + 0.05
+    curves = []
+    for said, colour, name in (
+        (said_of_edges(untrained, temperature, draw)[1], plot.FLOOR, "untrained"),
+        (sure, plot.COLOURS[0], "trained"),
+    ):
+        mean = torch.zeros(10).index_add(0, tenth, said) / tenth.bincount(minlength=10)
+        curves.append(Layer("line", middle, mean, colour, name, 2.5))
+        curves.append(Layer("points", middle, mean, colour, width=7))
+    pair = torch.stack([bandwidth, sure])
+    r, at_four = (torch.corrcoef(pair[:, kept])[0, 1] for kept in (degree > 0, degree == 4))
+    graph = [Layer("line", *lines.T, "#e5e5e5", width=1), *drawn, Layer("points", *place.T, plot.INK, width=7)]
+    says = f"correlation {r:.2f}; where four citations end, {at_four:.2f}"
+    return [
+        Panel("What a paper hears", graph),
+        Panel(
+            "What the decoder says", curves, "bandwidth of an edge", "how sure of it", (0, 1), (0, 1), says
+        ),
+    ]
+
+
+Playground(
+    edge_panels,
+    {"temperature": Slider("τ", 0.9, 0.3, 4.0, 0.1), "draw": Slider("draw", 0, 0, 20, 1)},
+    "Bandwidths",
+)
 
 # %% [markdown]
 # One seed each, and a fraction of the epochs: enough to see that all of this plays out within a few points of A²X. The
