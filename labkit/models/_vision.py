@@ -26,11 +26,11 @@ def _check_images(images: Tensor, channels: int) -> None:
 class _Residual(nn.Module):
     """relu(x + BN(conv(relu(BN(conv(x)))))); where the shape changes, x goes through a 1×1 convolution (option B)."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int):
+    def __init__(self, inputs: int, outputs: int, stride: int, second: int):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(outputs, outputs, second, padding=second // 2, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
         self.shortcut = nn.Identity()
         if stride != 1 or inputs != outputs:
@@ -54,6 +54,8 @@ class ResNet(nn.Module):
         width: channels of the first stage; the last one has ``dim = width · 2^(stages - 1)``.
         channels: of the images.
         stride: of the stem. 2 halves the sides before the first stage: a quarter of the work on every map.
+        second: side of each block's second convolution, odd. 1 keeps what a place of a map sees small, as AMDIM's
+            local features ask for (Bachman et al. 2019, section 3.4).
 
     Raises:
         ValueError: images of another shape, channel count or type (on use).
@@ -64,8 +66,10 @@ class ResNet(nn.Module):
         (torch.Size([n, 64]), torch.Size([n, 64, 9, 9]))
     """
 
-    def __init__(self, blocks: Sequence[int], width: int = 64, channels: int = 3, stride: int = 1):
+    def __init__(self, blocks: Sequence[int], width: int = 64, channels: int = 3, stride: int = 1, second: int = 3):
         super().__init__()
+        if second < 1 or second % 2 == 0:
+            raise ValueError(f"second must be odd, not {second}: a convolution of even side has no centre")
         if not blocks or min(*blocks, width, channels, stride) < 1:
             raise ValueError(
                 f"blocks, width, channels and stride must be positive, not {tuple(blocks)}, {width}, {channels} and "
@@ -78,8 +82,8 @@ class ResNet(nn.Module):
         stages, inputs = [], width
         for stage, count in enumerate(blocks):
             outputs, stride = width * 2**stage, 1 if stage == 0 else 2
-            stages.append(_Residual(inputs, outputs, stride))
-            stages += [_Residual(outputs, outputs, 1) for _ in range(count - 1)]
+            stages.append(_Residual(inputs, outputs, stride, second))
+            stages += [_Residual(outputs, outputs, 1, second) for _ in range(count - 1)]
             inputs = outputs
         self.stages = nn.Sequential(*stages)
         self.dim = inputs

@@ -161,3 +161,15 @@ def test_images_that_do_not_fit_are_refused(encoder, images, says):
 def test_shapes_that_can_not_be_built_are_refused(make, says):
     with pytest.raises(ValueError, match=says):
         make()
+
+
+@pytest.mark.parametrize(("second", "seen"), [(1, 19), (3, 47)])
+def test_pointwise_second_convolutions_keep_what_a_place_sees_small(second, seen):
+    encoder = ResNet((1, 1, 1), 4, stride=2, second=second).eval()
+    images = torch.rand(1, 3, 64, 64, requires_grad=True)
+    place = encoder.feature_map(images)[0, :, 4, 4].sum()
+    (gradient,) = torch.autograd.grad(place, images)
+    rows = gradient[0].abs().sum((0, 2)).nonzero().flatten()
+    assert seen // 2 < rows[-1] - rows[0] + 1 <= seen
+    with pytest.raises(ValueError, match="second must be odd"):
+        ResNet((1, 1, 1), 4, second=2)

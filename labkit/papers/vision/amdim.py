@@ -18,8 +18,8 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.data import ImageSet, world
 from labkit.evaluate import Split, knn_probe
 from labkit.methods import TwoView
-from labkit.models import MLP
-from labkit.papers.vision._films import SIZE, film_encoder, film_recipe, object_view
+from labkit.models import MLP, ResNet
+from labkit.papers.vision._films import SIZE, film_recipe, object_view
 from labkit.papers.vision._nuisance import supervised
 from labkit.recipes import Recipe
 
@@ -62,8 +62,8 @@ class AMDIM(TwoView):
 
     Three terms, each in both directions: the global feature with the maps of the last and of the middle stage, and a
     place drawn from the last map with the last map (1→5, 1→7 and 5→5 in the paper, whose maps have 5 × 5 and 7 × 7
-    places). The paper keeps the receptive fields of local features small. Here a central place of the last map sees the
-    whole of a picture of 32 × 32, one of the middle map half of it: "local" is less local.
+    places). The paper keeps the receptive fields of local features small. So do our recipes: of a picture of 32 × 32, a
+    place of the last map sees 19 × 19 pixels, one of the middle map 11 × 11.
 
     Args:
         encoder: a residual network of three stages of one block.
@@ -115,8 +115,13 @@ def _head(inputs: int, dim: int) -> nn.Sequential:
 TEXTURED = {"objects": (1, 1), "shape": world.FLAT, "x": (-0.2, 0.2), "y": (-0.2, 0.2), "scale": (0.55, 0.75)}
 
 
+def local_encoder(images: ImageSet | None = None) -> ResNet:
+    """``film_encoder`` with half of its 3 × 3 convolutions 1 × 1, so that places of its maps see less."""
+    return ResNet((1, 1, 1), 16, stride=2, second=1)
+
+
 def _build(images: ImageSet, **changes) -> AMDIM:
-    return AMDIM(film_encoder(), object_view(), **changes)
+    return AMDIM(local_encoder(), object_view(), **changes)
 
 
 def _recipe(name: str, **changes) -> Recipe:
@@ -124,7 +129,7 @@ def _recipe(name: str, **changes) -> Recipe:
     source = "ours: the paper trains wide residual networks on CIFAR, STL-10 and ImageNet"
     same = {"batches": None, "batch_size": 64, "load_options": options}
     recipe = film_recipe(name, partial(_build, **changes), source, **same)
-    ceiling = supervised(recipe, lambda images: object_view(), film_encoder)
+    ceiling = supervised(recipe, lambda images: object_view(), local_encoder)
     return replace(recipe, ceiling=replace(ceiling, name="supervised/textured", ceiling=None))
 
 
