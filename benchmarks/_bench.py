@@ -88,7 +88,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Missing:
-    """A row that could not be measured here, and what to do about it."""
+    """A row without a ratio, and why: it could not be measured here, or what was asked for was not reached."""
 
     entry: str
     peer: str
@@ -99,7 +99,7 @@ class Missing:
         return {"entry": self.entry, "peer": self.peer, "missing": self.how}
 
     def __str__(self) -> str:
-        return f"{self.entry:<58} │ {self.peer:<38} │ not measured: {self.how}"
+        return f"{self.entry:<58} │ {self.peer:<38} │ {self.how}"
 
 
 _TITLES = "what both did", "peer", "labkit", "peer", "ratio (least–most)", "asked"

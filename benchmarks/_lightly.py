@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import torch
 
-GET = "pip install 'labkit[bench]' (lightly brings torchvision)"
+GET = "not measured: pip install 'labkit[bench]' (lightly brings torchvision)"
 _declared = []  # a torch.library.Library takes its operators with it when it goes
 
 

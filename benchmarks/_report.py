@@ -35,7 +35,7 @@ def _short(row: dict[str, Any]) -> bool:
 
 def _line(row: dict[str, Any]) -> str:
     if "missing" in row:
-        return f"| {row['entry']} | {row['peer']} | | | not measured: {row['missing']} | |"
+        return f"| {row['entry']} | {row['peer']} | | | {row['missing']} | |"
     ours, theirs = (f"{statistics.median(row[side]):.3g} {row['unit']}" for side in ("ours", "theirs"))
     spread = f" ({row['least']:.2f}–{row['most']:.2f})" if len(row["ours"]) > 1 else ""
     asked = "" if row["asked"] is None else f"≥ {row['asked']:g}"

@@ -22,7 +22,7 @@ from labkit.views import simclr
 NAME = "a step on a GPU"
 DEVICE = "auto"
 BATCH, RATE = 512, 2e-3
-HOW = "it needs a CUDA device and cifar10-jpeg (`labkit data get cifar10-jpeg`)"
+HOW = "not measured: it needs a CUDA device and cifar10-jpeg (`labkit data get cifar10-jpeg`)"
 
 
 class Plain(nn.Module):

@@ -66,7 +66,7 @@ def test_a_run_leaves_its_rows_and_its_circumstances(bench, monkeypatch, tmp_pat
     assert kept["rows"][0]["ratio"] == 3
     assert kept["rows"][1]["missing"] == "pip install it"
     assert {"cores", "threads", "versions", "commit", "dirty", "date", "load"} <= kept.keys()
-    assert "not measured: pip install it" in capsys.readouterr().out
+    assert "│ pip install it" in capsys.readouterr().out
 
 
 def test_what_cannot_be_measured_here_keeps_what_was_measured_before(bench, monkeypatch, tmp_path, capsys):
