@@ -32,7 +32,7 @@ OURS = {
 def nt_xent(a: Tensor, b: Tensor) -> Tensor:
     z = F.normalize(torch.cat([a, b]))
     logits = (z @ z.T / TEMPERATURE).fill_diagonal_(-torch.inf)
-    return F.cross_entropy(logits, torch.arange(len(z)).roll(len(a)))
+    return F.cross_entropy(logits, torch.arange(len(z), device=z.device).roll(len(a)))
 
 
 def barlow_twins(a: Tensor, b: Tensor) -> Tensor:

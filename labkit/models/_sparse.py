@@ -219,8 +219,9 @@ def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
 
 def _both_ways(row: Tensor, column: Tensor, value: Tensor, shape) -> tuple[Tensor, Tensor]:
     """The CSR matrix and its transpose, each sorted and every entry there once: ``dropout`` tells entries by place."""
-    places = torch.stack([row, column]).long()
-    entries = torch.sparse_coo_tensor(places, value.detach(), tuple(shape), check_invariants=False).coalesce()
+    with warnings.catch_warnings():  # PyTorch says on some devices that it does not check what is built right here
+        warnings.simplefilter("ignore", UserWarning)
+        entries = torch.sparse_coo_tensor(torch.stack([row, column]).long(), value.detach(), tuple(shape)).coalesce()
     (row, column), value = entries.indices(), entries.values()
     return _csr(row, column, value, shape), _csr(column, row, value, (shape[1], shape[0]))
 
