@@ -1,5 +1,7 @@
 """One training step of each method on images, written out, and whether options and controls are what they are named."""
 
+from itertools import combinations
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -92,3 +94,13 @@ def test_a_lower_error_counts_for_the_claim(monkeypatch):
     monkeypatch.setattr(pose_aware, "untrained", lambda lab, recipe: [])
     monkeypatch.setattr(pose_aware, "_errors", lambda lab, recipe, *_: [found[id(recipe)]])
     assert pose_aware.paths_lower_the_pose_error.test(Lab(seeds=[0])).difference[0] == 10
+
+
+@pytest.mark.parametrize("views", [2, 3])
+def test_simclr_compares_all_pairs_of_its_views(views):
+    method, images = SimCLR(Encoder(), view, temperature=0.3, views=views), torch.rand(5, 1, 6, 6)
+    torch.manual_seed(0)
+    loss = method(images)
+    torch.manual_seed(0)
+    z = method.projector(method.encoder(torch.cat([method.view(images) for _ in range(views)]))).chunk(views)
+    torch.testing.assert_close(loss, torch.stack([nt_xent(a, b, 0.3) for a, b in combinations(z, 2)]).mean())
