@@ -22,6 +22,7 @@ from labkit.models import MLP, ResNet
 from labkit.papers.vision._films import SIZE, film_recipe, object_view
 from labkit.papers.vision._nuisance import supervised
 from labkit.recipes import Recipe
+from labkit.views import Compose
 
 
 def local_nce(queries: Tensor, maps: Tensor, clip: float = 20.0, penalty: float = 0.04) -> Float[Tensor, ""]:
@@ -120,16 +121,22 @@ def local_encoder(images: ImageSet | None = None) -> ResNet:
     return ResNet((1, 1, 1), 16, stride=2, second=1)
 
 
+def view_of(images: ImageSet | None = None) -> Compose:
+    """Milder than SimCLR's: under those, what the loss asks for is as good as a guess after 48 epochs (seed 0)."""
+    return object_view(0.5, 0.25)
+
+
 def _build(images: ImageSet, **changes) -> AMDIM:
-    return AMDIM(local_encoder(), object_view(), **changes)
+    return AMDIM(local_encoder(), view_of(images), **changes)
 
 
 def _recipe(name: str, **changes) -> Recipe:
     options = {"n_train": 2000, "n_test": 600, "size": SIZE, "factors": TEXTURED}
     source = "ours: the paper trains wide residual networks on CIFAR, STL-10 and ImageNet"
-    same = {"batches": None, "batch_size": 64, "load_options": options}
+    training = {"epochs": 48, "lr": 2e-3, "schedule": "cosine"}  # its loss falls, to 17 from the 22 of a guess
+    same = {"batches": None, "batch_size": 64, "load_options": options, "training": training}
     recipe = film_recipe(name, partial(_build, **changes), source, **same)
-    ceiling = supervised(recipe, lambda images: object_view(), local_encoder)
+    ceiling = supervised(recipe, view_of, local_encoder)
     return replace(recipe, ceiling=replace(ceiling, name="supervised/textured", ceiling=None))
 
 
@@ -141,13 +148,13 @@ RECIPES = [
 LOCAL, GLOBAL, ONE_VIEW = RECIPES
 
 
-@claim("Local features as targets beat global ones alone (section 4).", needs="world", minutes=3,
+@claim("Local features as targets beat global ones alone (section 4).", needs="world", minutes=9,
        why_not="a local feature sees half of the picture here, or all of it.")  # fmt: skip
 def local_beats_global(lab: Lab) -> Evidence:
     return Evidence(lab.scores(LOCAL), lab.scores(GLOBAL), "global and local", "global alone", note=_floors(lab))
 
 
-@claim("Targets from another view beat targets from the same view (section 3).", needs="world", minutes=3)
+@claim("Targets from another view beat targets from the same view (section 3).", needs="world", minutes=9)
 def across_views_beats_one_view(lab: Lab) -> Evidence:
     return Evidence(lab.scores(LOCAL), lab.scores(ONE_VIEW), "across views", "within a view")
 
@@ -155,7 +162,7 @@ def across_views_beats_one_view(lab: Lab) -> Evidence:
 @claim(
     "Local targets keep the texture of the object, which a global feature may drop.",
     needs="world",
-    minutes=3,
+    minutes=9,
     why_not="texture reaches the global feature too, as its views are crops of one surface.",
 )
 def local_keeps_texture(lab: Lab) -> Evidence:
@@ -165,7 +172,7 @@ def local_keeps_texture(lab: Lab) -> Evidence:
 @claim(
     "The global feature beats raw pixels at the shape of the object.",
     needs="world",
-    minutes=3,
+    minutes=9,
     why_not="minutes of training, on a few pictures.",
 )
 def beats_raw_pixels(lab: Lab) -> Evidence:
