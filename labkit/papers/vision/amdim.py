@@ -122,7 +122,7 @@ def local_encoder(images: ImageSet | None = None) -> ResNet:
 
 
 def view_of(images: ImageSet | None = None) -> Compose:
-    """Milder than SimCLR's: under those, what the loss asks for is as good as a guess after 48 epochs (seed 0)."""
+    """Milder than SimCLR's, under which the loss stays near that of a guess: 20.9 of 22.1 after 48 epochs (seed 0)."""
     return object_view(0.5, 0.25)
 
 
