@@ -283,6 +283,9 @@ plt.show()
 difference.reveal(masked["Bandana"].mean - masked["edges dropped"].mean)
 
 # %% [markdown]
+# One seed each, and a fraction of the epochs: enough to see that all of this plays out within a few points of A²X. The
+# claims below have seeds and intervals.
+#
 # **And did the bandwidths come back?** Left: the neighbourhood from above, a citation thick where a paper hears much of
 # it. Right: how sure the decoder is of an edge, by the bandwidth that the edge had; grey, the same network untrained. If
 # all it knew were *which* papers are linked, its line would be flat. Drag τ, and draw again.
@@ -340,8 +343,8 @@ Playground(
 )
 
 # %% [markdown]
-# One seed each, and a fraction of the epochs: enough to see that all of this plays out within a few points of A²X. The
-# claims below have seeds and intervals.
+# It knows of every edge that it is one, whatever came through (0.9 and more; untrained it
+# says one half), and a little of how much: among edges that end at papers with four citations the two correlate with 0.28.
 #
 # ## 5 · Look into it
 #
