@@ -149,7 +149,7 @@ LOCAL, GLOBAL, ONE_VIEW = RECIPES
 
 
 @claim("Local features as targets beat global ones alone (section 4).", needs="world", minutes=9,
-       why_not="a local feature sees half of the picture here, or all of it.")  # fmt: skip
+       why_not="places of a map see surfaces, of object and ground; the shape asked for is in the whole.")  # fmt: skip
 def local_beats_global(lab: Lab) -> Evidence:
     return Evidence(lab.scores(LOCAL), lab.scores(GLOBAL), "global and local", "global alone", note=_floors(lab))
 
