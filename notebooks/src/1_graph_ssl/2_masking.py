@@ -313,7 +313,8 @@ def edge_panels(temperature, draw):
     drawn = []
     for low, high, width in ((0.05, 0.3, 1.5), (0.3, 0.7, 4), (0.7, 1.01, 8)):
         kept = ((bandwidth[inside] >= low) & (bandwidth[inside] < high)).repeat_interleave(3)
-        drawn.append(Layer("line", *lines[kept].T, plot.COLOURS[0], f"{low:.2g} to {high:.1g}", width))
+        name = f"{low:.2g} to {high:.1g}"
+        drawn.append(Layer("line", *lines[kept].T, plot.COLOURS[0], name, width))
     tenth = (bandwidth * 10).long().clamp(max=9)
     middle = np.arange(10) / 10 + 0.05
     curves = []
@@ -326,12 +327,19 @@ def edge_panels(temperature, draw):
         curves.append(Layer("points", middle, mean, colour, width=7))
     pair = torch.stack([bandwidth, sure])
     r, at_four = (torch.corrcoef(pair[:, kept])[0, 1] for kept in (degree > 0, degree == 4))
-    graph = [Layer("line", *lines.T, "#e5e5e5", width=1), *drawn, Layer("points", *place.T, plot.INK, width=7)]
+    below = Layer("line", *lines.T, "#e5e5e5", width=1)
+    papers = Layer("points", *place.T, plot.INK, width=7)
     says = f"correlation {r:.2f}; where four citations end, {at_four:.2f}"
     return [
-        Panel("What a paper hears", graph),
+        Panel("What a paper hears", [below, *drawn, papers]),
         Panel(
-            "What the decoder says", curves, "bandwidth of an edge", "how sure of it", (0, 1), (0, 1), says
+            "What the decoder says",
+            curves,
+            "bandwidth of an edge",
+            "how sure of it",
+            (0, 1),
+            (0, 1),
+            says,
         ),
     ]
 
@@ -343,8 +351,8 @@ Playground(
 )
 
 # %% [markdown]
-# It knows of every edge that it is one, whatever came through (0.9 and more; untrained it
-# says one half), and a little of how much: among edges that end at papers with four citations the two correlate with 0.28.
+# It knows of every edge that it is one, whatever came through (0.9 and more; untrained it says one half), and a little
+# of how much: among edges that end at papers with four citations the two correlate with 0.28.
 #
 # ## 5 · Look into it
 #

@@ -520,7 +520,8 @@ labkit.claims.show("graphcl")
 
 # %%
 of_the_theme = {path.stem for path in Path(papers.__file__).parent.glob("graph/[a-z]*.py")}
-labkit.recipes.beside_floors(labkit.recipes.recorded(of_the_theme))
+figure = labkit.recipes.beside_floors(labkit.recipes.recorded(of_the_theme))
+figure.set_dpi(85)  # a long figure, and a notebook that is committed
 plt.show()
 
 # %% [markdown]
