@@ -50,11 +50,11 @@ def nt_xent(
 
 @checked(numbers=False)
 def multi_view_nt_xent(*views: Tensor, temperature: float = 0.5) -> Float[Tensor, ""]:
-    """The mean of NT-Xent over all pairs of several views (Tian et al. 2020, "CMC", equation 7, its full graph).
+    """The mean of NT-Xent over all pairs of several views (Tian et al. 2020, "CMC": its full graph).
 
     ``mean(nt_xent(a, b, temperature) for a, b in combinations(views, 2))``, from one matrix of products instead of one
     a pair. Of the same number of encoded images, more views of fewer images teach more where training is short (Shidani
-    et al. 2024, "Poly-View Contrastive Learning", section 3).
+    et al. 2024, "Poly-View Contrastive Learning").
 
     Args:
         views: two or more, each [n, dim], row i of all from item i; n ≥ 2. Normalised here.

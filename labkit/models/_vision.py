@@ -55,7 +55,7 @@ class ResNet(nn.Module):
         channels: of the images.
         stride: of the stem. 2 halves the sides before the first stage: a quarter of the work on every map.
         second: side of each block's second convolution, odd. 1 keeps what a place of a map sees small, as AMDIM's
-            local features ask for (Bachman et al. 2019, section 3.4).
+            local features ask for (Bachman et al. 2019).
 
     Raises:
         ValueError: images of another shape, channel count or type (on use).

@@ -233,47 +233,6 @@ class PairwiseAttrSim(Pretext):
         return F.mse_loss(said, truth)
 
 
-class ContextLabel(Pretext):
-    """Which labels stand around a node, within two hops? Mean squared error on the shares of the classes.
-
-    Every node within two hops counts once. Labels of the train nodes are first extended to all others, and the most
-    likely one of each counts. The first of the tasks that the paper proposes ("SelfTask"), without its label
-    correction. Nodes that no label reaches have no target.
-
-    Args:
-        extend: data -> how much speaks for each class, [nodes, classes]: :func:`propagated`, :func:`classified` or
-            :func:`combined`.
-    """
-
-    def __init__(self, data, dim: int, extend: Callable | None = None):
-        super().__init__()
-        votes = (extend or propagated)(data)
-        likely = F.one_hot(votes.argmax(dim=1), votes.shape[1]) * (votes.sum(dim=1, keepdim=True) > 0)
-        a, b = torch.cat(pairs_by_distance(data.edge_index, data.num_nodes, 2), dim=1)
-        count = torch.zeros_like(votes).index_add_(0, a, likely[b].float()).index_add_(0, b, likely[a].float())
-        free = (~data.train_mask & (count.sum(dim=1) > 0)).nonzero().flatten()
-        self.register_buffer("free", free)
-        self.register_buffer("truth", (count / count.sum(dim=1, keepdim=True).clamp(min=1e-12))[free])
-        self.head = nn.Linear(dim, votes.shape[1])
-
-    def forward(self, hidden):
-        return F.mse_loss(self.head(hidden[self.free]).softmax(dim=1), self.truth)
-
-
-class IterativeContextLabel(ContextLabel):
-    """The same with labels extended by classifiers that look at features and neighbours (the paper's "ICA")."""
-
-    def __init__(self, data, dim: int):
-        super().__init__(data, dim, classified)
-
-
-class CombinedContextLabel(ContextLabel):
-    """The same with labels extended in both ways (the paper's "Combined")."""
-
-    def __init__(self, data, dim: int):
-        super().__init__(data, dim, combined)
-
-
 def propagated(data, steps: int = 100) -> Float[Tensor, "nodes classes"]:
     """Label propagation (Zhu and Ghahramani 2003): every other node's shares are the mean of its neighbours'."""
     label = F.one_hot(data.y, int(data.y.max()) + 1).float() * data.train_mask[:, None]
@@ -317,6 +276,47 @@ def classified(data, rounds: int = 10) -> Float[Tensor, "nodes classes"]:
 def combined(data) -> Float[Tensor, "nodes classes"]:
     """The sum of what both say."""
     return propagated(data) + classified(data)
+
+
+class ContextLabel(Pretext):
+    """Which labels stand around a node, within two hops? Mean squared error on the shares of the classes.
+
+    Every node within two hops counts once. Labels of the train nodes are first extended to all others, and the most
+    likely one of each counts. The first of the tasks that the paper proposes ("SelfTask"), without its label
+    correction. Nodes that no label reaches have no target.
+
+    Args:
+        extend: data -> how much speaks for each class, [nodes, classes]: :func:`propagated`, :func:`classified` or
+            :func:`combined`.
+    """
+
+    def __init__(self, data, dim: int, extend: Callable = propagated):
+        super().__init__()
+        votes = extend(data)
+        likely = F.one_hot(votes.argmax(dim=1), votes.shape[1]) * (votes.sum(dim=1, keepdim=True) > 0)
+        a, b = torch.cat(pairs_by_distance(data.edge_index, data.num_nodes, 2), dim=1)
+        count = torch.zeros_like(votes).index_add_(0, a, likely[b].float()).index_add_(0, b, likely[a].float())
+        free = (~data.train_mask & (count.sum(dim=1) > 0)).nonzero().flatten()
+        self.register_buffer("free", free)
+        self.register_buffer("truth", (count / count.sum(dim=1, keepdim=True).clamp(min=1e-12))[free])
+        self.head = nn.Linear(dim, votes.shape[1])
+
+    def forward(self, hidden):
+        return F.mse_loss(self.head(hidden[self.free]).softmax(dim=1), self.truth)
+
+
+class IterativeContextLabel(ContextLabel):
+    """The same with labels extended by classifiers that look at features and neighbours (the paper's "ICA")."""
+
+    def __init__(self, data, dim: int):
+        super().__init__(data, dim, classified)
+
+
+class CombinedContextLabel(ContextLabel):
+    """The same with labels extended in both ways (the paper's "Combined")."""
+
+    def __init__(self, data, dim: int):
+        super().__init__(data, dim, combined)
 
 
 def shuffled(data, dim: int, pretext: Callable[..., Pretext]) -> Pretext:

@@ -4,8 +4,8 @@ Souradip Chakraborty, Aritra Roy Gosthipaty, Sayak Paul. ICDM Workshops 2020.
 https://arxiv.org/abs/2009.12007 · code: https://github.com/ariG23498/G-SimCLR
 """
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 
 import torch
 from jaxtyping import Float, Int64
@@ -84,32 +84,31 @@ class DistinctBatches(Minibatches):
 
 
 @lru_cache(maxsize=2)
-def pseudo_labels(images, epochs: int = 4) -> Int64[Tensor, " items"]:
+def pseudo_labels(images, epochs: int = 4, encoder: Callable = encoder_of) -> Int64[Tensor, " items"]:
     """Clusters of the training images: k-means on the code of a denoising autoencoder (section III-B).
 
-    Always of the same seed: what spreads over a lab's seeds is the contrastive training alone. The encoder is the one
-    that the recipe on these images trains.
+    Always of the same seed: what spreads over a lab's seeds is the contrastive training alone. ``encoder`` makes the
+    one that the recipe on these images trains.
     """
     train = images.images[images.splits["train"]]
     with seeded(0):
-        encoder = Perceptron(images) if images.name == "digits" else encoder_of(images)
-        method = DenoisingAutoencoder(encoder, train.shape[1:])
+        method = DenoisingAutoencoder(encoder(images), train.shape[1:])
     batches = Minibatches(train, min(64, len(train)))
     finished(fit(method, batches, epochs=epochs, lr=4e-3, schedule="cosine", progress=False))
     return kmeans(method.embed(train), CLASSES, starts=2)
 
 
-def _guided(images) -> DistinctBatches:
-    return _batches(images, pseudo_labels(images))
+def _guided(images, encoder: Callable = encoder_of) -> DistinctBatches:
+    return _batches(images, pseudo_labels(images, encoder=encoder))
 
 
 def _oracle(images) -> DistinctBatches:
     return _batches(images, images.labels[images.splits["train"]])
 
 
-def _random(images) -> DistinctBatches:
+def _random(images, encoder: Callable = encoder_of) -> DistinctBatches:
     """Pseudo labels given to other images: batches are made the same way, and say nothing."""
-    return _batches(images, _dealt(pseudo_labels(images)))
+    return _batches(images, _dealt(pseudo_labels(images, encoder=encoder)))
 
 
 def _random_classes(images) -> DistinctBatches:
@@ -131,9 +130,9 @@ RECIPES = family("g_simclr", simclr._build, training=EPOCHS, batches=_guided, ba
 GUIDED, ORACLE, RANDOM, RANDOM_CLASSES = (
     digits_recipe(name, batches=batches, batch_size=CLASSES, training=EPOCHS, variant="10 images a batch")
     for name, batches in (
-        ("g_simclr/digits", _guided),
+        ("g_simclr/digits", partial(_guided, encoder=Perceptron)),
         ("g_simclr-oracle/digits", _oracle),
-        ("g_simclr-random/digits", _random),
+        ("g_simclr-random/digits", partial(_random, encoder=Perceptron)),
         ("g_simclr-random-classes/digits", _random_classes),
     )
 )

@@ -37,8 +37,8 @@ class SimCLR(TwoView):
         view: images -> images, drawn anew for each image at each call.
         projector: the head g; None: Linear-ReLU-Linear, twice the encoder's width between.
         temperature: τ of NT-Xent.
-        views: of each image. The paper's are two; of more, the loss is the mean over all pairs of them (Tian et al.
-            2020, "Contrastive Multiview Coding", section 3.3).
+        views: of each image. The paper's are two; of more, the loss is the mean over all pairs of them, see
+            ``losses.multi_view_nt_xent``.
     """
 
     def __init__(
