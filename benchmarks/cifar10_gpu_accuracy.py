@@ -1,78 +1,92 @@
 """Seconds of SimCLR on CIFAR-10 (JPEG-coded), ResNet-18 on one GPU, to accuracies of 20-NN.
 
-One training on the 50 000 training images, in cycles whose rate falls from the same height to zero (Loshchilov and
-Hutter 2017, "SGDR"); after each, 20-NN on the test images. A step sees several views of fewer images (Shidani et al.
-2024, "Poly-View Contrastive Learning"), and views are smaller than the images (Touvron et al. 2019, "Fixing the
-train-test resolution discrepancy": a crop blown up to full size shows things larger than they are looked at later).
-These settings were chosen on 5 000 of the training images, by trainings of 1 000 steps. A cycle takes as many epochs as
-its seconds have room for at the pace of the first steps. Seconds are those of training; compiling comes before.
+For each accuracy a training of its own on the 50 000 training images, whose rates fall to zero over its seconds (as
+many epochs as they have room for at the pace of the first steps); then 20-NN on the test images. A step sees four views
+of 256 images (Shidani et al. 2024, "Poly-View Contrastive Learning"), smaller than the images (Touvron et al. 2019,
+"Fixing the train-test resolution discrepancy": a crop blown up to full size shows things larger than they are looked at
+later), and matrices move by Muon. Number of views, rate and temperature were chosen by trainings of 18 to 43 epochs on
+45 000 of the training images, judged on the other 5 000. Seconds are those of training; compiling comes before.
 
-Not reached so far. Suspected: 8 views leave 128 images a step to be told apart, which is soon done (the loss of the
-last epoch was 0.23), and trainings of 1 000 steps are too short to show it. To be tried: fewer views of more images.
+Not reached so far, and not for want of time: held-out images stood at 78.1 % after 18 epochs already. Suspected: what
+is best in a short training (24 pixels, crops of a fifth of an image and more) holds a long one down. To be tried first:
+the published recipe as it is, two views of 32 pixels of 512 images, crops from 0.08, τ = 0.5, SGD, for 240 seconds.
+
+Beside the features of the image, as they are: the mean of those of the image and its mirror image, at 32 and 40 pixels.
 """
 
 import copy
 from collections.abc import Iterator, Sequence
 
 import torch
+from torch import Tensor
+from torch.nn.functional import normalize
 
 from benchmarks._bench import Missing, Row
+from benchmarks._muon import Muon
 from benchmarks.cifar10_gpu_step import HOW, method
 from labkit.data import load
 from labkit.evaluate import Split, knn_probe
+from labkit.methods import Method
 from labkit.models import MLP
 from labkit.train import Minibatches, fit, seeded
-from labkit.views import simclr
+from labkit.views import Compose, RandomHorizontalFlip, RandomResizedCrop, simclr
 
 NAME = "accuracy on a GPU"
 DEVICE = "auto"
-VIEWS, SIDE, ENCODED = 8, 24, 1024  # of an image; their pixels; views in a step
-TRAINING = {"optimizer": "sgd", "lr": 0.2, "weight_decay": 5e-4, "schedule": "cosine"}
+VIEWS, SIDE, IMAGES = 4, 24, 256  # of an image; their pixels; a step
 VIEW = {"strength": 0.5, "scale": (0.2, 1.0)}
-HEAD, TAU = {"hidden": 1024, "out": 128, "layers": 2, "norm": "batch"}, 0.1
-CYCLES = {85: 83.0, 90: 140.0}  # % of 20-NN: seconds of the cycle that is to reach it (the card was lent for no longer)
+HEAD, TAU = {"hidden": 1024, "out": 128, "layers": 2, "norm": "batch"}, 0.2
+RATES = {"lr": 0.02, "vectors_lr": 0.2}
+SECONDS = {85: 86.0, 90: 132.0}  # % of 20-NN: of the training that is to reach it (the card was lent for no longer)
 LIMITS = {85: 90.0, 90: 480.0}  # % of 20-NN: seconds that were set beforehand
 LIMIT, PACE = "the limit asked for", 100  # steps
 
 
-def to_accuracy(
-    images, device: str, cycles: Sequence[float] = tuple(CYCLES.values()), batch_size: int = ENCODED // VIEWS
-) -> Iterator[tuple[int, float, float]]:
-    """(epochs so far, seconds of training so far, accuracy of 20-NN) after each cycle of about these seconds."""
-    pixels, labels = images.images.to(device), images.labels.to(device)
-    train = pixels[images.splits["train"]]
+def trained(
+    pixels: Tensor, device: str, budgets: Sequence[float], size: int = IMAGES
+) -> Iterator[tuple[Method, int, float]]:
+    """(the method, epochs, seconds of training) of a training of about each of these seconds, all from one start."""
     with seeded(0):
         head = MLP(512, **HEAD)
     model = method(device, simclr(SIDE, **VIEW), views=VIEWS, temperature=TAU, projector=head)
-    training, untrained = TRAINING | {"device": device, "progress": False}, copy.deepcopy(model.state_dict())
-    few = Minibatches(train[: PACE * batch_size], batch_size)
-    fit(model, few, epochs=1, **training)  # compiles
-    a_step = fit(model, few, epochs=1, **training).history["seconds"][0] / len(few)
-    model.load_state_dict(untrained)
-    batches, epochs, seconds = Minibatches(train, batch_size), 0, 0.0
-    with torch.compiler.set_stance("eager_on_recompile"):  # images that are only looked at are not worth compiling for
-        for number, budget in enumerate(cycles):
-            room = max(1, int(budget / (a_step * len(batches))))
-            run = fit(model, batches, epochs=room, seed=number, **training)
-            epochs, seconds = epochs + room, seconds + sum(run.history["seconds"])
-            z = model.embed(pixels)
-            yield epochs, seconds, knn_probe(z, labels, Split.public(images), k=20).mean
+    untrained, batches = copy.deepcopy(model.state_dict()), Minibatches(pixels, size)
+    few = Minibatches(pixels[: PACE * size], size)
+    how = {"optimizer": lambda weights: Muon(weights, **RATES), "schedule": "cosine", "device": device}
+    fit(model, few, epochs=1, progress=False, **how)  # compiles
+    a_step = fit(model, few, epochs=1, progress=False, **how).history["seconds"][0] / len(few)
+    for budget in budgets:
+        model.load_state_dict(untrained)
+        run = fit(model, batches, epochs=max(1, int(budget / (a_step * len(batches)))), progress=False, **how)
+        yield model, run.epochs, sum(run.history["seconds"])
 
 
-def time_to(percent: int, epochs: int, seconds: float, accuracy: float, card: str) -> Row | Missing:
-    """The row of one accuracy that was asked for."""
-    entry, found = f"seconds to {percent} % of 20-NN, {card}", f"{100 * accuracy:.1f} % after {epochs} epochs"
-    if 100 * accuracy < percent:
+def accuracies(model: Method, pixels: Tensor, labels: Tensor, split: Split) -> tuple[float, float]:
+    """20-NN by features of the image, and by their mean over sizes and mirror images."""
+    resized = [RandomResizedCrop(side, scale=(1, 1), ratio=(1, 1)) for side in (32, 40)]
+    features = []
+    for look in [*resized, *(Compose([size, RandomHorizontalFlip(1.0)]) for size in resized)]:
+        model.evaluation_view = look
+        features.append(normalize(model.embed(pixels)))
+    return tuple(knn_probe(z, labels, split, k=20).mean for z in (features[0], torch.stack(features).mean(0)))
+
+
+def time_to(percent: int, epochs: int, seconds: float, plain: float, averaged: float, card: str) -> Row | Missing:
+    """The row of one accuracy that was asked for; what counts is that of plain features."""
+    entry = f"seconds to {percent} % of 20-NN, {card}"
+    found = f"{100 * plain:.1f} % ({100 * averaged:.1f} % of averaged features) after {epochs} epochs"
+    if 100 * plain < percent:
         return Missing(entry, LIMIT, f"not reached: {found}, {seconds:.0f} s")
     return Row(f"{entry}: {found}", LIMIT, seconds, LIMITS[percent], at_least=1)
 
 
 def main(repeats: int = 5) -> Iterator[Row | Missing]:
-    """``repeats`` is not used: one training."""
+    """``repeats`` is not used: one training for each accuracy."""
     if not torch.cuda.is_available():
         yield from (Missing(f"seconds to {percent} % of 20-NN", LIMIT, HOW) for percent in LIMITS)
         return
     torch.backends.cudnn.benchmark = True
     images, card = load("cifar10-jpeg"), torch.cuda.get_device_name()
-    for percent, found in zip(CYCLES, to_accuracy(images, "cuda"), strict=True):
-        yield time_to(percent, *found, card)
+    pixels, labels, split = images.images.cuda(), images.labels.cuda(), Split.public(images)
+    runs = trained(pixels[images.splits["train"]], "cuda", list(SECONDS.values()))
+    for percent, (model, epochs, seconds) in zip(SECONDS, runs, strict=True):
+        yield time_to(percent, epochs, seconds, *accuracies(model, pixels, labels, split), card)

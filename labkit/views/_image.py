@@ -43,8 +43,11 @@ def unit_images(images: Tensor) -> Images:
 def constant(like: Tensor, *values: float) -> Float[Tensor, "values"]:
     """``values`` in the type of ``like`` and on its device, where they are copied once.
 
-    A copy to a GPU makes the host wait until the GPU is done with all it was given before.
+    A copy to a GPU makes the host wait until the GPU is done with all it was given before; and what is compiled can
+    only become a CUDA graph where nothing is copied from the host, so there they are filled in.
     """
+    if torch.compiler.is_compiling():
+        return torch.stack([like.new_full((), value) for value in values])
     return _constant(values, like.dtype, like.device)
 
 
@@ -199,11 +202,12 @@ class Compose(ImageView):
         if early:
             raise ValueError(f"{early[0]!r} must come last: every other view works on values in [0, 1]")
         self.views = tuple(flat)
+        self._runs = [(kind, list(run)) for kind, run in groupby(flat, key=_kind)]
 
     def _transform(self, images: Images, generator: Generator | None) -> Tensor:
-        for kind, run in groupby(self.views, key=_kind):
+        for kind, run in self._runs:
             if kind is not None:
-                images = (_move if kind is Geometric else _recolour)(list(run), images, generator)
+                images = (_move if kind is Geometric else _recolour)(run, images, generator)
                 continue
             for view in run:
                 images = (view._transform if isinstance(view, ImageView) else view)(images, generator)

@@ -1,6 +1,8 @@
 """Image views against slow references written out image by image, and what every view promises."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -509,3 +511,21 @@ def test_shift_moves_whole_images_and_lets_black_in():
     assert torch.equal(shift(images, 0), images)
     with pytest.raises(ValueError, match="pixels must be a whole number"):
         shift(images, -1)
+
+
+COMPILED = """
+import torch
+from labkit.views import simclr
+
+view, images = simclr(24, blur=0.5), torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8)
+compiled = torch.compile(view, backend="aot_eager", fullgraph=True)
+torch.manual_seed(3)
+found = compiled(images)
+torch.manual_seed(3)
+torch.testing.assert_close(found, view(images))
+"""
+
+
+def test_compiled_views_are_one_graph_and_the_same():
+    # In a process of its own: checked annotations, which tests run with, can't be compiled.
+    subprocess.run([sys.executable, "-W", "ignore", "-c", COMPILED], check=True, capture_output=True, timeout=300)
