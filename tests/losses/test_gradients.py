@@ -79,6 +79,8 @@ OF_UNIT_ROWS = {
     "concatenation": partial(losses.kernel_nt_xent, kernels=((2.0, 1.0), (1.0, 0.7)), mixture="concatenation"),
     "info_nce_queue": lambda a, b: losses.info_nce_queue(a, b, b),
     "nce": lambda a, b: losses.nce(a, b, b, items=50),
+    "byol": losses.byol,
+    "scaled_cosine_error": losses.scaled_cosine_error,
     "alignment": losses.alignment,
     "uniformity": lambda a, b: losses.uniformity(a),
     "equivariance": losses.equivariance,

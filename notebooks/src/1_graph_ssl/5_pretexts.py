@@ -20,6 +20,7 @@
 # %% tags=["parameters"]
 import os
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from matplotlib import pyplot as plt
 from tqdm.auto import tqdm
 
 import labkit
-from labkit import evaluate, plot
+from labkit import evaluate, papers, plot
 from labkit.teach import beside_paper, check, predict, score
 
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
@@ -494,7 +495,22 @@ for paper in ("selftask", "supergat", "fisher"):
     labkit.claims.show(paper)
 
 # %% [markdown]
-# ## 12 · Beside the papers
+# ## 12 · Every recipe for nodes beside its floors
+#
+# Everything on nodes that was trained without labels and recorded here, once each, beside the best of its floors. On most
+# sets that is A²X: two steps of averaging over neighbours, nothing trained. Notebook 4 has the same for whole graphs.
+
+# %%
+of_the_theme = {path.stem for path in Path(papers.__file__).parent.glob("graph/[a-z]*.py")}
+recorded = labkit.recipes.recorded(of_the_theme - {"selftask", "supergat"})
+on_nodes = [one for one in recorded if one.protocol_name != "svm" and "supervised" not in one.recipe]
+once = {one.recipe: one for one in on_nodes}
+once |= {one.recipe: one for one in on_nodes if one.protocol_name == "public"}
+labkit.recipes.beside_floors(list(once.values()))
+plt.show()
+
+# %% [markdown]
+# ## 13 · Beside the papers
 
 # %%
 beside_paper(
