@@ -5,7 +5,7 @@ https://arxiv.org/abs/2006.09963 · code: https://github.com/THUDM/GCC
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from labkit.losses import info_nce
 from labkit.methods import Method, Queue, inference
 from labkit.papers.graph._ego_nets import EgoNets, EgoPairs, ego_nets, whole_graphs
 from labkit.recipes import PaperNumber, Recipe
-from labkit.train import choose_device, finished, fit, seeded, to_device
+from labkit.train import Minibatches, choose_device, finished, fit, seeded, to_device
 from labkit.views import Adjacency
 
 LARGEST_DEGREE = 512  # as in the released code; larger degrees share a row
@@ -167,12 +167,25 @@ class FromScratch(Method):
         return self.classify(self.encoder(nets))
 
 
+class LabelledNets:
+    """Graphs of a set as nets, with their labels, in a new order in each epoch: what :class:`FromScratch` trains on."""
+
+    def __init__(self, graphs: GraphSet, rows: Tensor, size: int):
+        self.graphs, self.rows = graphs, Minibatches(rows, min(size, len(rows)), drop_last=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[tuple[EgoNets, Tensor]]:
+        for part in self.rows:
+            yield whole_graphs(self.graphs.packed[part]), self.graphs.y[part]
+
+
 def from_scratch(graphs: GraphSet, split: Split, seed: int, epochs: int = 30, size: int = 64) -> float:
     """Test accuracy after ``epochs`` over the train graphs of a split, at the last epoch: nothing is selected."""
-    rows = split.train[0][torch.randperm(split.train.shape[1], generator=torch.Generator().manual_seed(seed))]
-    batches = [(whole_graphs(graphs.packed[part]), graphs.y[part]) for part in rows.split(size)]
     with seeded(seed):
         method = FromScratch(int(graphs.y.max()) + 1)
+    batches = LabelledNets(graphs, split.train[0], size)
     finished(fit(method, batches, epochs=epochs, lr=0.005, seed=seed, device="cpu", progress=False))
     test = split.test[0]
     return (method.embed(whole_graphs(graphs.packed[test])).argmax(1) == graphs.y[test]).float().mean().item()
