@@ -293,7 +293,8 @@ with plot.style():
 plt.show()
 
 # %% [markdown]
-# One training, one seed. On plain digits neighbours are right from the first step, so that they could hardly go wrong.
+# One training, one seed. The squares are what the third term sees: untrained, all features hardly differ over pictures, so
+# that each is like every other but for its sign; trained, each is most like itself. On plain digits neighbours are right from the first step, so that they could hardly go wrong.
 # Under nuisances they start at chance: neighbours of a random network agree about backgrounds. That is the case that the
 # claims test, on `nuisance-mnist` in 14 × 14, with 48 epochs of SGD and minutes a training; so here are the recorded ones.
 #
@@ -325,7 +326,7 @@ for name, record in found.items():
 
 # %% [markdown]
 # All4One beats raw pixels; that holds. Nothing else is decided: to take any one term away costs one to three points on
-# average, and the intervals are fifteen points and more to either side. Even fifteen points between nearest and random rows
+# average, and the intervals are about fifteen points and more to either side. Even fifteen points between nearest and random rows
 # are not enough for three seeds (exercise 3), though all three of them point one way. Random rows are far above chance
 # all the same: the feature term is left, which compares a picture with its own other view, whatever the queue holds.
 #
@@ -429,7 +430,8 @@ for record in (view, local, recorded("amdim", "local_keeps_texture"), untouched)
     print(f"{record['sentence']}\n    {labkit.claims.difference(record)}, {record['verdict']}")
 
 # %% [markdown]
-# Within a view the loss is lower and the network worse: below what the untrained one has. That half of the paper holds.
+# Within a view the loss is lower (one short training), and the network worse (recorded ones): on average below the
+# untrained one. That half of the paper holds.
 # The other half does not hold *here*, in five seeds: parts beside the whole are ten points worse than the whole alone at the
 # shape, and worse at the texture too, for which parts should have been good; raw pixels beat every training but one. A
 # guess at the reason: a part sees surface, and the shape asked for is in the whole. The trainings are minutes on 2 000 pictures.
