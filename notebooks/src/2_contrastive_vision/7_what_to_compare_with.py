@@ -186,8 +186,10 @@ for name in list(ARMS)[1:]:
     both = Evidence(accuracies[name], accuracies["shuffled"], name, "shuffled")
     print(f"live, {name} less shuffled: {less(both)}")
 for record in (by_pseudo, by_class):
-    print(f"recorded, {record['treatment_name']} less shuffled: {labkit.claims.difference(record)} points,",
-          record["verdict"])  # fmt: skip
+    gained = labkit.claims.difference(record)
+    print(
+        f"recorded, {record['treatment_name']} less shuffled: {gained} points, {record['verdict']}"
+    )
 raw = evaluate.knn_probe(digits.images.flatten(1).float(), digits.labels,
                          evaluate.Split.public(digits), k=20)  # fmt: skip
 print(f"raw pixels under the same probe: {100 * raw.mean:.1f}")
