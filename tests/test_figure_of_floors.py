@@ -32,6 +32,14 @@ def test_each_score_lies_as_far_from_the_best_floor_as_it_is_above_it():
     assert [text.get_text() for text in axis.texts] == ["82.0 ± 1.0", "79.0 ± 1.0"]
 
 
+def test_a_score_far_below_its_floors_stands_at_the_edge_in_outline():
+    (axis,) = beside_floors([result(), result("node2vec/cora", mean=0.6)]).axes
+    (far,) = (line for line in axis.lines if line.get_markerfacecolor() == "white")
+    assert far.get_xydata().tolist() == [[-12.0, 0.0]]
+    assert len(axis.containers) == 1
+    assert axis.texts[1].get_text() == "60.0 ± 1.0"
+
+
 def test_results_come_back_as_they_were_saved(tmp_path):
     for name in ("grace/cora", "mvgrl/cora"):
         result(name).save(tmp_path / f"{name.replace('/', '-')}.json")

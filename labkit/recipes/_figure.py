@@ -44,7 +44,7 @@ def beside_floors(results: Sequence[Result]) -> "Figure":
     """A row for each result: how far its score, its floors and the paper's number lie from the best of its floors.
 
     The best floor is at zero: what is right of the line by more than its whisker is what training gave. Whiskers are
-    standard deviations over trainings. Floors more than 12 points down stand at the edge, in outline.
+    standard deviations over trainings. What lies more than 12 points down stands at the edge, in outline.
     """
     from matplotlib import pyplot as plt
 
@@ -64,8 +64,11 @@ def beside_floors(results: Sequence[Result]) -> "Figure":
                 off = result.paper["mean"] - 100 * best
                 shown["the paper's number"] = axis.scatter(off, row, marker="x", s=44, color=INK, zorder=3)
             mean, spread = 100 * (result.mean - best), 100 * result.std
-            ours = axis.errorbar(mean, row, xerr=spread, marker="o", color=COLOURS[0], capsize=3, ls="none", zorder=4)
-            shown["trained here"] = ours
+            ours = {"marker": "o", "color": COLOURS[0], "ls": "none", "zorder": 4}
+            if mean < -FURTHEST:
+                axis.plot(-FURTHEST, row, mfc="white", **ours)
+            else:
+                shown["trained here"] = axis.errorbar(mean, row, xerr=spread, capsize=3, **ours)
             axis.annotate(f"{100 * result.mean:.1f} ± {spread:.1f}", (1, row), (6, 0), va="center", fontsize=10,
                           xycoords=("axes fraction", "data"), textcoords="offset points")  # fmt: skip
         axis.axvline(0, color=INK, lw=1, zorder=1)
