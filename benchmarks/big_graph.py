@@ -88,7 +88,7 @@ def draw(found: dict[str, list[dict[str, float]]]):
             label = f"a step of {SIZE:,} nodes, slope {slope(points, 'step'):.2f}"
             seconds.plot(n, [p["step"] for p in points], "--", label=label, markerfacecolor="white", **look)
         memory.axhline(8, color=plot.FLOOR, linestyle=":", label="the limit asked for")
-        memory.set(title="Peak memory of the process", ylabel="GB", ylim=(0.12, 12))
+        memory.set(title="Peak memory of the process", ylabel="GB", ylim=(0.06, 12))
         seconds.set(title="Embedding all nodes, and one step", ylabel="CPU seconds")
         for axes in (memory, seconds):
             axes.set(xscale="log", yscale="log", xlabel="nodes (ten edges each)")
