@@ -503,7 +503,8 @@ for paper in ("selftask", "supergat", "fisher"):
 # %%
 of_the_theme = {path.stem for path in Path(papers.__file__).parent.glob("graph/[a-z]*.py")}
 recorded = labkit.recipes.recorded(of_the_theme - {"selftask", "supergat"})
-on_nodes = [one for one in recorded if one.protocol_name != "svm" and "supervised" not in one.recipe]
+without_labels = [one for one in recorded if "supervised" not in one.recipe]
+on_nodes = [one for one in without_labels if one.protocol_name != "svm"]
 once = {one.recipe: one for one in on_nodes}
 once |= {one.recipe: one for one in on_nodes if one.protocol_name == "public"}
 labkit.recipes.beside_floors(list(once.values()))
