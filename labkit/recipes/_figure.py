@@ -66,7 +66,7 @@ def beside_floors(results: Sequence[Result]) -> "Figure":
             mean, spread = 100 * (result.mean - best), 100 * result.std
             ours = {"marker": "o", "color": COLOURS[0], "ls": "none", "zorder": 4}
             if mean < -FURTHEST:
-                axis.plot(-FURTHEST, row, mfc="white", **ours)
+                shown.setdefault("trained here", axis.plot(-FURTHEST, row, mfc="white", **ours)[0])
             else:
                 shown["trained here"] = axis.errorbar(mean, row, xerr=spread, capsize=3, **ours)
             axis.annotate(f"{100 * result.mean:.1f} ± {spread:.1f}", (1, row), (6, 0), va="center", fontsize=10,
