@@ -1,7 +1,8 @@
 """Row-wise log-sum-exp of an n × n matrix that is never held: tile by tile, and round a ring of processes.
 
 The log-sum-exp is where a contrastive loss would hold all pairs at once. Here the forward pass keeps one number a row
-and the backward pass makes each tile again (Cheng et al. 2024, "Inf-CL", section 3).
+and the backward pass makes each tile again (Cheng et al. 2024, "Inf-CL", section 3), but for those tiles that fit into
+a fixed budget: to make them again is a fifth of the step's products.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from labkit._processes import passed_on, processes
 
 DENSE_ROWS = 1024  # below this many rows the whole matrix is small change and autograd's own path is as quick
 TILE = {"cpu": 512, "cuda": 4096}  # rows and columns of a tile: 1 MB in a core's cache, 64 MB on a GPU
+KEPT = 2**26  # bytes of tiles that wait from the forward to the backward pass: all of them up to 5 400 rows in float32
 _EXPONENTS = {torch.float64: 600.0}  # how far apart exponents may lie without under- or overflow; others: 80
 
 Logits = Callable[[Float[Tensor, "m dim"], Float[Tensor, "k dim"]], Float[Tensor, "m k"]]
@@ -29,7 +31,7 @@ def log_sums(
     block: int | None = None,
     ring: bool = False,
 ) -> Float[Tensor, "n"]:
-    """log Σ_j exp(logits_ij) for each row i, in memory O(n·dim + block²), exact.
+    """log Σ_j exp(logits_ij) for each row i, in memory O(n·dim + block²) and 64 MB of tiles that are kept, exact.
 
     Args:
         logits: plain torch from some rows and some columns to all their pairs. Gradients flow into rows and columns,
@@ -90,6 +92,7 @@ class _LogSums(torch.autograd.Function):
         keys = rows if columns is None else columns
         left, right = (_operand(logits, side) for side in (rows, keys))
         total = rows.new_full((len(rows),), -torch.inf if shift is None else 0.0)
+        kept, room = {}, KEPT if isinstance(logits, Products) and any(ctx.needs_input_grad) else 0
         for step in range(steps):
             right = passed_on(right) if step else right
             itself = columns is None and step == 0
@@ -99,6 +102,9 @@ class _LogSums(torch.autograd.Function):
                     tile.fill_diagonal_(-torch.inf)
                 if shift is not None:
                     tile = _exponentials(tile, shift)
+                if tile.nbytes <= room:
+                    room -= tile.nbytes
+                    kept[step, i.start, j.start] = tile
                 for part, dim in [(i, 1), (j, 0)] if itself and i != j else [(i, 1)]:
                     if shift is None:
                         total[part] = total[part].logaddexp(tile.logsumexp(dim))
@@ -107,6 +113,7 @@ class _LogSums(torch.autograd.Function):
         result = total if shift is None else total.log() + shift
         ctx.save_for_backward(rows, columns, result)
         ctx.settings = logits, shift, block, steps
+        ctx.kept = kept
         return result
 
     @staticmethod
@@ -134,13 +141,18 @@ class _LogSums(torch.autograd.Function):
             right = passed_on(right) if step else right
             itself = columns is None and step == 0
             for i, j in _tiles(len(rows), len(keys), block, itself):
-                tile, pull = _with_pull(logits, left[i], right[j])
+                tile = ctx.kept.pop((step, i.start, j.start), None)  # it is written over: no second pass may find it
+                if tile is not None:
+                    pull = _pull_of_products(logits, left[i], right[j])
+                else:
+                    tile, pull = _with_pull(logits, left[i], right[j])
+                    tile = tile if shift is None else _exponentials(tile, shift)
                 symmetric = itself and i == j  # what its columns get is in what its rows get
                 weight = share(tile, i, 1)
                 if itself:
                     weight = weight + share(tile, j, 0)
                 if shift is not None:
-                    weight = _exponentials(tile, shift).mul_(weight)
+                    weight = tile.mul_(weight)
                 if symmetric:
                     weight.fill_diagonal_(0)
                 pull(weight, into_rows[i], None if symmetric else into_keys[j])
@@ -163,14 +175,7 @@ def _exponentials(tile: Tensor, shift: float) -> Tensor:
 def _with_pull(logits: Logits, rows: Tensor, columns: Tensor) -> tuple[Tensor, Callable]:
     """A tile that may be written over, and what adds its gradient to that of its rows and, unless None, its columns."""
     if isinstance(logits, Products):
-
-        def written_out(weight: Tensor, into_rows: Tensor, into_columns: Tensor | None):
-            weight = weight.to(logits.precision)
-            _add_product(into_rows, weight, columns)
-            if into_columns is not None:
-                _add_product(into_columns, weight.T, rows)
-
-        return logits(rows, columns), written_out
+        return logits(rows, columns), _pull_of_products(logits, rows, columns)
     sides = rows.requires_grad_(), columns.requires_grad_()
     with torch.enable_grad():
         tile = logits(*sides)
@@ -181,6 +186,16 @@ def _with_pull(logits: Logits, rows: Tensor, columns: Tensor) -> tuple[Tensor, C
             total.add_(found)
 
     return tile.detach().clone(), by_autograd
+
+
+def _pull_of_products(logits: Products, rows: Tensor, columns: Tensor) -> Callable:
+    def written_out(weight: Tensor, into_rows: Tensor, into_columns: Tensor | None):
+        weight = weight.to(logits.precision)
+        _add_product(into_rows, weight, columns)
+        if into_columns is not None:
+            _add_product(into_columns, weight.T, rows)
+
+    return written_out
 
 
 def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:

@@ -83,6 +83,35 @@ def test_no_matrix_of_all_pairs_is_made(loss):
     assert largest(loss, n, dim, block=2 * n) >= n**2  # the dense form makes one: this can fail
 
 
+@pytest.mark.parametrize("loss", [LOSSES[name] for name in ("nt_xent", "nt_xent at 0.002", "info_nce", "laplacian")])
+@pytest.mark.parametrize("tiles", [0, 3, 1000])
+def test_as_many_tiles_are_kept_as_the_budget_allows_and_nothing_else_changes(loss, tiles, monkeypatch):
+    block = 8
+    monkeypatch.setattr("labkit.losses._tiles.KEPT", 0)
+    expected = value_and_gradients(loss, embeddings(30, 5), block=block)
+    monkeypatch.setattr("labkit.losses._tiles.KEPT", tiles * 8 * block**2)
+    views = embeddings(30, 5)
+    value = loss(*views, block=block)
+    kept = {key: tile for function in graph(value) for key, tile in getattr(function, "kept", {}).items()}
+    held = sum(tile.nbytes for tile in kept.values())
+    assert held <= tiles * 8 * block**2
+    if loss is not LOSSES["laplacian"]:  # whose gradients autograd finds, from the rows
+        assert (held > 0) == (tiles > 0)
+    first, second = (torch.autograd.grad(value, views, retain_graph=True) for _ in range(2))
+    for gradients in (first, second):
+        assert all(torch.equal(*pair) for pair in zip((value, *gradients), expected, strict=True))
+
+
+def graph(value):
+    """Every function on the way back from ``value``."""
+    waiting = [value.grad_fn]
+    while waiting:
+        function = waiting.pop()
+        if function is not None:
+            yield function
+            waiting += [following for following, _ in function.next_functions]
+
+
 @pytest.mark.parametrize(("n", "dim"), [(600, 8), (8, 600)])
 def test_the_spectral_loss_makes_nothing_larger_than_its_input(n, dim):
     assert largest(spectral_contrastive, n, dim) == n * dim

@@ -33,7 +33,7 @@ class GRACE(Method):
     """Two views of a graph, each with edges dropped and feature columns masked; nodes find themselves (section 3.2).
 
     The loss of equations 1 and 2 (a node's other view against all other nodes of both views) is NT-Xent over the 2n
-    node views, so no n × n matrix is held.
+    node views, so that of the n × n matrix no more than 64 MB is held.
 
     Args:
         dim_in: features a node.
