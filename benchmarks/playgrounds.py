@@ -25,6 +25,11 @@ def image_views() -> explore.Playground:
     return explore.image_view_lab(world.render(scenes, 32)["image"], scenes.labels, world.SHAPES, encoder)
 
 
+def walks_on_a_novel() -> explore.Playground:
+    novel = load("les-miserables")
+    return explore.walk_lab(novel, novel.node_names, start=11)
+
+
 PLAYGROUNDS = {
     "stepwise scrubber": explore.stepwise_scrubber,
     "four losses, one spectrum": explore.four_losses_one_spectrum,
@@ -38,6 +43,7 @@ PLAYGROUNDS = {
     "the sphere": explore.sphere_lab,
     "rotation wheel": explore.rotation_wheel,
     "redundancy": explore.redundancy_lab,
+    "a walk that leans": walks_on_a_novel,
 }
 
 

@@ -20,6 +20,8 @@ MODULES = [
     "explore._masking_lab",
     "explore._redundancy_lab",
     "explore._stepwise_scrubber",
+    "explore._walk_lab",
+    "theory.walks",
 ]
 
 

@@ -16,6 +16,7 @@ from labkit.explore._shortcut_lab import shortcut_lab
 from labkit.explore._sphere_lab import sphere_lab, two_views, uniformity_curve
 from labkit.explore._stepwise_scrubber import digit_pairs, stepwise_scrubber
 from labkit.explore._top_d_dial import closed_form_scores, top_d_dial
+from labkit.explore._walk_lab import walk_lab
 
 __all__ = [
     "Explorer",
@@ -53,4 +54,5 @@ __all__ = [
     "top_d_dial",
     "two_views",
     "uniformity_curve",
+    "walk_lab",
 ]

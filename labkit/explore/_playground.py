@@ -32,7 +32,7 @@ class Layer:
         x, y: [n] coordinates; of a heat-map's columns and rows; a picture's edges, [0, width] and [0, height].
         colour: one colour, or one for each point.
         name: in the legend; "" stays out of it.
-        width: of a line, or of a point, in pixels.
+        width: of a line, or of a point, in pixels; of points also [n], one for each.
         opacity: in [0, 1].
         dash: a dashed line.
         text: [n], shown when the mouse is over a point.
@@ -44,7 +44,7 @@ class Layer:
     y: Any
     colour: Any = plot.COLOURS[0]
     name: str = ""
-    width: float = 2.0
+    width: Any = 2.0
     opacity: float = 1.0
     dash: bool = False
     text: Sequence[str] | None = None
@@ -258,6 +258,7 @@ def _fill(figure: Any, panels: Sequence[Panel]) -> None:
         ("source", {i: _picture(layer.values) for i, layer in enumerate(layers) if layer.kind == "image"}),
         ("z", {i: _floats(layer.values) for i, layer in enumerate(layers) if layer.kind == "heat"}),
         ("marker.color", {i: _colours(layer.colour) for i, layer in enumerate(layers) if layer.kind == "points"}),
+        ("marker.size", {i: _floats(layer.width) for i, layer in enumerate(layers) if np.ndim(layer.width)}),
         ("text", {i: list(layers[i].text) for i in numbers if layers[i].text is not None}),
         ("name", {i: layers[i].name for i in numbers if layers[i].name}),
     ):
@@ -321,7 +322,7 @@ def _draw(ax: Any, panel: Panel) -> None:
         elif layer.kind == "line":
             ax.plot(x, y, color=layer.colour, lw=0.75 * layer.width, ls="--" if layer.dash else "-", **named)
         else:
-            ax.scatter(x, y, c=layer.colour, s=layer.width**2 / 2, linewidths=0, zorder=3, **named)
+            ax.scatter(x, y, c=layer.colour, s=np.square(layer.width) / 2, linewidths=0, zorder=3, **named)
     ax.set_title(f"{panel.title}\n", fontsize=11)
     ax.text(0, 1.02, panel.says, transform=ax.transAxes, fontsize=9, color=plot.INK)
     ax.set(xlabel=panel.x_name, ylabel=panel.y_name)

@@ -13,6 +13,7 @@ from labkit.theory import (
     spectral,
     sphere,
     stepwise,
+    walks,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "spectral",
     "sphere",
     "stepwise",
+    "walks",
 ]

@@ -42,6 +42,11 @@ SEEDS = range(1 if SMOKE else 3)
 #
 # All walks take a step at once: a few tensor operations, no loop over nodes, exact (the tests compare counts with the
 # equation by a chi-square test).
+#
+# Below the picture is a lab where nothing is drawn at random: a walk that leans is a Markov chain on *edges*, so every
+# chance can be computed, and from them the matrix that skip-gram of section 2 factorises (Levy & Goldberg 2014; Qiu et
+# al. 2018). **Drag p and q** from end to end and watch the first panel, then the third: walks change a lot. How much of
+# it reaches the vectors?
 
 # %%
 from labkit.views import Adjacency, random_walk
@@ -90,6 +95,9 @@ near = [*graph.neighbors(start[0].item()), start[0].item()]
 few.reveal(met[4.0][near].sum().item())
 print({q: round(share[near].sum().item(), 3) for q, share in met.items()}, "of the steps, by q")
 
+# %%
+labkit.explore.walk_lab(novel, names, start=names.index("Marius")).set(log_q=2.0)
+
 # %% [markdown]
 # ## 2 · Walks as sentences
 #
@@ -126,7 +134,6 @@ class SkipGram(Method):
         return self.table.weight.clone()
 
 
-# %%
 SHOTS = [1, 2, 3, 5, 10, 20, 40]
 
 
@@ -577,6 +584,7 @@ score()
 # (both: `SkipGram(window_weights=...)`); the k-core's propagation here is the paper's mean of the neighbours, where the
 # code divides by a product of adjacency matrices.
 #
-# **References.** Perozzi et al. 2014, *DeepWalk* · Grover & Leskovec 2016, *node2vec* · Ribeiro et al. 2017,
-# *struc2vec* · Brandeis et al. 2020, *About Graph Degeneracy* · Salha et al. 2019, *A Degeneracy Framework* · Qiu et al.
+# **References.** Levy & Goldberg 2014, *Neural Word Embedding as Implicit Matrix Factorization* · Perozzi et al. 2014,
+# *DeepWalk* · Grover & Leskovec 2016, *node2vec* · Ribeiro et al. 2017, *struc2vec* · Qiu et al. 2018, *NetMF* ·
+# Brandeis et al. 2020, *About Graph Degeneracy* · Salha et al. 2019, *A Degeneracy Framework* · Qiu et al.
 # 2020, *GCC* · Donnat et al. 2018, *GraphWave* (planted roles).
