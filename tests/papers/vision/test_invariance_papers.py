@@ -13,6 +13,7 @@ from labkit.losses import nt_xent
 from labkit.papers.vision import _films, demystifying, pose_aware
 from labkit.papers.vision.demystifying import KINDS, changes, representation_invariance
 from labkit.papers.vision.pose_aware import PoseAware, periods, pose_error, trajectory_loss
+from labkit.train import seeded
 
 SMALL = {"n_train": 12, "n_test": 8, "size": _films.SIZE, "factors": _films.SOLID}
 
@@ -227,3 +228,22 @@ def test_pose_errors_need_neighbours_of_the_class():
         pose_error(z, azimuth, azimuth + 90, y, split, k=11)
     with pytest.raises(ValueError, match="of one length"):
         pose_error(z, azimuth[:5], azimuth + 90, y, split)
+
+
+def test_the_table_has_every_encoder_and_change_beside_its_floors(tmp_path, monkeypatch):
+    few = {"n_train": 70, "n_test": 12}
+    monkeypatch.setattr(demystifying, "load", lambda name, **options: load(name, **options | few))
+    path = tmp_path / "table.json"
+    found = demystifying.table(range(2), path, epochs=4)
+    assert list(found) == ["raw pixels", "untrained", "one frame", "whole frames", "two frames", "supervised"]
+    for name, row in found.items():
+        assert list(row) == list(KINDS)
+        assert all(len(at) == 2 - (name == "raw pixels") for at in row.values())
+    images = load("world", **demystifying.CONTRASTIVE.load_options | few)
+    with seeded(1):
+        start = demystifying.CONTRASTIVE.build(images)
+    again = demystifying.invariance(start, *demystifying.drawn(images, "cut"))
+    assert found["untrained"]["cut"][1] == pytest.approx(again)
+    assert found["one frame"] != found["untrained"]
+    monkeypatch.setattr(demystifying, "train", None)  # all of it is there
+    assert demystifying.table(range(2), path, epochs=4) == found
