@@ -37,6 +37,7 @@ class Method(nn.Module):
     """
 
     seen: dict[str, tuple[Tensor, Tensor]] | None = None
+    needs_float32 = False  # True: ``fit`` with precision="auto" stays in float32, whatever the hardware has
 
     def forward(self, batch) -> Float[Tensor, ""]:
         raise TypeError(f"{type(self).__name__} has no forward(batch) that returns its loss")

@@ -43,13 +43,15 @@ def has_bfloat16(device: torch.device) -> bool:
 def autocast(precision: str, device: torch.device, method: nn.Module):
     """The autocast context for ``precision``: "float32", "bfloat16", or "auto".
 
-    "auto" is bfloat16 for methods with convolutions or attention where the hardware has it, else float32.
+    "auto" is bfloat16 for methods with convolutions or attention where the hardware has it, unless the method says
+    that it ``needs_float32``; else float32.
     """
     if precision not in ("auto", "float32", "bfloat16"):
         raise ValueError(f"precision must be 'auto', 'float32' or 'bfloat16', not {precision!r}")
     if precision == "auto":
         vision = any(isinstance(part, nn.Conv2d | nn.MultiheadAttention) for part in method.modules())
-        precision = "bfloat16" if vision and has_bfloat16(device) else "float32"
+        short = vision and has_bfloat16(device) and not getattr(method, "needs_float32", False)
+        precision = "bfloat16" if short else "float32"
     return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 

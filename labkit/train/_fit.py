@@ -54,7 +54,8 @@ def fit(
         epochs: passes over ``batches``, at least 1.
         seed: governs everything random in training. The same seed on the same machine gives the same bits.
         device: "auto", "cpu", "cuda", ...
-        precision: "auto" (bfloat16 autocast for vision encoders where the hardware has it), "float32", "bfloat16".
+        precision: "auto" (bfloat16 autocast for vision encoders where the hardware has it and the method allows it),
+            "float32", "bfloat16".
         optimizer: "adam", "adamw", "sgd" (momentum 0.9), or a callable from parameters to an optimiser.
         lr, weight_decay: of the named optimisers.
         schedule: "constant", or "cosine" (to zero over all steps).

@@ -311,6 +311,12 @@ def test_auto_is_bfloat16_for_vision_where_the_hardware_has_it(monkeypatch, hard
     fit(Looking(), [torch.randn(8, 3, 6, 6)], epochs=1, device="cpu", progress=False)
     fit(build(), [items()], epochs=1, device="cpu", progress=False)  # neither convolution nor attention
     assert kinds == [torch.bfloat16 if hardware else torch.float32]
+    method = Looking()
+    method.needs_float32 = True
+    fit(method, [torch.randn(8, 3, 6, 6)], epochs=1, device="cpu", progress=False)
+    assert kinds[1] == torch.float32
+    fit(method, [torch.randn(8, 3, 6, 6)], epochs=1, precision="bfloat16", device="cpu", progress=False)
+    assert kinds[2] == torch.bfloat16  # who asks for it has it
 
 
 def test_a_check_that_draws_changes_neither_the_world_outside_nor_the_training():
