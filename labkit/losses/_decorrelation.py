@@ -82,7 +82,8 @@ def w_mse(
     Args:
         views: two or more, each [n, dim].
         size: items that are whitened together; a divisor of n, larger than dim. None: the whole batch.
-        eps: the covariance is shrunk to (1 − eps)·Σ + eps·I.
+        eps: the covariance is shrunk to (1 − eps)·Σ + eps·I. Above 0 the loss also falls where an encoder shrinks its
+            output until eps·I is all there is.
         generator: draws the sub-batches; of several processes that of the first.
 
     Cost: time O(d·n·dim² + d²·n·dim + d·(n / size)·dim³) for d views.
@@ -120,9 +121,11 @@ def whiten(x: Float[Tensor, "... items dim"], eps: float = 0.0) -> Float[Tensor,
 
     Args:
         x: [..., n, dim], n > dim.
-        eps: the covariance is shrunk to (1 − eps)·Σ + eps·I first; with eps > 0 the result is white up to that.
+        eps: the covariance is shrunk to (1 − eps)·Σ + eps·I first; with eps > 0 the result is white up to that, and no
+            longer whatever the scale of x is.
 
     Cost: time O(n·dim² + dim³) a batch.
+    Precision: float64 inside. In training variances come to lie 10^7 apart, which is singular in float32.
 
     Raises:
         ValueError: n ≤ dim, ``eps`` outside [0, 1], NaN or infinite items, a singular covariance.
@@ -136,14 +139,15 @@ def whiten(x: Float[Tensor, "... items dim"], eps: float = 0.0) -> Float[Tensor,
         )
     if x.device.type == "cpu":  # elsewhere it would stop the host until the device is done
         require_in_range("x", x)
-    centred = x - x.mean(dim=-2, keepdim=True)
+    centred = x.double()
+    centred = centred - centred.mean(dim=-2, keepdim=True)
     covariance = centred.mT @ centred / (n - 1)
-    shrunk = (1 - eps) * covariance + eps * torch.eye(dim, dtype=x.dtype, device=x.device)
+    shrunk = (1 - eps) * covariance + eps * torch.eye(dim, dtype=centred.dtype, device=x.device)
     factor, failed = torch.linalg.cholesky_ex(shrunk)
     if failed.any().item():
         raise ValueError("the covariance of a whitened sub-batch is singular: the embedding has collapsed onto fewer "
-                         "dimensions than it has; raise eps (e.g. 1e-3) or lower the learning rate")  # fmt: skip
-    return torch.linalg.solve_triangular(factor, centred.mT, upper=False).mT
+                         "dimensions than it has; lower the learning rate, or whiten more items")  # fmt: skip
+    return torch.linalg.solve_triangular(factor, centred.mT, upper=False).mT.to(x.dtype)
 
 
 def _standardised(x: Tensor) -> Tensor:

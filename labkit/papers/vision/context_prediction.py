@@ -110,6 +110,7 @@ def dropping_colours_mends(lab: Lab) -> Evidence:
                  "chance and two points", unit="share read off fringes")  # fmt: skip
 
 
-@claim("Dropping colours makes better features where there is aberration.", needs="world", minutes=2)
+@claim("Dropping colours makes better features where there is aberration.", needs="world", minutes=2,
+       why_not="two of three channels are noise in training, the probe shows all three; not tested.")  # fmt: skip
 def dropping_colours_helps(lab: Lab) -> Evidence:
     return against(lab, DROPPED, LENS, "colours dropped", "aberration as it is", note=ALL_COLOURS)
