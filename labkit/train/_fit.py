@@ -23,6 +23,8 @@ from labkit.train._memory import memory_kept
 from labkit.train._parallel import in_parallel
 from labkit.train._run import Run, diverged, require_converging
 
+SCHEDULES = ("constant", "cosine", "warmup-cosine")
+WARMUP = 0.1  # of the steps
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
@@ -58,7 +60,8 @@ def fit(
             "float32", "bfloat16".
         optimizer: "adam", "adamw", "sgd" (momentum 0.9), or a callable from parameters to an optimiser.
         lr, weight_decay: of the named optimisers.
-        schedule: "constant", or "cosine" (to zero over all steps).
+        schedule: of the rate: "constant", "cosine" (to zero over all steps), or "warmup-cosine" (from zero up over the
+            first tenth of the steps, in a straight line, then the same).
         snapshots: epochs after which ``method.embed(watch)`` is kept (0: before training).
         watch: what is embedded for snapshots; None: the only batch, if there is only one.
         checkpoint: a file from which ``resume=True`` goes on; written at most every ``checkpoint_seconds`` and at the
@@ -148,10 +151,10 @@ def _epoch(method, trained, batches, optimize, precision, schedule, epoch, epoch
     method.train()
     total, steps = torch.zeros((), device=device), 0
     for batch in batches:
-        if schedule == "cosine":
-            done = (epoch - 1 + steps / len(batches)) / epochs
+        if schedule != "constant":
+            share = _share_of_rate(schedule, (epoch - 1 + steps / len(batches)) / epochs)
             for group in optimize.param_groups:
-                group["lr"] = group.setdefault("initial_lr", group["lr"]) * 0.5 * (1 + math.cos(math.pi * done))
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * share
         try:
             with autocast(precision, device, method):
                 loss = trained(to_device(batch, device))
@@ -168,6 +171,15 @@ def _epoch(method, trained, batches, optimize, precision, schedule, epoch, epoch
     loss = (summed(total) / (steps * processes())).item()
     require_converging(loss, method, epoch)
     return loss
+
+
+def _share_of_rate(schedule: str, done: float) -> float:
+    """What a schedule leaves of the rate when ``done`` of all steps, 0 to 1, are over."""
+    if schedule == "warmup-cosine":
+        if done < WARMUP:
+            return done / WARMUP
+        done = (done - WARMUP) / (1 - WARMUP)
+    return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _optimizer(optimizer, method: Method, lr: float, weight_decay: float) -> torch.optim.Optimizer:
@@ -189,8 +201,8 @@ def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, 
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
         raise ValueError(f"epochs must be a whole number, at least 1, not {epochs!r}")
     require_positive("lr", lr)
-    if schedule not in ("constant", "cosine"):
-        raise ValueError(f"schedule must be 'constant' or 'cosine', not {schedule!r}")
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule must be 'constant', 'cosine' or 'warmup-cosine', not {schedule!r}")
     if not hasattr(batches, "__len__") or iter(batches) is batches:
         raise ValueError("batches must be something that can be iterated anew in each epoch and has a length: "
                          "Minibatches, a list, a DataLoader; not a generator")  # fmt: skip

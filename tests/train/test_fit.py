@@ -76,7 +76,7 @@ def test_same_seed_same_bits_and_the_world_outside_is_left_alone():
     assert repr(train(epochs=1, snapshots=[0])).startswith("Run(Autoencoder, 1 epoch in ")
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "warmup-cosine"])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_resume_reaches_the_same_numbers(tmp_path, schedule, optimizer):
     options = {"schedule": schedule, "optimizer": optimizer, "weight_decay": 1e-3}
@@ -429,6 +429,24 @@ def test_a_cosine_schedule_keeps_the_rates_of_an_optimiser_of_one_s_own():
     fit(build(), [items()], epochs=4, optimizer=optimiser, schedule="cosine", progress=False)
     share = 0.5 * (1 + math.cos(math.pi * 3 / 4))
     assert [group["lr"] for group in made[0].param_groups] == pytest.approx([0.5 * share, 0.1 * share])
+
+
+def test_a_rate_warms_up_over_a_tenth_of_the_steps_and_falls_to_nothing():
+    rates = []
+
+    class Watched(torch.optim.SGD):
+        def step(self, closure=None):
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    fit(build(), Minibatches(items(), 8), epochs=10, progress=False, schedule="warmup-cosine",
+        optimizer=lambda parameters: Watched(parameters, lr=0.3))  # fmt: skip
+    steps = len(rates)
+    warm, rest = steps // 10, steps - steps // 10
+    assert steps % 10 == 0 and warm > 1  # noqa: PT018
+    assert rates[:warm] == pytest.approx([0.3 * step / warm for step in range(warm)])
+    cosine = [0.15 * (1 + math.cos(math.pi * step / rest)) for step in range(rest)]
+    assert rates[warm:] == pytest.approx(cosine)
 
 
 def test_a_subclass_of_minibatches_stays_one_on_another_device():
