@@ -39,8 +39,9 @@ class WMSE(TwoView):
         whiten: False for the control: the same loss on what is not whitened.
 
     Trained in float32: the variances of a projection come to lie up to 10^7 apart while nothing but their directions
-    counts, and whitening then divides what bfloat16 rounds (1 part in 256) by standard deviations 3 000 apart. In
-    bfloat16 two of five trainings of ``w_mse/nuisance-mnist-small`` never left that state.
+    counts, and whitening then divides what bfloat16 rounds (1 part in 256) by standard deviations 3 000 apart. Some
+    trainings of ``w_mse/nuisance-mnist-small`` are stuck in that state to their end: two of five in bfloat16, one of
+    five in float32 with the rate warmed up.
     """
 
     needs_float32 = True
