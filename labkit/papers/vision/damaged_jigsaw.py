@@ -133,13 +133,13 @@ def beats_untrained(lab: Lab) -> Evidence:
 
 
 @claim("Completing damaged puzzles beats solving whole, coloured ones.", needs="world", minutes=3,
-       why_not="each of its parts alone costs accuracy, too; see the claims below.")  # fmt: skip
+       why_not="damage and colouring each cost accuracy by themselves (the claims below).")  # fmt: skip
 def completing_beats_solving(lab: Lab) -> Evidence:
     return against(lab, WORLD, PLAIN, "solved, painted, coloured", "whole puzzles solved")
 
 
 @claim("Damage alone, nothing painted, makes jigsaw a better task.", needs="world", minutes=3,
-       why_not="six epochs: a puzzle with a piece less, and grey, is learned less far in them; not tested.")  # fmt: skip
+       why_not="a puzzle that lacks a piece, in grey, is learned less far in six epochs; not tested.")  # fmt: skip
 def damage_helps(lab: Lab) -> Evidence:
     return against(lab, DAMAGED, PLAIN, "damaged puzzles solved", "whole puzzles solved")
 
