@@ -59,3 +59,23 @@ def test_pictures_that_were_set_before_they_were_shown_are_drawn(lab, shown):
     lab.python("figure = playground.figure; playground.set(aberration=0.1).figure is figure or 1 / 0")
     lab.page.wait_for_function(f"before => ({drawn})()[0] !== before", arg=before[0], timeout=30_000)
     assert lab.errors == []
+
+
+WALKS = """import labkit
+novel = labkit.data.load("les-miserables")
+playground = labkit.explore.walk_lab(novel, novel.node_names, start=55)
+playground"""
+SIZES = "() => [...(document.querySelector('.js-plotly-plot')?._fullData?.[1]?.marker?.size ?? [])]"
+
+
+def test_points_of_sizes_of_their_own_are_drawn_while_a_walk_is_leaned(lab):
+    lab.open([WALKS])
+    lab.run(0)
+    lab.page.wait_for_function(f"() => ({SIZES})().length === 77", timeout=300_000)
+    before = lab.page.evaluate(SIZES)
+    lab.python("playground.set(log_q=4.0).values")
+    lab.page.wait_for_function(f"before => ({SIZES})()[0] !== before", arg=before[0], timeout=60_000)
+    after = lab.page.evaluate(SIZES)
+    assert after == pytest.approx(lab.python("list(map(float, playground.panels[0].layers[1].width))"), rel=1e-5)
+    assert after[55] > before[55]  # the start: a walk that stays near comes back to it more often
+    assert lab.errors == []
