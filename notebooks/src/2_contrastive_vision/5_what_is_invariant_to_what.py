@@ -186,7 +186,8 @@ def draw_table(cells, columns, title, words="{:.0f}"):
 
 table = torch.tensor([[scored(method, kind) for method in ENCODERS.values()] for kind in KINDS])
 highest.reveal(table[KINDS.index("viewpoint")].max().item())
-draw_table(100 * table[..., None], list(ENCODERS), "Firing on the class while one thing changes (%)")
+cells = 100 * table[..., None]
+draw_table(cells, list(ENCODERS), "Firing on the class while one thing changes (%)")
 
 # %% [markdown]
 # Read along a row: what was gained over the untrained encoder. Read down a column: what an encoder is *not* invariant to.
