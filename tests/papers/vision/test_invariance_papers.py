@@ -231,19 +231,19 @@ def test_pose_errors_need_neighbours_of_the_class():
 
 
 def test_the_table_has_every_encoder_and_change_beside_its_floors(tmp_path, monkeypatch):
-    few = {"n_train": 70, "n_test": 12}
-    monkeypatch.setattr(demystifying, "load", lambda name, **options: load(name, **options | few))
     path = tmp_path / "table.json"
-    found = demystifying.table(range(2), path, epochs=4)
+    found = demystifying.table(range(2), path, scale="smoke")
     assert list(found) == ["raw pixels", "untrained", "one frame", "whole frames", "two frames", "supervised"]
     for name, row in found.items():
         assert list(row) == list(KINDS)
         assert all(len(at) == 2 - (name == "raw pixels") for at in row.values())
-    images = load("world", **demystifying.CONTRASTIVE.load_options | few)
+    recipe = demystifying.CONTRASTIVE
+    images = load("world", **recipe.load_options | recipe.smoke_load)
     with seeded(1):
-        start = demystifying.CONTRASTIVE.build(images)
-    again = demystifying.invariance(start, *demystifying.drawn(images, "cut"))
-    assert found["untrained"]["cut"][1] == pytest.approx(again)
+        start = recipe.build(images)
+    assert found["untrained"]["cut"][1] == pytest.approx(
+        demystifying.invariance(start, *demystifying.drawn(images, "cut"))
+    )
     assert found["one frame"] != found["untrained"]
-    monkeypatch.setattr(demystifying, "train", None)  # all of it is there
-    assert demystifying.table(range(2), path, epochs=4) == found
+    monkeypatch.setattr(demystifying, "_scores", None)  # all of it is there
+    assert demystifying.table(range(2), path, scale="smoke") == found
