@@ -11,6 +11,8 @@ from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_counts, require_finite
 from labkit.explore._inputs import kinds_of, named
+from labkit.explore._layout import broken_line, nearest, principal
+from labkit.explore._maps import procrustes
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.models import PPR, diffusion_matrix, propagation_matrix
 from labkit.views import drop_edges, mask_feature_columns
@@ -79,7 +81,7 @@ class _GraphViews:
         whole = self.operator(self.edges, 1.0)
         self.spectrum = torch.linalg.eigvalsh(propagation_matrix(_both(self.edges), self.nodes).to_dense()).flip(0)
         z = normalize(whole @ self.x, dim=1)
-        self.before, self.near = _principal(z), _nearest(z, self.k)
+        self.before, self.near = principal(z), nearest(z, self.k)
 
     def operator(self, edges: Tensor, alpha: float) -> Tensor:
         """What features are multiplied by: one convolution, then personalised PageRank."""
@@ -126,11 +128,11 @@ class _GraphViews:
                      y_range=(min(-0.6, float(self.spectrum.min()) - 0.05), 1.05))  # fmt: skip
 
     def _embedding(self, z: Tensor) -> Panel:
-        after = _turned(_principal(z), self.before)
+        after = procrustes(principal(z), self.before)[0]
         moved = np.stack([self.before, after], axis=1)
-        kept = float((_nearest(z, self.k)[:, :, None] == self.near[:, None, :]).any(dim=2).float().mean())
+        kept = float((nearest(z, self.k)[:, :, None] == self.near[:, None, :]).any(dim=2).float().mean())
         layers = [
-            Layer("line", *_breaks(moved), _GREY, "moved", 1, 0.4),
+            Layer("line", *broken_line(moved), _GREY, "moved", 1, 0.4),
             Layer("points", *after.T, self.colour, width=9, text=self.text),
         ]
         says = f"{100 * kept:.0f} % of {self.k} nearest neighbours are the same"
@@ -141,30 +143,5 @@ def _both(edges: Tensor) -> Tensor:
     return torch.cat([edges, edges.flip(0)], dim=1)
 
 
-def _principal(z: Tensor) -> np.ndarray:
-    """First two principal components, scaled to a root mean square of 1."""
-    centred = (z - z.mean(dim=0)).double()
-    u, s, _ = torch.linalg.svd(centred, full_matrices=False)
-    xy = torch.nn.functional.pad(u[:, :2] * s[:2], (0, max(0, 2 - u.shape[1])))
-    return (xy / xy.square().mean().sqrt().clamp(min=1e-12)).numpy()
-
-
-def _turned(xy: np.ndarray, onto: np.ndarray) -> np.ndarray:
-    u, _, v = np.linalg.svd(xy.T @ onto)
-    return xy @ (u @ v)
-
-
-def _nearest(z: Tensor, k: int) -> Tensor:
-    distance = torch.cdist(z, z).fill_diagonal_(torch.inf)
-    return distance.topk(k, largest=False).indices
-
-
 def _segments(place: np.ndarray, edges: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    return _breaks(place[edges.T.numpy()])
-
-
-def _breaks(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[m, 2 ends, 2] -> x and y of one broken line; a line of its own even when there is none."""
-    padded = np.concatenate([ends, np.full((len(ends), 1, 2), np.nan)], axis=1).reshape(-1, 2)
-    padded = padded if len(padded) else np.full((1, 2), np.nan)
-    return padded[:, 0], padded[:, 1]
+    return broken_line(place[edges.T.numpy()])

@@ -11,7 +11,8 @@ from torch.nn.functional import normalize
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_between, require_counts
-from labkit.explore._graph_view_lab import _breaks, _nearest, _principal, _turned
+from labkit.explore._layout import broken_line, nearest, principal
+from labkit.explore._maps import procrustes
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.walks import WalkChain, skipgram_vectors
 
@@ -79,7 +80,7 @@ class _Walks:
         self.place = np.array([place[node] for node in range(len(names))])
         edges = torch.tensor(list(graph.edges)).T
         self.edges = torch.cat([edges, edges.flip(0)], dim=1)
-        self.segments = _breaks(self.place[edges.T.numpy()])
+        self.segments = broken_line(self.place[edges.T.numpy()])
         self.degree = np.array([graph.degree(node) for node in range(len(names))])
         self.hops = np.full((len(names), len(names)), np.nan)  # between parts: no number
         for node, reached in nx.all_pairs_shortest_path_length(graph):
@@ -88,7 +89,7 @@ class _Walks:
         self.colour = [to_hex(shade) for shade in colormaps["cividis_r"](shades)]
         self.plain = self._chain(1.0, 1.0)
         vectors = self._vectors(self.plain)
-        self.before, self.near = _principal(vectors), _nearest(vectors, self._neighbours)
+        self.before, self.near = principal(vectors), nearest(vectors, self._neighbours)
 
     @property
     def _neighbours(self) -> int:
@@ -134,11 +135,11 @@ class _Walks:
 
     def _made_of(self, chain: WalkChain) -> Panel:
         vectors = self._vectors(chain)
-        after = _turned(_principal(vectors), self.before)
-        kept = (_nearest(vectors, self._neighbours)[:, :, None] == self.near[:, None, :]).any(dim=2).float().mean()
+        after = procrustes(principal(vectors), self.before)[0]
+        kept = (nearest(vectors, self._neighbours)[:, :, None] == self.near[:, None, :]).any(dim=2).float().mean()
         text = [f"{name}, {degree} neighbours" for name, degree in zip(self.names, self.degree, strict=True)]
         layers = [
-            Layer("line", *_breaks(np.stack([self.before, after], axis=1)), plot.FLOOR, "moved", 1, 0.5),
+            Layer("line", *broken_line(np.stack([self.before, after], axis=1)), plot.FLOOR, "moved", 1, 0.5),
             Layer("points", *after.T, self.colour, "few (light) to many neighbours", width=9, text=text),
         ]
         says = f"{100 * kept:.0f} % of {self._neighbours} nearest neighbours are those of p = q = 1"
