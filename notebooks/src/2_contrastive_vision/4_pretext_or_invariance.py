@@ -234,8 +234,8 @@ with plot.style():
 plt.show()
 
 # %% [markdown]
-# One training each: small differences here mean nothing, the claims below have three. The direction to look for is down
-# and to the right: answers from somewhere else. Over three seeds the probe's loss holds; that the network answers more is
+# One training each: small differences here mean nothing, the claims below have five. The direction to look for is down
+# and to the right: answers from somewhere else. Over five seeds the probe's loss holds; that the network answers more is
 # not decided.
 #
 # ## 6 · Pictures that can't be asked
@@ -340,7 +340,7 @@ print(f"{'pixels':22}{'':12}{100 * clothes.floors(probe)['raw'].mean:18.1f}")
 # %% [markdown]
 # PIRL does what it says. Whether that *helps* is another matter: a shirt is told from a coat by where its parts are,
 # and on clothes as small as these pixels beat both. The paper's gain is on photographs, with a large network and many
-# other views. Section 9 has what three trainings say here.
+# other views. Section 9 has what five trainings say here.
 #
 # ## 8 · Your turn
 #

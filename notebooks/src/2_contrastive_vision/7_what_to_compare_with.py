@@ -541,7 +541,8 @@ with plot.style(axes__grid__axis="x"):
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.4))
     live = {name: table[:, 0].tolist() for name, table in measured.items()}
     dots(left, live, floors, f"Digits, live, {len(seeds)} seeds")
-    dots(right, fashion, {name: noted[name] for name in floors}, "Fashion-MNIST, recorded, 3 seeds")
+    title = f"Fashion-MNIST, recorded, {len(helps['seeds'])} seeds"
+    dots(right, fashion, {name: noted[name] for name in floors}, title)
 plt.show()
 print(
     f"{'':15}{'dependence on HOG':>18}{'HOG, shuffled':>16}{'effective rank':>16}{'deviation':>11}"
