@@ -1,5 +1,6 @@
 """The walk lab: lean a walk by p and q, and see where it leads, how far it gets, and what its vectors make of that."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,8 @@ def walk_lab(data: Any, names: Any = None, start: int = 0, window: int = 10) -> 
         raise ValueError(f"the walk lab redraws at every step and takes up to {_MOST_NODES} nodes, not {nodes}")
     require_counts(window=window)
     require_between("start", start, 0, nodes - 1)
+    if not isinstance(names, Sequence | np.ndarray | None):
+        raise TypeError(f"names must be a sequence with one name for each node, not {type(names).__name__}")
     names = [f"node {node}" for node in range(nodes)] if names is None else [str(name) for name in names]
     if len(names) != nodes:
         raise ValueError(f"names must have one name for each of the {nodes} nodes, not {len(names)}")

@@ -83,3 +83,5 @@ def test_refusals_are_named(changes, message):
 def test_what_is_no_graph():
     with pytest.raises(TypeError, match=r"data must be a torch_geometric.data.Data, not list"):
         walk_lab([1, 2])
+    with pytest.raises(TypeError, match="names must be a sequence with one name for each node, not object"):
+        walk_lab(Data(edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=2), names=object())

@@ -494,6 +494,7 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "plot.colours.count": lambda w: 3,
     "theory.augmentation.kernel.p": lambda w: w.normal(w.items, w.dim).softmax(1),
     "theory.augmentation.complexity.p": lambda w: w.normal(w.items, w.dim).softmax(1),
+    "theory.walks.skipgram_vectors.pairs": lambda w: (lambda c: c + c.T)(w.normal(w.items, w.items).square()),
     "theory.augmentation.spectrum.p": lambda w: w.normal(w.items, w.dim).softmax(1),
     "theory.augmentation.top_d_bound.d": lambda w: 2,
     "theory.augmentation.ridge_risk.labels": lambda w: 3,
