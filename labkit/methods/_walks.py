@@ -97,12 +97,15 @@ class SkipGram(Method):
             distance k counts (window − k + 1) / window, which is what word2vec and gensim do by shrinking the window
             at random, and so what the released code of DeepWalk and node2vec trains.
         shared: noise nodes drawn for each walk.
+        sparse: gradients hold the rows that a step touched, no others; ``fit`` then needs an optimiser that can use
+            them: ``optimizer=lambda p: torch.optim.SparseAdam(list(p), lr=0.01)``. Rows that were not touched are not
+            moved, where dense Adam lets them drift on; for graphs of many more nodes than a batch of walks meets.
 
     Shapes:
         forward: walks int64 [walks, length]; ``embed(data)``: the table [nodes, dim], for the graph it was trained on.
 
-    Cost of a step: time O(walks · length · (length + shared) · dim), memory O(walks · length · (length + shared)) and,
-    in the optimiser, O(nodes · dim).
+    Cost of a step: time O(walks · length · (length + shared) · dim), memory O(walks · length · (length + shared)); in
+    the optimiser memory O(nodes · dim), and time too unless ``sparse``.
 
     Raises:
         ValueError: sizes below 1, noise weights that are negative or all 0.
@@ -117,6 +120,7 @@ class SkipGram(Method):
         noise: Float[Tensor, " nodes"] | None = None,
         window_weights: str = "uniform",
         shared: int = 64,
+        sparse: bool = False,
     ):
         super().__init__()
         if min(num_nodes, dim, window, negatives, shared) < 1:
@@ -127,7 +131,7 @@ class SkipGram(Method):
         noise = torch.ones(num_nodes) if noise is None else noise
         if noise.shape != (num_nodes,) or not (noise.isfinite() & (noise >= 0)).all() or noise.sum() == 0:
             raise ValueError(f"noise must hold one weight of at least 0 for each of the {num_nodes} nodes, not all 0")
-        self.table, self.context = nn.Embedding(num_nodes, dim), nn.Embedding(num_nodes, dim)
+        self.table, self.context = (nn.Embedding(num_nodes, dim, sparse=sparse) for _ in range(2))
         nn.init.uniform_(self.table.weight, -0.5 / dim, 0.5 / dim)  # as word2vec starts
         nn.init.zeros_(self.context.weight)
         self.register_buffer("noise_until", noise.double().cumsum(0))

@@ -45,6 +45,31 @@ def test_the_loss_is_skip_gram_with_negative_sampling(window_weights, window, le
         torch.testing.assert_close(one, other)
 
 
+def test_sparse_gradients_are_the_rows_a_step_touched(monkeypatch):
+    walks, noise = torch.randint(6, (3, 7)), torch.randint(4, (3, 6))
+    dense, sparse = (SkipGram(50, 5, shared=6, sparse=sparse) for sparse in (False, True))
+    torch.nn.init.normal_(dense.context.weight)
+    sparse.load_state_dict(dense.state_dict())
+    for method in (dense, sparse):
+        monkeypatch.setattr(method, "draw_noise", lambda walks: noise)
+        method(walks).backward()
+    for one, other in zip(dense.parameters(), sparse.parameters(), strict=True):
+        assert other.grad.is_sparse and len(other.grad.coalesce().indices().unique()) <= 6
+        torch.testing.assert_close(one.grad, other.grad.to_dense())
+
+
+def test_sparse_gradients_train_and_leave_other_rows():
+    data = load("karate")
+    method = SkipGram(40, 8, sparse=True)  # six rows that no walk reaches
+    before = method.table.weight.detach().clone()
+    batches = WalkBatches(Adjacency(data.edge_index, 40), length=10, size=34)
+    run = fit(method, batches, epochs=20, optimizer=lambda p: torch.optim.SparseAdam(list(p), lr=0.01), progress=False)
+    assert run.history["loss"][-1] < 0.9 * run.history["loss"][0]
+    assert (method.table.weight[34:] == before[34:]).all() and (method.table.weight[:34] != before[:34]).all()
+    with pytest.raises(RuntimeError, match="SparseAdam"):
+        fit(method, batches, epochs=1, progress=False)
+
+
 def test_noise_follows_its_weights():
     noise = torch.tensor([0.0, 1, 2, 0, 5])
     drawn = SkipGram(5, noise=noise, shared=50).draw_noise(400).flatten().bincount(minlength=5)

@@ -68,16 +68,16 @@ class KCoreEmbedding(SkipGram):
     Args:
         data: the whole graph.
         k: of the core that is embedded; 0: the whole graph, nothing to propagate.
-        dim, window: of the skip-gram.
+        dim, window, sparse: of the skip-gram, see :class:`labkit.methods.SkipGram`.
 
     Shapes:
         forward: walks over the core's own numbering, see :meth:`batches`; ``embed(data)``: [nodes, dim].
     """
 
-    def __init__(self, data, k: int = 0, dim: int = DIM, window: int = WINDOW):
+    def __init__(self, data, k: int = 0, dim: int = DIM, window: int = WINDOW, sparse: bool = False):
         kept = core_number(data.edge_index, data.num_nodes) >= k
         _require_core(int(kept.sum()), k, data)
-        super().__init__(int(kept.sum()), dim, window)
+        super().__init__(int(kept.sum()), dim, window, sparse=sparse)
         self.register_buffer("core", kept.nonzero().flatten())
 
     @inference

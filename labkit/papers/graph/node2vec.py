@@ -35,13 +35,17 @@ class Node2Vec(SkipGram):
 
     Args:
         data: the graph.
-        dim, window, negatives, window_weights: see :class:`labkit.methods.SkipGram`. The paper sets dim 128 and
+        dim, window, negatives, window_weights, sparse: see :class:`labkit.methods.SkipGram`. The paper sets dim 128 and
             window 10; "linear" weights are what its released code trains.
     """
 
-    def __init__(self, data, dim: int = 128, window: int = 10, negatives: int = 5, window_weights: str = "uniform"):
+    def __init__(
+        self, data, dim: int = 128, window: int = 10, negatives: int = 5, window_weights: str = "uniform",
+        sparse: bool = False,
+    ):  # fmt: skip
         degree = data.edge_index[0].bincount(data.get("edge_weight"), minlength=data.num_nodes)
-        super().__init__(data.num_nodes, dim, window, negatives, degree.float() ** 0.75, window_weights)
+        noise = degree.float() ** 0.75
+        super().__init__(data.num_nodes, dim, window, negatives, noise, window_weights, sparse=sparse)
 
 
 def walks(data, size: int = 128, **changes: Any) -> WalkBatches:
