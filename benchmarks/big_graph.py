@@ -12,6 +12,7 @@ import os
 import statistics
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 
@@ -58,7 +59,11 @@ METHODS = {
     "GraphMAE": ("graphmae.GraphMAE(64, hidden=128)", *SUBGRAPHS),
     "MVGRL": ("mvgrl.MVGRL(64, dim=128)", *SUBGRAPHS),
     "Bandana": ("bandana.Bandana(64, hidden=64, layers=2, decoder_hidden=64)", *SUBGRAPHS),
-    "node2vec": ("node2vec.Node2Vec(data, dim=64, sparse=True)", f"list(islice(node2vec.walks(data), {STEPS}))", SPARSE),
+    "node2vec": (
+        "node2vec.Node2Vec(data, dim=64, sparse=True)",
+        f"list(islice(node2vec.walks(data), {STEPS}))",
+        SPARSE,
+    ),
     f"{CORE}-core": (
         f"kcore.KCoreEmbedding(data, {CORE}, dim=64, sparse=True)",
         f"list(islice(kcore.batches(data, {CORE}, size=128), {STEPS}))",
@@ -80,7 +85,9 @@ def node2vec_steps(nodes: int, repeats: int) -> tuple[list[float], list[float]]:
 
     def stepper(sparse: bool):
         method = SkipGram(nodes, dim=64, sparse=sparse)
-        optimize = (torch.optim.SparseAdam if sparse else torch.optim.Adam)(list(method.parameters()), lr=0.01)
+        parameters = list(method.parameters())
+        dense = partial(torch.optim.Adam, fused=True)  # as fit has it
+        optimize = (torch.optim.SparseAdam if sparse else dense)(parameters, lr=0.01)
 
         def step():
             optimize.zero_grad()
