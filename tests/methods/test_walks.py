@@ -54,7 +54,8 @@ def test_sparse_gradients_are_the_rows_a_step_touched(monkeypatch):
         monkeypatch.setattr(method, "draw_noise", lambda walks: noise)
         method(walks).backward()
     for one, other in zip(dense.parameters(), sparse.parameters(), strict=True):
-        assert other.grad.is_sparse and len(other.grad.coalesce().indices().unique()) <= 6
+        assert other.grad.is_sparse
+        assert other.grad.coalesce().indices().max() < 6
         torch.testing.assert_close(one.grad, other.grad.to_dense())
 
 
@@ -65,7 +66,8 @@ def test_sparse_gradients_train_and_leave_other_rows():
     batches = WalkBatches(Adjacency(data.edge_index, 40), length=10, size=34)
     run = fit(method, batches, epochs=20, optimizer=lambda p: torch.optim.SparseAdam(list(p), lr=0.01), progress=False)
     assert run.history["loss"][-1] < 0.9 * run.history["loss"][0]
-    assert (method.table.weight[34:] == before[34:]).all() and (method.table.weight[:34] != before[:34]).all()
+    moved = (method.table.weight != before).all(dim=1)
+    assert moved.tolist() == [True] * 34 + [False] * 6
     with pytest.raises(RuntimeError, match="SparseAdam"):
         fit(method, batches, epochs=1, progress=False)
 
