@@ -1,6 +1,5 @@
 """SuperGAT's figure: which attention wins at which homophily and average degree, on random partition graphs."""
 
-import json
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -18,11 +17,12 @@ from labkit.evaluate import Protocol, Split, linear_probe
 from labkit.methods import Method
 from labkit.models import propagation_matrix
 from labkit.plot import COLOURS, style
-from labkit.train import finished, fit, seeded, write_whole
+from labkit.recipes import Kept
+from labkit.train import finished, fit, seeded
 
 MODELS = ("GCN", "GAT", "SuperGAT-SD", "SuperGAT-MX")
 FLOORS = ("raw", "propagated")
-LAPTOP = {"degrees": (2.5, 10.0, 40.0), "homophilies": (0.1, 0.3, 0.5, 0.7, 0.9), "seeds": range(2)}
+LAPTOP = {"degrees": (2.5, 5.0, 10.0, 20.0, 40.0), "homophilies": (0.1, 0.3, 0.5, 0.7, 0.9), "seeds": range(3)}
 SMOKE = {"degrees": (5.0,), "homophilies": (0.3, 0.9), "seeds": range(1), "nodes_a_class": 170, "epochs": 2}
 
 
@@ -91,36 +91,26 @@ def grid(
 
     Args:
         build: (model, λ, graph) -> an untrained method, e.g. ``supergat.grid_model``.
-        path: JSON file that is rewritten after each graph; graphs it already holds, with the same sizes, models and
-            ``edge_weights``, are not computed again.
+        path: JSON to which every graph is written as it is done; graphs that are there, with these sizes, models and
+            ``edge_weights``, are not trained on again.
         models: of "GCN", "GAT", "SuperGAT-SD", "SuperGAT-MX".
         degrees, homophilies, seeds: a graph for each combination.
         edge_weights: λ to choose from.
         nodes_a_class, epochs: sizes.
 
     Returns:
-        One record a graph that was asked for: homophily, degree, seed, nodes_a_class, epochs, models, edge_weights,
-        "accuracy" {model or floor: test accuracy in [0, 1]}, and "edge_weight" {model: λ that was chosen}.
+        One record a graph that was asked for: homophily, degree, seed, "accuracy" {model or floor: test accuracy in
+        [0, 1]}, and "edge_weight" {model: λ that was chosen}.
     """
     for model in models:
         if model not in MODELS:
             raise ValueError(unknown("model of the grid", model, MODELS))
-    records = json.loads(Path(path).read_text(encoding="utf-8")) if path and Path(path).is_file() else []
-    asked = []
-    cells = list(product(degrees, homophilies, seeds))
-    for degree, homophily, seed in tqdm(cells, unit="graph", disable=not progress):
-        cell = {
-            "homophily": homophily,
-            "degree": degree,
-            "seed": seed,
-            "nodes_a_class": nodes_a_class,
-            "epochs": epochs,
-            "models": list(models),
-            "edge_weights": list(edge_weights),
-        }
-        known = next((record for record in records if all(record.get(key) == cell[key] for key in cell)), None)
-        if known is not None:
-            asked.append(known)
+    kept = Kept(path, "graphs", models=list(models), edge_weights=list(edge_weights), nodes_a_class=nodes_a_class,
+                epochs=epochs)  # fmt: skip
+    cells = {f"homophily {homophily:g}, degree {degree:g}, seed {seed}": (homophily, degree, seed)
+             for degree, homophily, seed in product(degrees, homophilies, seeds)}  # fmt: skip
+    for name, (homophily, degree, seed) in tqdm(cells.items(), unit="graph", disable=not progress):
+        if name in kept.found:
             continue
         data = random_partition_graph(homophily, degree, nodes_a_class=nodes_a_class, seed=seed)
         accuracy, chosen = _floors(data), {}
@@ -129,11 +119,10 @@ def grid(
             tried = [_train(build, model, weight, data, seed, epochs) for weight in weights]
             best = max(tried, key=lambda run: run[0])
             accuracy[model], chosen[model] = best[1], best[2]
-        asked.append(cell | {"accuracy": accuracy, "edge_weight": chosen})
-        records.append(asked[-1])
-        if path:
-            write_whole(path, (json.dumps(records, indent=1) + "\n").encode())
-    return asked
+        of = {"homophily": homophily, "degree": degree, "seed": seed}
+        kept.found[name] = of | {"accuracy": accuracy, "edge_weight": chosen}
+        kept.write()
+    return [kept.found[name] for name in cells]
 
 
 def _floors(data: Data) -> dict[str, float]:
