@@ -181,7 +181,7 @@ def draw(records: Sequence[dict[str, Any]]):
         for axis, (name, values) in zip(axes, gained.items(), strict=False):
             image = axis.imshow(values, cmap="PuOr", vmin=-15, vmax=15, origin="lower", aspect="auto")
             axis.set_title({"raw": "features alone", "propagated": "A²X"}.get(name, name), fontsize=10)
-            for (row, column), value in np.ndenumerate(values):
+            for (row, column), value in ((place, at) for place, at in np.ndenumerate(values) if at == at):  # not NaN
                 axis.text(column, row, f"{value:+.0f}", ha="center", va="center", fontsize=9,
                           color="white" if abs(value) > 9 else "black")  # fmt: skip
         axes[-1].set_title("best", fontsize=10)

@@ -332,8 +332,17 @@ attention_guess.reveal(np.mean([accuracy["GAT"] for accuracy in low]))
 # The right panel names the best of each cell, in brackets where its lead over GAT may be chance (always, with one graph
 # a cell). Look at the left panel first. Where neighbours rarely share a class, **no graph at all** beats every attention
 # by far, and where they nearly always do, a GCN or A²X leaves nothing to win. The forms of attention differ in between,
-# which is where a choice between them matters. The paper's grid has 126 cells and 5 seeds, and shows attention only; it
-# takes each cell's λ and weight decay by *test* accuracy. A larger one than above: `grid("grid.json")`, some 20 minutes.
+# which is where a choice between them matters. Twenty-five cells of three graphs each, measured once
+# (`python -m labkit.papers.graph.supergat`), say where the brackets fall away.
+
+# %%
+if measured := labkit.recipes.measured("supergat-grid.json", "graphs"):
+    draw(list(measured.values()))
+    plt.show()
+
+# %% [markdown]
+# The paper's grid has 126 cells and 5 seeds, and shows attention only; it takes each cell's λ and weight decay by *test*
+# accuracy.
 #
 # ## 7 · No question at all
 #
