@@ -9,6 +9,7 @@ from benchmarks._bench import Row
 from labkit import explore
 from labkit.data import load, world
 from labkit.models import resnet8
+from labkit.papers.graph._supergat_grid import random_partition_graph
 
 NAME = "playgrounds"
 LIMIT_MS = 100
@@ -30,6 +31,11 @@ def walks_on_a_novel() -> explore.Playground:
     return explore.walk_lab(novel, novel.node_names, start=11)
 
 
+def molecules() -> explore.Playground:
+    found = load("mutag")
+    return explore.whole_graph_lab(found.packed, found.y)
+
+
 PLAYGROUNDS = {
     "stepwise scrubber": explore.stepwise_scrubber,
     "four losses, one spectrum": explore.four_losses_one_spectrum,
@@ -44,6 +50,8 @@ PLAYGROUNDS = {
     "rotation wheel": explore.rotation_wheel,
     "redundancy": explore.redundancy_lab,
     "a walk that leans": walks_on_a_novel,
+    "views of whole graphs": molecules,
+    "when neighbours help": lambda: explore.homophily_lab(lambda h, d, s: random_partition_graph(h, d, seed=s)),
 }
 
 

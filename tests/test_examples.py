@@ -17,6 +17,7 @@ MODULES = [
     "data.world._factors",
     "data.world._sample",
     "explore._class_collision",
+    "explore._homophily_lab",
     "explore._masking_lab",
     "explore._redundancy_lab",
     "explore._stepwise_scrubber",

@@ -6,6 +6,7 @@ from labkit.explore._entry import compare, explore
 from labkit.explore._explorer import Explorer, Neighbours
 from labkit.explore._four_losses import four_losses, four_losses_one_spectrum, order_agreement
 from labkit.explore._graph_view_lab import graph_view_lab
+from labkit.explore._homophily_lab import homophily_lab
 from labkit.explore._image_view_lab import chosen_view, image_view_lab
 from labkit.explore._masking_lab import masking_lab, risk_over_shares
 from labkit.explore._pair_graph_labs import infonce_flow_lab, mode_growth, temperature_lab
@@ -17,6 +18,7 @@ from labkit.explore._sphere_lab import sphere_lab, two_views, uniformity_curve
 from labkit.explore._stepwise_scrubber import digit_pairs, stepwise_scrubber
 from labkit.explore._top_d_dial import closed_form_scores, top_d_dial
 from labkit.explore._walk_lab import walk_lab
+from labkit.explore._whole_graph_lab import whole_graph_lab
 
 __all__ = [
     "Explorer",
@@ -39,6 +41,7 @@ __all__ = [
     "four_losses_one_spectrum",
     "graph_embedding",
     "graph_view_lab",
+    "homophily_lab",
     "image_view_lab",
     "infonce_flow_lab",
     "masking_lab",
@@ -55,4 +58,5 @@ __all__ = [
     "two_views",
     "uniformity_curve",
     "walk_lab",
+    "whole_graph_lab",
 ]

@@ -1,6 +1,6 @@
 """The whole-graph lab: damage graphs as GraphCL does, and see which of them are still told from the others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -92,7 +92,8 @@ class _WholeGraphs:
         self.centre, self.scale = z.mean(dim=0), z.std(dim=0, correction=0)
         self.scale[self.scale < 1e-6 * self.scale.max()] = torch.inf  # a column that tells nothing
         self.z = self._standardised(z)
-        self.axes = torch.linalg.svd(self.z, full_matrices=False)[2][:2].T
+        axes = torch.linalg.svd(self.z, full_matrices=False)[2][:2].T
+        self.axes = torch.nn.functional.pad(axes, (0, 2 - axes.shape[1]))  # an embedding may have one column
         self.xy = (self.z @ self.axes).numpy()
         self.place = lru_cache(maxsize=len(graphs))(self._place)
         self.untouched = self._told(self.z)
@@ -137,7 +138,7 @@ class _WholeGraphs:
         return seen, rows
 
     def _told(self, views: Tensor) -> tuple[float, float]:
-        """Of one view of each graph, %: nearest to its own graph; nearest other graph of its class (NaN: no classes)."""
+        """Of one view of each graph, in %: nearest to its own graph; nearest other graph of its class, NaN without."""
         distance = torch.cdist(views, self.z)
         own = (distance.diagonal() <= distance.min(dim=1).values * (1 + 1e-9) + 1e-9).double().mean()
         if self.kinds is None:

@@ -176,6 +176,14 @@ def _data(world: World):
     return Data(x=world.normal(world.items, world.dim).float(), edge_index=world.edges, y=world.labels)
 
 
+def _in_the_plane(world: World):
+    from torch_geometric.data import Data
+
+    first = torch.arange(world.items) < world.items // 2
+    masks = {"train_mask": first, "test_mask": ~first}
+    return Data(x=world.normal(world.items, 2), edge_index=world.edges, y=world.labels, **masks)
+
+
 def _images(world: World) -> Tensor:
     return torch.rand(world.items, 3, 8, 8, generator=world.generator, dtype=world.dtype)
 
@@ -485,6 +493,12 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "explore.stepwise_scrubber.x": lambda w: _pair(w)[0],
     "explore.stepwise_scrubber.x2": lambda w: _pair(w)[1],
     "explore.temperature_lab.dim": lambda w: 2,
+    "explore.whole_graph_lab.graphs": lambda w: w.graphs,
+    "explore.whole_graph_lab.labels": lambda w: torch.arange(len(w.graphs)) % 2,
+    "explore.whole_graph_lab.class_names": lambda w: ["one", "other"],
+    "explore.whole_graph_lab.encoder": lambda w: None,
+    "explore.whole_graph_lab.graph": lambda w: 1,
+    "explore.homophily_lab.draw": lambda w: lambda homophily, degree, seed: _in_the_plane(w),
     "plot.scatter.xy": lambda w: w.normal(w.items, 2),
     "plot.scatter.size": lambda w: 5.0,
     "plot.curve.values": lambda w: [1.0, 2.0, 3.0],
