@@ -107,7 +107,7 @@ class _Homophily:
         ]
         share = 100 * float(same.double().mean()) if len(same) else 0.0
         says = f"{share:.0f} % stay in a class; told by distance: AUC {_auc(apart, same)}"
-        return Panel("How far the ends of an edge are apart", layers, "distance in the features", "edges (largest: 1)",
+        return Panel("Distance of an edge's two ends", layers, "distance in the features", "edges (largest: 1)",
                      y_range=(0, 1.05), says=says)  # fmt: skip
 
 

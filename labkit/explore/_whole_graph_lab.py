@@ -209,7 +209,7 @@ class _WholeGraphs:
         if self.kinds is not None:
             most = 100 * float(self.kinds.bincount().max()) / len(self.kinds)
             says += f", own class {told[1]:.0f} %; largest class {most:.0f} %"
-        return Panel("What a view is nearest to (dashed: untouched)", layers, "", "% of all graphs", y_range=(0, 105),
+        return Panel("What a view is nearest to", layers, "", "% of graphs (dashed: untouched)", y_range=(0, 105),
                      says=says, x_range=(-0.6, len(names) - 0.4), x_ticks=names)  # fmt: skip
 
 

@@ -159,9 +159,11 @@ def draw(records: Sequence[dict[str, Any]]):
     names = list(records[0]["accuracy"])
     gained = {name: np.full((len(homophilies), len(degrees)), np.nan) for name in names if name != "GAT"}
     with style(axes__grid=False):
+        wide = 0.3 * max(len(degrees), 3)  # of the last panel, which has words in its cells
         figure, axes = plt.subplots(
-            1, len(gained) + 1, figsize=(2.1 * (len(gained) + 1), 1.3 + 0.42 * len(homophilies))
-        )
+            1, len(gained) + 1, figsize=(2.1 * (len(gained) + wide), 1.3 + 0.42 * len(homophilies)),
+            width_ratios=[*[1] * len(gained), wide],
+        )  # fmt: skip
         for axis in axes:
             axis.set(xticks=range(len(degrees)), yticks=range(len(homophilies)), xlabel="degree")
             axis.set_xticklabels([f"{degree:g}" for degree in degrees])

@@ -339,7 +339,8 @@ attention_guess.reveal(np.mean([accuracy["GAT"] for accuracy in low]))
 # a cell). Look at the left panel first. Where neighbours rarely share a class, **no graph at all** beats every attention
 # by far, and where they nearly always do, a GCN or A²X leaves nothing to win. The forms of attention differ in between,
 # which is where a choice between them matters. The second picture has twenty-five cells of three graphs each, measured
-# once (`python -m labkit.papers.graph.supergat`): scaled dot products lead GAT nearly everywhere in between.
+# once (`python -m labkit.papers.graph.supergat`): scaled dot products lead GAT up to a homophily of 0.7, and still lose
+# to no graph at all where neighbours rarely agree or are few.
 #
 # The paper's grid has 126 cells and 5 seeds, and shows attention only; it takes each cell's λ and weight decay by *test*
 # accuracy.
