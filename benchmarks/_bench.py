@@ -170,12 +170,27 @@ def fresh(script: str, *arguments: Any) -> str:
     return done.stdout.splitlines()[-1]
 
 
+def memory_gb(what: str = "VmHWM") -> float:
+    """Of this process: "VmRSS", in use now; "VmHWM", the most since it began or since :func:`raised_by` (Linux).
+
+    ``getrusage`` has a peak, too, but counts in what the process held that started this one.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(what)).split()[1]) / 2**20
+
+
+def raised_by(once: Callable[[], Any]) -> float:
+    """MB by which one call raises the peak of this process above what is in use now (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = memory_gb("VmRSS")
+    once()
+    return 1024 * (memory_gb("VmHWM") - before)
+
+
 def extra_memory(module: str, factory: str) -> float:
     """MB by which one call of ``module.factory()`` raises the peak of a fresh, warmed-up process (Linux)."""
     script = (
-        f"import importlib; once = importlib.import_module({module!r}).{factory}()\n"
-        "status = lambda key: int(next(l for l in open('/proc/self/status') if l.startswith(key)).split()[1])\n"
-        "open('/proc/self/clear_refs', 'w').write('5')  # the peak starts anew from what is in use now\n"
-        "before = status('VmRSS'); once(); print(status('VmHWM') - before)"
+        "import importlib; from benchmarks._bench import raised_by\n"
+        f"print(raised_by(importlib.import_module({module!r}).{factory}()))"
     )
-    return int(fresh(script)) / 1024
+    return float(fresh(script))

@@ -1,17 +1,17 @@
 """NT-Xent over two processes (gloo): keys that go round a ring, against keys gathered in every process."""
 
-import resource
 import statistics
 import tempfile
 import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch.nn import functional as F
 
-from benchmarks._bench import Row
+from benchmarks._bench import Row, raised_by
 from labkit._processes import gather, summed
 from labkit.losses import nt_xent
 
@@ -62,9 +62,7 @@ def work(rank: int, meeting: str, repeats: int, way: str | None, folder: str) ->
             found.append(time.perf_counter() - started)
     else:
         dist.barrier()
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        step(way)
-        found = [(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024]
+        found = [raised_by(partial(step, way))]
     if rank == 0:
         torch.save(found, Path(folder) / "found")
     dist.destroy_process_group()
