@@ -91,8 +91,8 @@ def grid(
 
     Args:
         build: (model, λ, graph) -> an untrained method, e.g. ``supergat.grid_model``.
-        path: JSON to which every graph is written as it is done; graphs that are there, with these sizes, models and
-            ``edge_weights``, are not trained on again.
+        path: JSON to which every graph is written as it is done; graphs that are there, with these seeds, sizes, models
+            and ``edge_weights``, are not trained on again.
         models: of "GCN", "GAT", "SuperGAT-SD", "SuperGAT-MX".
         degrees, homophilies, seeds: a graph for each combination.
         edge_weights: λ to choose from.
@@ -105,8 +105,9 @@ def grid(
     for model in models:
         if model not in MODELS:
             raise ValueError(unknown("model of the grid", model, MODELS))
-    kept = Kept(path, "graphs", models=list(models), edge_weights=list(edge_weights), nodes_a_class=nodes_a_class,
-                epochs=epochs)  # fmt: skip
+    seeds = list(seeds)
+    kept = Kept(path, "graphs", seeds=seeds, models=list(models), edge_weights=list(edge_weights),
+                nodes_a_class=nodes_a_class, epochs=epochs)  # fmt: skip
     cells = {f"homophily {homophily:g}, degree {degree:g}, seed {seed}": (homophily, degree, seed)
              for degree, homophily, seed in product(degrees, homophilies, seeds)}  # fmt: skip
     for name, (homophily, degree, seed) in tqdm(cells.items(), unit="graph", disable=not progress):
