@@ -62,13 +62,12 @@ class _Homophily:
     def __call__(self, homophily: float, degree: float, steps: int, sharpness: float, draw: int) -> list[Panel]:
         data = self.draw(homophily, degree, int(draw))
         apart = (data.x[data.edge_index[0]] - data.x[data.edge_index[1]]).square().sum(dim=1)
-        paths = {"plain mean": _mixed(data, torch.ones_like(apart))}
-        weighed = paths["plain mean"] if sharpness == 0 else _mixed(data, torch.exp(-0.5 * sharpness * apart))
-        found = {name: [_accuracy(z, data) for z in path] for name, path in paths.items()}
-        likely = found["plain mean"] if sharpness == 0 else [_accuracy(z, data) for z in weighed]
+        plain = _mixed(data, torch.ones_like(apart))
+        weighed = _mixed(data, torch.exp(-0.5 * sharpness * apart)) if sharpness else plain
+        of_plain, of_weighed = ([_accuracy(z, data) for z in path] for path in (plain, weighed))
         return [
-            self._nodes(data, weighed[steps], likely[steps]),
-            self._accuracies(found["plain mean"], likely, steps, sharpness, data),
+            self._nodes(data, weighed[steps], of_weighed[steps]),
+            self._accuracies(of_plain, of_weighed, steps),
             self._edges(data, apart),
         ]
 
@@ -83,7 +82,7 @@ class _Homophily:
         return Panel("Test nodes after these steps", layers, says=says)
 
     @staticmethod
-    def _accuracies(plain: list, likely: list, steps: int, sharpness: float, data: Any) -> Panel:
+    def _accuracies(plain: list[float], likely: list[float], steps: int) -> Panel:
         order = np.arange(_STEPS + 1)
         layers = [
             Layer("line", order, np.full(_STEPS + 1, plain[0]), plot.INK, "features alone", 1.5, dash=True),

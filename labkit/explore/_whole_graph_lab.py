@@ -16,6 +16,7 @@ from labkit.explore._inputs import kinds_of, named
 from labkit.explore._layout import broken_line
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.models import GIN
+from labkit.train import seeded
 from labkit.views import drop_nodes, mask_attributes, perturb_edges, subgraph
 
 _MOST_GRAPHS, _MOST_NODES = 300, 6000
@@ -71,8 +72,7 @@ def whole_graph_lab(
 
 
 def _random_gin(dim_in: int) -> Callable[[GraphBatch], Tensor]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         return GIN(dim_in).eval()
 
 
@@ -90,7 +90,7 @@ class _WholeGraphs:
         self.encoder = _random_gin(graphs.x.shape[1]) if encoder is None else encoder
         z = self._embedded(self.graphs)
         self.centre, self.scale = z.mean(dim=0), z.std(dim=0, correction=0)
-        self.scale[self.scale < 1e-6 * self.scale.max()] = torch.inf  # a column that tells nothing
+        self.scale[self.scale <= 1e-6 * self.scale.max()] = torch.inf  # a column that tells nothing
         self.z = self._standardised(z)
         axes = torch.linalg.svd(self.z, full_matrices=False)[2][:2].T
         self.axes = torch.nn.functional.pad(axes, (0, 2 - axes.shape[1]))  # an embedding may have one column
@@ -118,7 +118,7 @@ class _WholeGraphs:
         whole.add_nodes_from(range(len(one.x)))
         connected = len(whole) > 1 and nx.is_connected(whole)
         place = nx.kamada_kawai_layout(whole) if connected else nx.spring_layout(whole, seed=0)
-        return np.array([place[node] for node in range(len(whole))])
+        return np.array([place[node] for node in range(len(whole))]).reshape(-1, 2)
 
     def _viewed(self, graphs: GraphBatch, seed: int, strengths: dict[str, float]) -> tuple[GraphBatch, Tensor]:
         """One view of each graph, and which row of ``graphs`` each of its nodes was."""
@@ -140,7 +140,7 @@ class _WholeGraphs:
     def _told(self, views: Tensor) -> tuple[float, float]:
         """Of one view of each graph, in %: nearest to its own graph; nearest other graph of its class, NaN without."""
         distance = torch.cdist(views, self.z)
-        own = (distance.diagonal() <= distance.min(dim=1).values * (1 + 1e-9) + 1e-9).double().mean()
+        own = _is_nearest(distance.diagonal(), distance).double().mean()
         if self.kinds is None:
             return 100 * float(own), np.nan
         other = distance.fill_diagonal_(torch.inf).argmin(dim=1)
@@ -166,7 +166,7 @@ class _WholeGraphs:
             one_hot = float(features.max()) == 1 and float(features.sum()) == 1
             colour[node] = plot.COLOURS[int(features.argmax()) % len(plot.COLOURS)] if one_hot else _OVERWRITTEN
             width[node] = 12
-        text = [f"node {node}" + ("" if node in who else ", dropped") for node in range(len(place))]
+        text = [f"node {node}" + (", dropped" if size < 12 else "") for node, size in enumerate(width)]
         layers = [
             Layer("line", *self._lines(place, gone), plot.FLOOR, "gone", 1, 0.5, dash=True),
             Layer("line", *self._lines(place, before[one_way]), plot.INK, "one direction kept", 1.2, dash=True),
@@ -184,7 +184,7 @@ class _WholeGraphs:
     def _map(self, graph: int, here: Tensor) -> Panel:
         spot = (here @ self.axes).numpy()
         distance = torch.cdist(here, self.z)
-        own = distance[:, graph] <= distance.min(dim=1).values * (1 + 1e-9) + 1e-9
+        own = _is_nearest(distance[:, graph], distance)
         layers = [
             Layer("points", *self.xy.T, self.colour, width=6, opacity=0.6, text=self.text),
             Layer("points", *spot.T, plot.INK, f"{_VIEWS} views of graph {graph}", 5),
@@ -211,6 +211,11 @@ class _WholeGraphs:
             says += f", own class {told[1]:.0f} %; largest class {most:.0f} %"
         return Panel("What a view is nearest to", layers, "", "% of graphs (dashed: untouched)", y_range=(0, 105),
                      says=says, x_range=(-0.6, len(names) - 0.4), x_ticks=names)  # fmt: skip
+
+
+def _is_nearest(own: Tensor, distance: Tensor) -> Tensor:
+    """Whether nothing is nearer; graphs that are the same to the encoder are equally near, up to rounding."""
+    return own <= distance.min(dim=1).values * (1 + 1e-9) + 1e-9
 
 
 def _pairs(edges: Tensor, nodes: int) -> Tensor:

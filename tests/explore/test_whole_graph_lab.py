@@ -69,6 +69,15 @@ def test_an_encoder_of_ones_own_is_asked(lab):
     assert len(lab.twin().axes) == 3
 
 
+def test_graphs_without_nodes_and_an_encoder_that_tells_nothing():
+    graphs, labels = rings_and_stars()
+    empty = GraphBatch(graphs.x, graphs.edge_index, torch.cat([graphs.ptr, graphs.ptr[-1:]]))
+    assert whole_graph_lab(empty, graph=12).panels[0].says == "0 of 0 nodes and 0 of 0 directed edges are kept"
+    same = whole_graph_lab(graphs, labels, encoder=lambda batch: torch.ones(len(batch), 3))
+    assert same.panels[2].says.startswith("own graph 100 %")  # all are equally near
+    assert np.isfinite(same.panels[1].layers[0].x).all()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
