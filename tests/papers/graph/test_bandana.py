@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from torch_geometric.nn import GCNConv
 
 from labkit.data import stochastic_block_model
+from labkit.papers import recipe
 from labkit.papers.graph import bandana
 from labkit.papers.graph._links import LinkScore
 from labkit.papers.graph.bandana import Bandana, predict_links
@@ -148,3 +149,12 @@ def test_links_stand_beside_floors_and_trainings_are_kept(tmp_path, monkeypatch)
     assert trained == [(7, 2022), (8, 2022), (7, 7), (8, 8)]
     with pytest.raises(ValueError, match="no graph with released link settings named 'core'"):
         bandana.links("core")
+
+
+@pytest.mark.parametrize("name", ["bandana/cora", "bandana/citeseer"])
+def test_as_released_targets_have_another_order_and_15_percent_of_the_edges_are_held_out(name, data):
+    own, released = recipe(name), recipe(f"{name}-released")
+    assert [each.build(data).released_order for each in (own, released)] == [False, True]
+    [batch] = released.batches(data)
+    assert batch.num_edges == pytest.approx(0.85 * data.num_edges, abs=4)  # two parts, rounded down
+    assert own.batches is None
