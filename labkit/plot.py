@@ -4,7 +4,7 @@ Colours are those of Okabe and Ito (2008), told apart by all common forms of col
 get a marker shape as well, so that a figure survives a black-and-white printer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ def scatter(
     xy: Any,
     labels: Any = None,
     *,
-    names: Sequence[str] | None = None,
+    names: Iterable[str] | None = None,
     ax: "Axes | None" = None,
     size: float | int | None = None,
     axis_names: tuple[str, str] = ("dimension 1", "dimension 2"),
@@ -97,6 +97,7 @@ def scatter(
     if values is not None and values.shape != (len(xy),):
         raise ValueError(f"labels must have one entry for each of the {len(xy)} points, not {list(values.shape)}")
     classes = values is not None and values.dtype.kind in "biu" and values.size
+    names = None if names is None else list(names)
     if classes and names is not None and (values.min() < 0 or values.max() >= len(names)):
         raise ValueError(f"names has {len(names)} entries, but labels run from {values.min()} to {values.max()}")
     size = size or float(np.clip(9000 / max(len(xy), 1), 2, 40))
@@ -195,10 +196,11 @@ def bars_with_floors(
 
 @checked(numbers=False)
 def image_grid(
-    images: Any, titles: Sequence[str] | None = None, *, columns: int = 8, scale: float | int = 1.0
+    images: Any, titles: Iterable[str] | None = None, *, columns: int = 8, scale: float | int = 1.0
 ) -> "Figure":
     """A grid of ``images`` [n, h, w], [n, channels, h, w] or [n, h, w, channels]; uint8 or floats in [0, 1]."""
     images = _as_pictures(_array("images", images))
+    titles = None if titles is None else list(titles)
     if titles is not None and len(titles) != len(images):
         raise ValueError(f"titles has {len(titles)} entries for {len(images)} images; give one for each")
     if columns < 1 or not 0 < scale < 100:

@@ -99,7 +99,7 @@ def column(id: str, name: str, values: np.ndarray, class_names: list[str] | None
         place = np.full(len(names), len(keep))
         place[keep] = np.arange(len(keep))
         codes, names = place[codes], [*(names[k] for k in keep), f"(the {len(sizes) - len(keep):,} smallest classes)"]
-    about = f"{len(names):,} classes, colours repeat" if len(names) > 16 else ""
+    about = f"{len(names):,} classes, colours too many to tell apart" if len(names) > 16 else ""
     return Colouring(id, name, codes=codes, names=names, about=about)
 
 
@@ -143,5 +143,5 @@ def guesses(ridge: Ridge, labels: Colouring) -> dict[str, Colouring]:
 
 def score(verdict: Verdict) -> Colouring:
     """How much each point looks like the selection to a probe that has not seen the point."""
-    about = f"selection against the rest, each point left out; AUC {verdict.auc:.3f}"
+    about = f"{verdict.of} against the rest, each point left out; AUC {verdict.auc:.3f}"
     return Colouring("score", "probe score", values=verdict.score, about=about, shared=True)

@@ -1,6 +1,6 @@
 """The one line that opens an Explorer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,9 @@ def explore(
     images: Any = None,
     graph: Any = None,
     run: Any = None,
-    columns: Mapping[str, Any] | None = None,
-    texts: Sequence[Any] | None = None,
-    class_names: Sequence[str] | None = None,
+    columns: Any = None,
+    texts: Iterable[Any] | None = None,
+    class_names: Iterable[str] | None = None,
     views: Callable | None = None,
     method: Any = None,
     projection: str | None = None,
@@ -47,7 +47,7 @@ def explore(
         images: an ``ImageSet`` or [items, ...] pictures; shown on hover and beside neighbours.
         graph: PyG ``Data``, networkx graph or ``edge_index`` [2, edges] over the same items.
         run: its snapshots become a time axis, its method embeds augmented views of the clicked image.
-        columns: name -> [items], further facts to colour by.
+        columns: name -> [items], or a DataFrame: further facts to colour by.
         texts: [items], shown on hover, found by the search field.
         class_names: names of integer labels.
         views: images [m, channels, h, w] -> augmented images; default: the run's own, ``run.method.view``.
@@ -74,7 +74,9 @@ def explore(
         >>> explorer                      # lasso something, then
         >>> explorer.selection            # rows of z
     """
-    if hasattr(embedding, "snapshots"):
+    if _inputs.is_frame(embedding):
+        pass  # its columns are attributes too, and may have any of the names below
+    elif hasattr(embedding, "snapshots"):
         run, embedding = embedding, None
     elif hasattr(embedding, "edge_index"):  # a PyG Data: its features, before anything is learned
         embedding, graph = embedding.x, embedding if graph is None else graph
@@ -110,9 +112,9 @@ def compare(
     titles: tuple[str, str] = ("A", "B"),
     images: Any = None,
     graph: Any = None,
-    columns: Mapping[str, Any] | None = None,
-    texts: Sequence[Any] | None = None,
-    class_names: Sequence[str] | None = None,
+    columns: Any = None,
+    texts: Iterable[Any] | None = None,
+    class_names: Iterable[str] | None = None,
     metric: str = "euclidean",
     k: int = 15,
     height: int = 420,
@@ -145,8 +147,11 @@ def _sources(
     """Everything but the embeddings, checked against the rows of the input."""
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
+    if not (columns is None or isinstance(columns, Mapping) or _inputs.is_frame(columns)):
+        raise TypeError(f"columns must be a mapping of names to values or a DataFrame, not {type(columns).__name__}")
+    columns = {} if columns is None else {name: columns[name] for name in columns}
     label_name = labels if isinstance(labels, str) else str(getattr(labels, "name", None) or "label")
-    labels = _inputs.find_labels(labels, {**facts, **(columns or {})})
+    labels = _inputs.find_labels(labels, {**facts, **columns})
     if labels is None:
         labels = next((y for y in (getattr(images, "labels", None), getattr(graph, "y", None)) if y is not None), None)
     if class_names is None:
@@ -157,7 +162,7 @@ def _sources(
         sources.labels = _colours.column(
             "label", label_name, picked, None if class_names is None else list(class_names)
         )
-    for name, values in {**facts, **(columns or {})}.items():
+    for name, values in {**facts, **columns}.items():
         if values is not labels:
             items.columns[str(name)] = items.pick(f"column {name!r}", values)
     if images is not None:
@@ -165,7 +170,7 @@ def _sources(
     if graph is not None:
         sources.edges = Edges(graph, items.rows, items.total)
     if texts is not None:
-        sources.texts = items.pick("texts", np.asarray(texts, dtype=object))
+        sources.texts = items.pick("texts", np.fromiter(texts, dtype=object))
     return sources
 
 

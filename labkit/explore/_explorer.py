@@ -1,7 +1,7 @@
 """The Explorer as a user meets it in Python: what can be asked, what can be done, what can be taken away."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -151,9 +151,16 @@ class Explorer(Wiring):
         self._time = float(epochs.index(epoch))
 
     def probe(self) -> Verdict:
-        """Fit a linear probe, selection against the rest; colours every point by its left-out score."""
-        self._probe = separate(self._lenses["left"].ridge, self._chosen())
-        self._set_colouring(_colours.score(self._probe))
+        """Fit a linear probe, selection against the rest; colours every point by its left-out score.
+
+        It stays what it was when the selection or the epoch changes: the legend says of how many points and when.
+        """
+        lens = self._lenses["left"]
+        found = separate(lens.ridge, self._chosen())
+        if len(lens.series) > 1:
+            found = replace(found, of=f"{found.of} at epoch {lens.series.epochs[lens.frame]}")
+        self._probe, self._probed = found, lens.frame
+        self._set_colouring(_colours.score(found))
         self._menu = self._make_menu()
         self._point()
         return self._probe

@@ -1,6 +1,6 @@
 """What a user hands in, brought to one form: arrays, tables, files; which rows can be drawn, which were left out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,16 @@ def read(source: Any, name: str = "embedding") -> tuple[Any, dict[str, np.ndarra
     """
     if isinstance(source, str | Path):
         return _read_file(Path(source), name)
-    if hasattr(source, "columns") and hasattr(source, "dtypes"):
+    if is_frame(source):
         return _read_frame(source)
     if isinstance(source, Mapping):
         return _read_arrays(source, "the mapping")
     return _matrix(name, source), {}
+
+
+def is_frame(source: Any) -> bool:
+    """Whether it is a table of named columns, such as pandas'."""
+    return hasattr(source, "columns") and hasattr(source, "dtypes")
 
 
 def choose_rows(matrices: Sequence[Any], max_points: int, seed: int) -> Items:
@@ -116,7 +121,9 @@ def array(name: str, values: Any) -> np.ndarray:
         values = values.detach().cpu()
         return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     if hasattr(values, "to_numpy"):
-        values = values.to_numpy()
+        missing, values = getattr(values, "isna", None), values.to_numpy()
+        if values.dtype == object and missing:  # pandas.NA is neither equal to itself nor unequal
+            values = np.where(missing(), None, values)
     try:
         return np.asarray(values)
     except ValueError as error:
@@ -225,11 +232,8 @@ def _read_frame(frame: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         used = vectors[:1]
         matrix = _matrix("embedding", array(str(used[0]), [np.asarray(v) for v in frame[used[0]]]))
     else:
-        used = [
-            name
-            for name, kind in frame.dtypes.items()
-            if getattr(kind, "kind", "O") == "f" and name not in _LABEL_NAMES
-        ]
+        labels = set(_LABEL_NAMES) - ({"y"} if "x" in frame.columns else set())  # beside an x, y is a coordinate
+        used = [name for name, kind in frame.dtypes.items() if getattr(kind, "kind", "O") == "f" and name not in labels]
         if not used:
             raise ValueError(
                 "the DataFrame has neither a column of vectors nor floating-point columns to use as embedding; "
@@ -272,8 +276,9 @@ def named(labels: Sequence, class_names: Any) -> list[str]:
     """What each label is called."""
     if class_names is None:
         return [str(label) for label in labels]
-    if not isinstance(class_names, Sequence) or isinstance(class_names, str):
+    if not isinstance(class_names, Iterable) or isinstance(class_names, str):
         raise TypeError(f"class_names must be a list of names, not {type(class_names).__name__}")
+    class_names = list(class_names)
     if not all(0 <= int(label) < len(class_names) for label in labels):
         raise ValueError(f"class_names has {len(class_names)} names, but labels go from {min(labels)} to {max(labels)}")
     return [str(class_names[int(label)]) for label in labels]

@@ -30,6 +30,7 @@ class Map:
         notes: one sentence for each frame, or none.
         plane: [dim, 2] with orthonormal columns when the map is such a projection; new points can be placed with it.
         frame: the epoch's index when the map shows one epoch of several; None when it shows all.
+        claims: what it may say of itself: one for each frame, one for all of them, or none.
     """
 
     kind: str
@@ -41,11 +42,14 @@ class Map:
     notes: list[str] = field(default_factory=list)
     plane: Tensor | None = None
     frame: int | None = None
-    about: str = ""
+    claims: list[str] = field(default_factory=list)
 
     def at(self, frame: int) -> np.ndarray:
         """Positions [n, 2] at a frame of the series."""
         return self.xy[min(frame, len(self.xy) - 1)]
+
+    def claim(self, frame: int) -> str:
+        return self.claims[min(frame, len(self.claims) - 1)] if self.claims else ""
 
     @cached_property
     def view(self) -> list[float]:
@@ -61,11 +65,10 @@ class Map:
             box += [low, high]
         return box
 
-    @cached_property
-    def outside(self) -> int:
-        """Points of the last frame beyond ``view``."""
+    def outside(self, frame: int) -> int:
+        """Points of a frame beyond ``view``."""
         x0, x1, y0, y1 = self.view
-        x, y = self.xy[-1].T
+        x, y = self.at(frame).T
         return int(((x < x0) | (x > x1) | (y < y0) | (y > y1)).sum())
 
 
@@ -87,8 +90,8 @@ def pca(series: Series, axes: Sequence[int] | None = None) -> Map:
         if len(series) == 1
         else f"PCA of {series.dim} dimensions (one for all {len(series)} epochs)"
     )
-    about = f"shows **{_percent(shown)}** of the variance"
-    return Map("pca", label, xy, (i, j), _names(choices, i, j), choices, _moves(xy, series.epochs), plane, about=about)
+    return Map("pca", label, xy, (i, j), _names(choices, i, j), choices, _moves(xy, series.epochs), plane,
+               claims=[_shows(shown)])  # fmt: skip
 
 
 def pca_aligned(series: Series, axes: Sequence[int] | None = None) -> Map:
@@ -121,12 +124,14 @@ def raw(series: Series, axes: Sequence[int] | None = None) -> Map:
     plane[i, 0] = 1.0
     if series.dim > 1:
         plane[j, 1] = 1.0
-    xy = np.stack([(series.at(frame).x @ plane).numpy() for frame in range(len(series))])
+    spaces = [series.at(frame) for frame in range(len(series))]
+    xy = np.stack([(space.x @ plane).numpy() for space in spaces])
     choices = [f"dim {c}" for c in range(series.dim)]
-    variance = series.at(len(series) - 1).x[:, sorted({i, j})].square().sum(dim=1).mean()
-    about = f"shows **{_percent(float(variance) / max(series.at(len(series) - 1).variance, 1e-30))}** of the variance"
-    return Map("raw", f"map of dimensions {i} and {j} of {series.dim}", xy, (i, j), _names(choices, i, j), choices,
-               _moves(xy, series.epochs), plane, about=about)  # fmt: skip
+    shown = [float(space.x[:, sorted({i, j})].square().sum(dim=1).mean()) for space in spaces]
+    claims = [_shows(part / max(space.variance, 1e-30)) for part, space in zip(shown, spaces, strict=True)]
+    label = f"map of dimensions {i} and {j} of {series.dim}" if series.dim > 1 else "map of the one dimension"
+    return Map("raw", label, xy, (i, j), _names(choices, i, j), choices, _moves(xy, series.epochs), plane,
+               claims=claims)  # fmt: skip
 
 
 def probe(series: Series, codes: np.ndarray, classes: list[str], axes: Sequence[int] | None = None) -> Map:
@@ -143,7 +148,7 @@ def probe(series: Series, codes: np.ndarray, classes: list[str], axes: Sequence[
         how = f"probe fitted at epoch {series.epochs[-1]}"
     choices = [f"score of {name}" for name in classes]
     return Map("probe", f"map of probe scores ({how})", xy.astype(np.float32), (i, j), _names(choices, i, j), choices,
-               _moves(xy, series.epochs), about="is made with the labels")  # fmt: skip
+               _moves(xy, series.epochs), claims=["is made with the labels"])  # fmt: skip
 
 
 def procrustes(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float]:
@@ -222,7 +227,11 @@ def _dimensions(dim: int) -> str:
 
 
 def _names(choices: list[str], i: int, j: int) -> tuple[str, str]:
-    return choices[i], choices[j]
+    return choices[i], choices[j] if len(choices) > 1 else ""  # one dimension lies on a line
+
+
+def _shows(share: float) -> str:
+    return f"shows **{_percent(share)}** of the variance"
 
 
 def _percent(share: float | np.floating) -> str:

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 from torch import Tensor
 
 
@@ -51,13 +52,15 @@ class Verdict:
 
     Attributes:
         score: [n] left-out score; about 1 for the chosen, 0 for the rest.
-        auc: chance that a chosen point scores above one of the rest; 0.5 is chance.
+        auc: chance that a chosen point scores above one of the rest, ties half; 0.5 is chance.
         weight: [dim] direction of the probe.
+        of: what was probed, in words.
     """
 
     score: np.ndarray
     auc: float
     weight: Tensor
+    of: str
 
 
 def separate(ridge: Ridge, chosen: np.ndarray) -> Verdict:
@@ -67,11 +70,8 @@ def separate(ridge: Ridge, chosen: np.ndarray) -> Verdict:
         raise ValueError(f"a probe needs points on both sides; {inside:,} of {len(chosen):,} are selected")
     target = torch.from_numpy(chosen).float()[:, None]
     score = ridge.left_out(target)[:, 0].numpy()
-    order = score.argsort(kind="stable")
-    ranks = np.empty(len(score))
-    ranks[order] = np.arange(1, len(score) + 1)
-    auc = (ranks[chosen].sum() - inside * (inside + 1) / 2) / (inside * (len(score) - inside))
-    return Verdict(score, float(auc), ridge.fit(target)[0][:, 0])
+    auc = (rankdata(score)[chosen].sum() - inside * (inside + 1) / 2) / (inside * (len(score) - inside))
+    return Verdict(score, float(auc), ridge.fit(target)[0][:, 0], f"{inside:,} point" + ("s" if inside > 1 else ""))
 
 
 def left_out_classes(ridge: Ridge, codes: np.ndarray, classes: int) -> np.ndarray:

@@ -78,7 +78,7 @@ def finish(
         label = f"spectral map ({note})"
         spread = np.diff(values[[min(i, j), max(i, j)]])[0]
         twins = i != j and spread < 0.02 * max(values[max(i, j)], 1e-12)
-        about = "has almost equal eigenvalues, so its **axes are arbitrary**" if twins else ""
+        claims = ["has almost equal eigenvalues, so its **axes are arbitrary**"] if twins else []
         return Map(
             kind,
             label,
@@ -87,7 +87,7 @@ def finish(
             (choices[i], choices[j]),
             choices,
             frame=frame,
-            about=about,
+            claims=claims,
         )
     centred = (result - result.mean(axis=0)).astype(np.float64)
     toward = (toward - toward.mean(axis=0)).astype(np.float64)

@@ -98,16 +98,20 @@ def _without(part: Tensor, index: Tensor, values: Tensor) -> Tensor:
 def overlap(
     a: Space, b: Space, k: int, rows: np.ndarray, progress: Callable[[float], None] | None = None
 ) -> np.ndarray:
-    """Share of the k nearest neighbours in ``a`` that are also among those in ``b``, for each of ``rows``."""
+    """Share of the k nearest neighbours in ``a`` that are also among those in ``b``, for each of ``rows``.
+
+    Ties count as shared, as in :func:`measure`: one is among them when it is as near as the k-th.
+    """
     k = sizes(len(a), k)[0]
+    scale = 1e-6 * max(b.variance, 1e-30) ** 0.5
     shares = []
     for start in range(0, len(rows), _QUERIES):
         part = torch.from_numpy(rows[start : start + _QUERIES])
-        near = []
-        for space in (a, b):
-            index, _ = neighbours(space.x, k + 1, "euclidean", queries=space.x[part])
-            near.append(_without(part, index, index))
-        shares.append((near[0][:, :, None] == near[1][:, None, :]).any(dim=2).float().mean(dim=1).numpy())
+        near, _ = neighbours(a.x, k + 1, "euclidean", queries=a.x[part])
+        index, distance = neighbours(b.x, k + 1, "euclidean", queries=b.x[part])
+        near, farthest = _without(part, near, near), _without(part, index, distance)[:, -1:]
+        reached = (b.x[near] - b.x[part][:, None]).norm(dim=2)
+        shares.append((reached <= farthest * (1 + 1e-6) + scale).float().mean(dim=1).numpy())
         if progress:
             progress(min(1.0, (start + _QUERIES) / len(rows)))
     return np.concatenate(shares)

@@ -12,6 +12,7 @@ from labkit.plot import FLOOR, INK, MARKERS, STYLE
 _MARKS = 4_000  # points up to which each is a vector mark; more are painted as pixels
 _PAINTED = 200_000  # points painted at most
 _ENTRIES = 12  # of a legend
+_WIDE = 18  # characters of its lines
 _PLAIN = (0.0, 0.447, 0.698)
 
 
@@ -158,7 +159,7 @@ def _draw_legend(figure: Any, ax: Any, colouring: Colouring, left: float) -> Non
         shades, shapes = colouring.shades, colouring.shapes
         marks = [Line2D([], [], linestyle="", marker=MARKERS[shapes[k]], color=shades[k], label="-") for k in order]
         rest = len(colouring.names) - len(order)
-        title = colouring.name + (f" ({rest:,} more)" if rest else "")
+        title = textwrap.fill(colouring.name + (f" ({rest:,} more)" if rest else ""), _WIDE)
         legend = figure.legend(
             handles=marks,
             title=title,
@@ -170,7 +171,7 @@ def _draw_legend(figure: Any, ax: Any, colouring: Colouring, left: float) -> Non
             alignment="left",
         )
         for text, k in zip(legend.get_texts(), order, strict=True):  # a legend leaves out labels that begin with "_"
-            text.set_text(textwrap.shorten(colouring.names[k], 18, placeholder="…"))
+            text.set_text(_short(colouring.names[k]))
     elif colouring.kind == "value":
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import ListedColormap, Normalize
@@ -178,4 +179,8 @@ def _draw_legend(figure: Any, ax: Any, colouring: Colouring, left: float) -> Non
         bar = figure.add_axes((left + 0.02, 0.45, 0.02, 0.4))
         shades = ScalarMappable(Normalize(*colouring.range), ListedColormap(scale() / 255))
         figure.colorbar(shades, cax=bar).outline.set_visible(False)
-        bar.set_title(textwrap.fill(colouring.name, 18), fontsize=10, loc="left", fontweight="normal")
+        bar.set_title(textwrap.fill(colouring.name, _WIDE), fontsize=10, loc="left", fontweight="normal")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _WIDE else name[: _WIDE - 1] + "…"

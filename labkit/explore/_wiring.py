@@ -64,6 +64,7 @@ class Wiring(anywidget.AnyWidget):
         self._background = Background(lambda error: self._tell(str(error)))
         self._saved: dict[str, np.ndarray] = {}
         self._probe: Verdict | None = None
+        self._probed = 0  # the frame that the probe was fitted at
         self._agreement: _words.Agreement | None = None
         self._painter = Painter(sources, self._lenses, self._k, self._wide)
         self._colouring = sources.labels or Colouring("none", "")
@@ -192,7 +193,7 @@ class Wiring(anywidget.AnyWidget):
         found = lens.found()
         if found and side == "right":
             found = replace(found, agreement=self._agreement)
-        return _words.caption(lens.map, lens.space, found)
+        return _words.caption(lens.map, lens.frame, lens.space, found)
 
     def _on_time(self, change: Any) -> None:
         frame = round(change["new"])
@@ -202,6 +203,7 @@ class Wiring(anywidget.AnyWidget):
                     self._stop({"side": side})
                 lens.frame = frame
                 self._measure(side)
+        self._point()
         if self._focus >= 0:
             self._look(self._focus)
         if self._colouring.id in BY_EPOCH:
@@ -316,7 +318,7 @@ class Wiring(anywidget.AnyWidget):
     def _point(self) -> None:
         """The probe's direction in the plane of the map, with the share of its length that lies in it."""
         lens = self._lenses["left"]
-        if self._probe is None or lens.map.plane is None:
+        if self._probe is None or lens.map.plane is None or self._probed != lens.frame:
             self._arrow = {}
             return
         flat = lens.map.plane.T @ self._probe.weight

@@ -32,29 +32,38 @@ def percent(share: float | np.floating) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 or share == 0 else f"{100 * share:.1f} %"
 
 
-def caption(drawn: Map, space: Space, found: Findings | None) -> str:
-    """The caption of one map; parts in ** ** are shown in bold."""
+def caption(drawn: Map, frame: int, space: Space, found: Findings | None) -> str:
+    """The caption of one map at a frame of it; parts in ** ** are shown in bold."""
     if len(space) == 1:
         return "One point: it has no neighbours, and no map can be wrong about it."
     if space.variance == 0:
         return f"**All {len(space):,} points are the same vector**: this embedding has collapsed to one spot."
     if space.dim <= 2 and drawn.kind == "raw":
         probe = f" A linear probe reaches **{percent(found.probe_full)}**." if found and found.probe_full else ""
-        return f"These are the {space.dim} dimensions of the embedding themselves: nothing is projected.{probe}"
-    outside = drawn.outside
+        they = "These are the 2 dimensions" if space.dim == 2 else "This is the one dimension"
+        themselves = "themselves" if space.dim == 2 else "itself"
+        alike = f" {_agreement(found.agreement)}" if found and found.agreement else ""
+        return f"{they} of the embedding {themselves}: nothing is projected.{probe}{alike}"
     sentences = [
-        _claims(drawn, space, found),
+        _claims(drawn, frame, space, found),
         _errors(found.trust) if found and found.trust else "",
-        f"{outside:,} outlying points lie beyond the first view; zoom out to see them." if outside else "",
+        _outliers(drawn.outside(frame)),
         _probes(space, found) if found else "",
-        f"Its effective rank is {found.rank:.1f} of {space.dim}." if found and found.rank else "",
+        f"Centred, its effective rank is {found.rank:.1f} of {space.dim}." if found and found.rank else "",
         _agreement(found.agreement) if found and found.agreement else "",
     ]
     return " ".join(filter(None, sentences))
 
 
-def _claims(drawn: Map, space: Space, found: Findings | None) -> str:
-    claims = [drawn.about] if drawn.about else []
+def _outliers(count: int) -> str:
+    if count == 0:
+        return ""
+    they = "1 outlying point lies" if count == 1 else f"{count:,} outlying points lie"
+    return f"{they} beyond the first view; zoom out to see {'it' if count == 1 else 'them'}."
+
+
+def _claims(drawn: Map, frame: int, space: Space, found: Findings | None) -> str:
+    claims = list(filter(None, [drawn.claim(frame)]))
     label = drawn.label[:1].upper() + drawn.label[1:]
     if found is None:
         return f"{label} {' and '.join([*claims, 'is being checked against the original neighbours…'])}"

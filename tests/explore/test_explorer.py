@@ -269,7 +269,7 @@ def test_two_thousand_classes_and_html_in_names():
     explorer = explore(RNG.normal(size=(2000, 3)), y)
     assert len(explorer._colour["classes"]) == 2000
     assert explorer._colour["type"] == "u2"
-    assert "2,000 classes, colours repeat" in explorer._colour["about"]
+    assert "2,000 classes, colours too many to tell apart" in explorer._colour["about"]
     assert "probe" not in [entry["id"] for entry in explorer._menu["maps"]]
     assert len(explorer._repr_mimebundle_()[0]["image/png"]) < 200_000
 
@@ -562,7 +562,7 @@ def test_what_was_measured_of_a_map_is_not_said_of_another():
         explorer.project("raw", axes=axes)
         explorer.wait()
         lens = explorer._lenses["left"]
-        fresh = _words.caption(lens.map, lens.space, lens._measure(lens.space, lens.xy, lens.frame))
+        fresh = _words.caption(lens.map, lens.frame, lens.space, lens._measure(lens.space, lens.xy, lens.frame))
         assert explorer._caption[0] == fresh
 
 
@@ -573,3 +573,58 @@ def test_an_exported_page_stays_at_the_epoch_that_its_neighbours_are_of(tmp_path
     state = json.loads(re.search(r"const packed = (\{.*\});", (tmp_path / "map.html").read_text()).group(1))
     assert explorer._data["timeline"] is not None
     assert state["_data"]["timeline"] is None
+
+
+def changing(scale=30.0):
+    """A run whose second dimension is wide at epoch 1 only, and whose first row is far away at epoch 1 only."""
+    first = torch.tensor(RNG.normal(size=(300, 5)), dtype=torch.float32)
+    second = first.clone()
+    second[:, 1] *= scale
+    second[0, 0] = 1e4
+    return SimpleNamespace(snapshots={0: first, 1: second}, history={}, events=[])
+
+
+def test_a_caption_says_of_its_own_epoch_how_much_is_shown_and_what_lies_outside():
+    explorer = explore(changing(), projection="raw").wait()
+    assert "100 % of the variance" in explorer.caption
+    assert "1 outlying point lies beyond the first view; zoom out to see it." in explorer.caption
+    explorer.time(0)
+    first = explorer._lenses["left"].series.at(0).x
+    share = float(first[:, :2].square().sum() / first.square().sum())
+    assert f"{100 * share:.0f} % of the variance" in explorer.wait().caption
+    assert "outlying" not in explorer.caption
+
+
+def test_a_probe_says_of_what_and_when_and_its_arrow_stays_at_its_epoch():
+    run, y = fake_run()
+    explorer = explore(run, y)
+    explorer.select(y == 1)
+    explorer.probe()
+    assert explorer._colouring.about.startswith("40 points at epoch 9 against the rest")
+    assert explorer._arrow
+    explorer.time(0)
+    assert explorer._arrow == {}
+    explorer.time(9)
+    assert explorer._arrow
+    explorer.select([0])
+    assert explorer._colouring.about.startswith("40 points at epoch 9 against the rest")
+
+
+@pytest.mark.parametrize("narrow_first", [True, False])
+def test_two_embeddings_are_compared_on_either_side_of_an_unprojected_one(narrow_first):
+    pair = (Z[:, :2], Z) if narrow_first else (Z, Z[:, :2])
+    assert "linear CKA" in compare(*pair).wait().caption
+
+
+def test_one_dimension_is_called_so():
+    explorer = explore(Z[:, :1]).wait()
+    assert explorer._left["names"] == [explorer._left["names"][0], ""]
+    explorer.project("raw")
+    assert "This is the one dimension of the embedding itself" in explorer.wait().caption
+
+
+def test_names_without_spaces_are_shortened_and_not_lost_in_a_still_picture():
+    from labkit.explore import _twin
+
+    assert _twin._short("Natural_killer_cell_bright") == "Natural_killer_ce…"
+    assert _twin._short("eighteen letters !") == "eighteen letters !"

@@ -164,3 +164,33 @@ def test_take_does_not_copy_what_is_float32_already():
 def test_bad_input_is_refused_in_one_sentence(call, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         call()
+
+
+def test_arrays_and_tables_are_taken_wherever_lists_are():
+    table = pandas.DataFrame({"size": np.arange(60), "title": [f"t{k}" for k in range(60)]})
+    names = pandas.Categorical(["ant", "bee", "cat"]).categories
+    explorer = explore(Z, Y, texts=table["title"], columns=table, class_names=names)
+    assert [row["name"] for row in explorer._colour["classes"]] == ["ant", "bee", "cat"]
+    assert explorer._data["texts"][7] == "t7 · size: 7 · title: t7"
+    assert explore(Z, Y, class_names=np.array(["ant", "bee", "cat"]))._colour["classes"][2]["name"] == "cat"
+    with pytest.raises(TypeError, match="columns must be a mapping of names to values or a DataFrame, not list"):
+        explore(Z, columns=["size"])
+
+
+def test_missing_values_of_nullable_types_are_missing():
+    labels = pandas.Series(["a", None] * 30, dtype="string")
+    explorer = explore(Z, labels, columns={"c": labels.iloc[::-1]})
+    assert [row["name"] for row in explorer._colour["classes"]] == ["(missing)", "a"]
+    explorer.colour_by("c")
+    assert explorer._notice == ""
+
+
+def test_in_a_table_of_coordinates_y_is_one_of_them():
+    table = pandas.DataFrame(Z[:, :2], columns=["x", "y"])
+    np.testing.assert_array_equal(read(table)[0], Z[:, :2])
+    assert read(table.rename(columns={"x": "a"}))[0].shape == (60, 1)
+
+
+def test_a_table_may_have_columns_of_any_name():
+    table = pandas.DataFrame(Z, columns=["snapshots", "images", "edge_index", "a", "b"])
+    assert explore(table)._lenses["left"].series.dim == 5

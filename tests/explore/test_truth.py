@@ -199,7 +199,7 @@ def test_outliers_do_not_squeeze_the_rest_and_are_counted():
     xy[0, :3] = 1e4
     drawn = _maps.Map("raw", "", xy)
     assert max(map(abs, drawn.view)) < 10
-    assert drawn.outside >= 3
+    assert drawn.outside(0) >= 3
 
 
 @pytest.mark.parametrize("axes", [(0, 8), (-1, 0)])
@@ -294,3 +294,17 @@ def test_a_blob_is_the_points_nearest_to_one_of_them():
 def test_blobs_of_a_map_without_structure_have_about_the_largest_base_rate():
     purities = _selection.blob_purities(RNG.normal(size=(2000, 2)), RNG.integers(0, 2, 2000), 500)
     assert purities.mean() == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("levels", [2, 6])
+def test_ties_do_not_make_an_embedding_unlike_itself(levels):
+    x = torch.from_numpy(RNG.integers(0, levels, size=(400, 5)).astype(np.float32))
+    turned = Space(x[:, [3, 1, 4, 0, 2]] * 2 + 3)
+    assert _trust.overlap(Space(x), turned, 10, np.arange(400)).min() == 1
+
+
+def test_ties_count_half_in_the_area_under_the_curve():
+    x = torch.zeros(40, 2)
+    x[:, 0] = torch.arange(40) % 2 - 0.5
+    verdict = separate(Ridge(x), np.arange(40) < 15)
+    assert verdict.auc == pytest.approx(roc_auc_score(np.arange(40) < 15, verdict.score))

@@ -28,6 +28,7 @@ export class Keyboard {
   walk(by, pane) {
     if (this.focus < 0 || !this.near) return this.setFocus(pane.pick(pane.width / 2, pane.height / 2, 1e6));
     const list = this.near[pane.side];
+    if (!list?.rows.length) return; // a point alone
     this.step = Math.max(1, Math.min(list.rows.length, (this.step || 0) + by));
     const j = list.rows[this.step - 1];
     this.setHover(j, pane);

@@ -1,6 +1,6 @@
 // Words around the map, and the picture that is saved with them.
 
-import { h, rich } from "./tools.js";
+import { h, number, rich, short, typed } from "./tools.js";
 
 export class Words {
   readMenu() {
@@ -48,38 +48,71 @@ export class Words {
     this.notes.hidden = !text;
   }
 
+  // Laid out before the sheet is cut: nothing that stands on the page is missing from its picture.
   savePicture() {
     const panes = this.panes, ratio = panes[0].ratio, width = panes.reduce((sum, p) => sum + p.width, 0), height = panes[0].height;
-    const sheet = h("canvas", { width: width * ratio, height: (height + 130) * ratio }), pen = sheet.getContext("2d");
+    const font = `13px ${this.theme.font}`, sheet = h("canvas"), pen = sheet.getContext("2d"), line = 18;
+    pen.font = font;
+    const legend = this.legendEntries(pen, width - 28), top = height + 24 + (legend.at(-1).row + 1) * line;
+    const says = panes.map((p) => wrap(pen, `${p.map.space ? `${p.map.space}: ` : ""}${p.caption.textContent}`, p.width - 28));
+    const note = wrap(pen, this.data.note ?? "", width - 28), below = top + Math.max(...says.map((lines) => lines.length)) * line;
+    const high = below + note.length * line;
+    Object.assign(sheet, { width: width * ratio, height: high * ratio }); // which forgets the font
     pen.scale(ratio, ratio);
     pen.fillStyle = this.theme.paper;
-    pen.fillRect(0, 0, width, height + 130);
+    pen.fillRect(0, 0, width, high);
+    pen.font = font;
+    for (const { text, swatch, x, row } of legend) {
+      const y = height + 18 + row * line;
+      if (swatch) {
+        pen.fillStyle = swatch;
+        pen.fillRect(14 + x, y - 10, 10, 10);
+      }
+      pen.fillStyle = this.theme.ink(0.9);
+      pen.fillText(text, 14 + x + (swatch ? 14 : 0), y);
+    }
     pen.fillStyle = this.theme.ink(0.9);
     let left = 0;
-    for (const pane of panes) {
+    panes.forEach((pane, place) => {
       pane.draw();
       for (const layer of [pane.canvas, pane.overlay]) pen.drawImage(layer, left, 0, pane.width, height);
-      pen.font = `13px ${this.theme.font}`;
-      const words = `${pane.map.space ? `${pane.map.space}: ` : ""}${pane.map.label}. ${pane.caption.textContent}`.split(" ");
-      let text = "", y = height + 40;
-      for (const word of [...words, null]) {
-        if (word !== null && pen.measureText(`${text} ${word}`).width < pane.width - 30) text += ` ${word}`;
-        else {
-          pen.fillText(text.trim(), left + 14, y);
-          text = word ?? "";
-          y += 18;
-        }
-      }
+      says[place].forEach((text, k) => pen.fillText(text, left + 14, top + k * line));
       left += pane.width;
-    }
-    let x = 14;
-    for (const [k, { name }] of (this.colour.kind === "class" ? this.colour.classes : []).slice(0, 24).entries()) {
-      pen.fillStyle = this.css(k);
-      pen.fillRect(x, height + 8, 10, 10);
-      pen.fillStyle = this.theme.ink(0.9);
-      pen.fillText(name, x + 14, height + 18);
-      x += 30 + pen.measureText(name).width;
-    }
+    });
+    note.forEach((text, k) => pen.fillText(text, 14, below + k * line));
     h("a", { href: sheet.toDataURL("image/png"), download: "explorer.png" }).click();
   }
+
+  // What the colours mean, in rows: the first 40 classes, or steps of the scale.
+  legendEntries(pen, width) {
+    const { colour } = this, entries = [{ text: [colour.name, colour.about].filter(Boolean).join(", ") }];
+    if (colour.kind === "class") {
+      colour.classes.slice(0, 40).forEach(({ name }, k) => entries.push({ text: name, swatch: this.css(k) }));
+      if (colour.classes.length > 40) entries.push({ text: `and ${number(colour.classes.length - 40)} more classes` });
+    } else if (colour.kind === "value") {
+      const table = typed(Uint8Array, colour.table), [low, high] = colour.range;
+      for (const part of [0, 0.25, 0.5, 0.75, 1]) {
+        const at = 4 * Math.round(255 * part);
+        entries.push({ text: short(low + part * (high - low)), swatch: `rgb(${table.slice(at, at + 3)})` });
+      }
+    }
+    let x = 0, row = 0;
+    return entries.map((entry) => {
+      const wide = pen.measureText(entry.text).width + (entry.swatch ? 14 : 0);
+      if (x > 0 && x + wide > width) [x, row] = [0, row + 1];
+      const placed = { ...entry, x, row };
+      x += wide + 16;
+      return placed;
+    });
+  }
+}
+
+function wrap(pen, text, width) {
+  const lines = [];
+  for (const word of text.split(" ").filter(Boolean)) {
+    const longer = `${lines.at(-1)} ${word}`;
+    if (lines.length && pen.measureText(longer).width < width) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
 }
