@@ -68,6 +68,8 @@ class AdamProbe:
         accuracy = [self._accuracy(z, y, *rows).mean().item() for rows in parts]
         return Score.of(accuracy, counted(len(split), "split"), f"{split.name}, {self}")
 
+    @torch.inference_mode(False)
+    @torch.enable_grad()
     def _accuracy(self, z: Tensor, y: Tensor, train: Tensor, judge: Tensor | None, test: Tensor) -> Tensor:
         """Of each start, at the step that counts. Starts stand side by side as columns of one matrix."""
         classes, generator = int(y.max()) + 1, torch.Generator().manual_seed(0)

@@ -157,15 +157,15 @@ def trustworthiness(z: Tensor, xy: Tensor, k: int = 15) -> float:
         raise ValueError(f"k must be at least 1 and fewer than half of the {n} items, not {k}")
     near = neighbours(xy.double(), k, "euclidean")[0].to(z.device)
     z = in_range(z.detach().double())
-    z = z - z.mean(dim=0)
+    z = z - z.median(dim=0).values  # which one far item does not move
     square = z.square().sum(dim=1)
-    rounding = 1e-12 * square.max()  # distances closer than this are equal
     strangers = 0.0
     for start, block in blocks(z, n):
         distance = torch.addmm(square, block, z.T, alpha=-2)  # less |z_i|², which changes no rank
         distance.diagonal(start).fill_(torch.inf)
         for j in near[start : start + len(block)].T:
             own = distance.gather(1, j[:, None])
+            rounding = 1e-12 * (square[start : start + len(block)] + square[j])[:, None]  # closer ones are equal
             nearer, not_farther = distance < own - rounding, distance <= own + rounding
             rank = (nearer.sum(dim=1) + not_farther.sum(dim=1) + 1) / 2
             strangers += (rank - k).clamp(min=0).sum().item()

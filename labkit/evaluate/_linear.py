@@ -20,7 +20,8 @@ _SELECT = {
     "cross-validation": "by {folds}-fold cross-validation on train",
     "test (as the paper did)": "by TEST accuracy (as the paper did)",
 }
-_LOGITS = 2**25  # of problems that are solved together: 128 MB in float32
+_NUMBERS = 2**25  # logits, or rows of z, of problems that are solved together: 128 MB in float32
+_COPIES = 4  # of its rows that a problem holds while it is solved
 
 
 @checked(numbers=False)
@@ -58,7 +59,7 @@ def linear_probe(
         Score over splits; ``details`` holds "strengths" (the chosen C of each split) and "predictions" [splits, items].
 
     Cost: time O(steps · splits · n_train · min(dim, n_train) · strengths · classes), some 30 to 200 steps; memory
-    O(n_train · strengths · classes), for as many splits at a time as fit into 128 MB.
+    O(n_train · (strengths · classes + dim)), for as many splits at a time as fit into 128 MB.
 
     Raises:
         ValueError: NaN or infinite embeddings, ``y`` of another length or not integer, a split that reaches past the
@@ -153,8 +154,9 @@ class LinearProbe:
         self, z: Tensor, y: Tensor, kinds: Tensor, rows: Tensor, grid: Tensor, judge: Tensor, part: Tensor | None = None
     ) -> Iterator[tuple[Tensor, Logistic]]:
         """Solve problems (rows of ``rows``) as many at a time as memory allows: (which, their fit)."""
-        logits = len(kinds) * max(grid.shape[1] * max(rows.shape[1], judge.shape[1]), len(z))
-        together = max(1, _LOGITS // logits)
+        most = max(rows.shape[1], judge.shape[1])
+        numbers = max(len(kinds) * max(grid.shape[1] * most, len(z)), _COPIES * most * z.shape[1])
+        together = max(1, _NUMBERS // numbers)
         for of in torch.arange(len(rows), device=z.device).split(together):
             target = (y[rows[of]][:, :, None] == kinds).to(z.dtype)
             fitted = fit_logistic(z[rows[of]], target, grid[of], self.link, None if part is None else part[of])

@@ -38,7 +38,7 @@ def distance_correlation(x: Tensor, y: Tensor) -> Float[Tensor, ""]:
     aa, bb = a.square().mean(), b.square().mean()
     if x.device.type == "cpu" and not (aa > 0 and bb > 0):
         raise ValueError(f"all rows of {'y' if aa > 0 else 'x'} are the same: there is nothing to depend on")
-    share = (a * b).mean() / (aa * bb).sqrt()
+    share = (a * b).mean() / (aa.sqrt() * bb.sqrt())  # of a product of four lengths floats run out
     none = share <= 0
     return share.masked_fill(none, 1.0).sqrt().masked_fill(none, 0.0)  # a root has no gradient at 0
 
@@ -47,7 +47,8 @@ def _centred_distances(x: Tensor) -> Float[Tensor, "n n"]:
     x = x - x.mean(0)
     square = x.square().sum(1)
     squared = (square[:, None] + square - 2 * x @ x.T).clamp(min=0)
-    apart = squared > 1e-6 * square.max()  # nearer than rounding: no distance, and no gradient of a root at zero
+    # nearer than what rounding leaves of these two squares: no distance, and no gradient of a root at zero
+    apart = squared > 8 * torch.finfo(x.dtype).eps * (square[:, None] + square)
     distance = torch.where(apart, squared, 1.0).sqrt() * apart
     rows = distance.mean(0)
     return distance - rows - rows[:, None] + rows.mean()

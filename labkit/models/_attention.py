@@ -36,6 +36,8 @@ class Neighbourhoods:
     @classmethod
     def of(cls, edge_index: Integer[Tensor, "2 edges"], num_nodes: int) -> "Neighbourhoods":
         """The neighbourhoods of a graph, remembered for as long as ``edge_index`` lives and stays unchanged."""
+        if edge_index.is_inference():  # such a tensor does not say when it changes
+            return cls(edge_index, num_nodes)
         state = (edge_index._version, num_nodes)
         remembered = _sorted.get(edge_index)
         if remembered is None or remembered[0] != state:

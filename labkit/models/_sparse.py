@@ -42,7 +42,9 @@ class SparseMatrix:
     def from_edges(
         cls, row: Integer[Tensor, " n"], column: Integer[Tensor, " n"], value: Float[Tensor, " n"], shape
     ) -> "SparseMatrix":
-        """From coordinates; entries that appear twice add up."""
+        """From coordinates; entries that appear twice add up. They get no gradient, and so must not ask for one."""
+        if value.requires_grad:
+            raise ValueError("a SparseMatrix gives its entries no gradient: hand in value.detach()")
         if row.device.type == "cpu":  # SciPy sorts by counting: three times as quick as torch's stable sorts
             from scipy.sparse import csr_array
 
@@ -180,15 +182,21 @@ def sparse_if_faster(x: Tensor) -> "Tensor | SparseMatrix":
     """``x`` as a :class:`SparseMatrix` when under 10 % of it is non-zero, else ``x`` itself.
 
     The conversion is remembered for as long as ``x`` lives and stays unchanged, so a training loop may call this in
-    every step.
+    every step. What asks for a gradient stays dense: a :class:`SparseMatrix` gives its entries none.
     """
+    if x.requires_grad:
+        return x
+    if x.is_inference():  # such a tensor does not say when it changes
+        return SparseMatrix.from_dense(x) if _is_sparse(x) else x
     remembered = _converted.get(x)
     if remembered is None or remembered[0] != x._version:
-        half = x.dtype in (torch.float16, torch.bfloat16)  # there is no sparse product in half precision
-        sparse = x.dim() == 2 and not half and x.count_nonzero().item() < SPARSE_BELOW * x.numel()
-        remembered = (x._version, SparseMatrix.from_dense(x) if sparse else None)
-        _converted[x] = remembered
+        remembered = _converted[x] = (x._version, SparseMatrix.from_dense(x) if _is_sparse(x) else None)
     return x if remembered[1] is None else remembered[1]
+
+
+def _is_sparse(x: Tensor) -> bool:
+    half = x.dtype in (torch.float16, torch.bfloat16)  # there is no sparse product in half precision
+    return x.dim() == 2 and not half and x.count_nonzero().item() < SPARSE_BELOW * x.numel()
 
 
 class _Product(torch.autograd.Function):

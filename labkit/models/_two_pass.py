@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -52,7 +53,8 @@ class TwoPass(nn.Module):
         if not len(items):
             raise ValueError("items is empty: there is nothing to encode")
         pieces = -(-len(items) // self.size)
-        return torch.cat([self._twice(piece) for piece in items.split(-(-len(items) // pieces))])
+        bounds = [len(items) * piece // pieces for piece in range(pieces + 1)]
+        return torch.cat([self._twice(items[start:end]) for start, end in pairwise(bounds)])
 
     def _twice(self, piece: Tensor | GraphBatch) -> Float[Tensor, "piece dim"]:
         # the tensor says whose random state comes back in the second pass: of a GraphBatch `checkpoint` sees no device

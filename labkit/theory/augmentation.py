@@ -51,7 +51,9 @@ def spectrum(
 
 @checked
 def top_d_bound(eigenvalues: Float[Tensor, " modes"], d: int, epsilon: float) -> float:
-    """Most of ‖f*‖² that the top d eigenfunctions can miss: λ_{d+1}/(1 − λ_{d+1}) · ε/(1 − ε) (derived here, sharp).
+    """Most of ‖f*‖² that the top d eigenfunctions can miss: λ_{d+1}/(1 − λ_{d+1}) · ε/(1 − ε), or all (derived here).
+
+    Sharp where ε ≤ 1 − λ_{d+1}; beyond that f* may lie outside of them altogether.
 
     f* = Γg* for a g* with ½E(g*(A) − g*(A'))² ≤ ε‖g*‖² over two augmentations of one x: soft invariance, the only
     thing that is asked of the target.
@@ -68,7 +70,7 @@ def top_d_bound(eigenvalues: Float[Tensor, " modes"], d: int, epsilon: float) ->
     if not ((eigenvalues > -1e-6) & (eigenvalues < 1 + 1e-6)).all():
         raise ValueError(f"eigenvalues of an augmentation operator lie in [0, 1], not {eigenvalues.aminmax()}")
     following = float(eigenvalues[d]) if d < len(eigenvalues) else 0.0
-    return math.inf if following >= 1 and epsilon else following / max(1 - following, 1e-300) * epsilon / (1 - epsilon)
+    return min(1.0, following / max(1 - following, 1e-300) * epsilon / (1 - epsilon))
 
 
 @checked

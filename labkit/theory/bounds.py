@@ -77,8 +77,8 @@ def supervised_bound(loss: float, rho: Float[Tensor, " classes"], negatives: int
     """The most that the mean classifier's loss can be, given the contrastive loss: (L_un − collisions) / (1 − τ_k).
 
     For one negative (L_un − τ) / (1 − τ), lemma 4.3. It bounds the loss on the task "the item's class against the
-    classes of its negatives", drawn as in training given that none is the item's. From Jensen's inequality: it is an
-    equality when classes have no spread.
+    classes of its negatives", drawn as in training given that none is the item's. From Jensen's inequality: for
+    one negative it is an equality when classes have no spread.
 
     Args:
         loss: the contrastive loss, in the unit of ``kind``.
@@ -166,7 +166,7 @@ def sampled_losses(
     Args:
         z, y, rho, kind: as in :func:`contrastive_losses`.
         negatives: k.
-        draws: tuples (x, x⁺, x⁻_1, ..., x⁻_k); the standard error is about 1 / √draws bits.
+        draws: tuples (x, x⁺, x⁻_1, ..., x⁻_k); the standard error is the spread of the loss over √draws.
         generator: of the draws, on any device.
 
     Cost: time and memory O(draws · (k · dim + classes)).

@@ -124,7 +124,8 @@ def _half_logdet(z: Tensor, scale: float) -> Float[Tensor, ""]:
     gram = z.T @ z if z.shape[1] <= len(z) else z @ z.T  # both have the same non-zero eigenvalues
     identity = torch.eye(len(gram), dtype=z.dtype, device=z.device)
     factor, failed = torch.linalg.cholesky_ex(identity + scale * gram)
-    if failed:  # next to values this large the identity is lost to rounding; singular values keep it
+    lost = scale * gram.diagonal().max() * len(gram) * torch.finfo(z.dtype).eps
+    if failed or lost > 1e-3:  # next to values this large rounding hides the identity; singular values keep it
         return torch.log1p(scale * torch.linalg.svdvals(z).square()).sum() / 2
     return factor.diagonal().log().sum()
 

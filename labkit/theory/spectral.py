@@ -53,6 +53,8 @@ def graph_infonce(
             ``among`` leaves out a pair that π draws.
     """
     log_kernel = _checked_log_kernel(pi, z, tau, among)
+    asks = pi.any(dim=1)  # ``among`` may leave nothing to the others, whose sum is that of no numbers
+    pi, log_kernel = pi[asks], log_kernel[asks]
     log_sum = log_kernel.logsumexp(dim=1)
     return (pi * (log_sum[:, None] - log_kernel.masked_fill(pi == 0, 0))).sum()
 
@@ -75,8 +77,9 @@ def log_partition(
     among: Bool[Tensor, "items items"] | None = None,
 ) -> Float[Tensor, ""]:
     """Σ_i r_i log Σ_{l≠i} k_il, r_i the row sums of π (1 in the paper): what keeps the embedding from collapsing."""
-    log_kernel = _checked_log_kernel(pi, z, tau, among)
-    return (pi.sum(dim=1) * log_kernel.logsumexp(dim=1)).sum()
+    asks = pi.any(dim=1)
+    log_kernel = _checked_log_kernel(pi, z, tau, among)[asks]
+    return (pi[asks].sum(dim=1) * log_kernel.logsumexp(dim=1)).sum()
 
 
 @checked

@@ -73,3 +73,13 @@ def test_what_is_refused(z):
         AdamProbe(select="test")
     with pytest.raises(ValueError, match="no validation rows"):
         AdamProbe(select="validation")(z, Y, Split(torch.arange(30), None, torch.arange(60, 90)))
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_it_learns_where_gradients_are_off(context):
+    y = torch.arange(90) % 3
+    z = F.one_hot(y).float() + 0.1 * torch.randn(90, 3, generator=torch.Generator().manual_seed(0))
+    protocol = Protocol.random(0.4, 0.2, 0.4, probe="adam", steps=20)
+    with context():
+        inside = protocol.score(z + 0, y)
+    assert inside == protocol.score(z, y)

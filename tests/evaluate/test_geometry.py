@@ -174,3 +174,11 @@ def test_nothing_asks_for_gradients():
     z = torch.randn(20, 4, requires_grad=True)
     assert isinstance(alignment(z, F.normalize(z)), float)
     assert isinstance(uniformity(z) + effective_rank(z) + cka(z, z) + trustworthiness(z, z[:, :2], k=3), float)
+
+
+@pytest.mark.parametrize("far", [1e4, 1e7])
+def test_trustworthiness_of_the_others_does_not_depend_on_one_far_item(far):
+    z = torch.randn(200, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    xy = z[:, :6].clone()
+    z[0] = far
+    assert trustworthiness(z, xy, 5) == pytest.approx(sklearn_trustworthiness(z.numpy(), xy.numpy(), n_neighbors=5))

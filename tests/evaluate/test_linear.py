@@ -184,7 +184,7 @@ def test_many_splits_are_solved_in_parts_that_fit_into_memory(digits, monkeypatc
     z, y = digits
     split = Split.random(y, 0.1, 0.1, 0.8, repeats=5)
     whole = linear_probe(z, y, split, strengths=STRENGTHS)
-    monkeypatch.setattr("labkit.evaluate._linear._LOGITS", 179 * len(STRENGTHS) * 10 * 2)
+    monkeypatch.setattr("labkit.evaluate._linear._NUMBERS", 179 * len(STRENGTHS) * 10 * 2)
     parts = linear_probe(z, y, split, strengths=STRENGTHS)
     assert parts.values == pytest.approx(whole.values, abs=1e-3)
 

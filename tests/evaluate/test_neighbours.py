@@ -133,3 +133,23 @@ def test_bad_input_of_the_probe(arguments, message):
     y = torch.arange(100) % 2
     with pytest.raises(ValueError, match=message):
         knn_probe(**{"z": torch.randn(100, 3), "y": y, "split": Split.random(y), "k": 3} | arguments)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("size", [1e-2, 1e-3])
+def test_two_tight_groups_far_apart_keep_the_order_within(metric, size):
+    generator = torch.Generator().manual_seed(0)
+    z = (torch.arange(600) < 300).float()[:, None] + size / 32 * torch.randn(600, 32, generator=generator)
+    for queries in (None, z[:50]):
+        index, value = neighbours(z, 10, metric, queries)
+        exact, distance = neighbours(z.double(), 10, metric, queries)
+        assert (index == exact).all()
+        torch.testing.assert_close(value, distance.float())
+
+
+def test_the_probe_sees_classes_far_from_the_origin():
+    y = torch.arange(300) % 3
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(3, 16, generator=generator)[y] + 0.2 * torch.randn(300, 16, generator=generator)
+    split = Split.random(y, 0.5, None, 0.5)
+    assert knn_probe(z + 1e4, y, split).mean == knn_probe((z + 1e4).double(), y, split).mean > 0.98

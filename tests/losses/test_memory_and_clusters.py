@@ -226,3 +226,35 @@ def test_bad_input_is_named():
             loss(a, a[:4])
         with pytest.raises(ValueError, match="NaN"):
             loss(a, a * math.nan)
+
+
+def by_differences(x, y):
+    """Distance correlation from distances that are taken pair by pair."""
+    a, b = (torch.cdist(z, z, compute_mode="donot_use_mm_for_euclid_dist") for z in (x, y))
+    a, b = (d - d.mean(0) - d.mean(1)[:, None] + d.mean() for d in (a, b))
+    return ((a * b).mean() / (a.square().mean() * b.square().mean()).sqrt()).sqrt()
+
+
+@pytest.mark.parametrize("kind", ["outlier", "tight clusters"])
+def test_distance_correlation_has_its_gradient_beside_an_outlier_and_in_tight_clusters(kind):
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(2, 64, 4, generator=generator, dtype=torch.float64)
+    if kind == "outlier":
+        x[0] *= 1e4
+    else:
+        x = x * 2.5e-4
+        x[:32] += 1
+    x.requires_grad_()
+    for loss in (distance_correlation, by_differences):
+        value = loss(x, y)
+        found = value.detach(), torch.autograd.grad(value, x)[0]
+        if loss is distance_correlation:
+            ours = found
+    torch.testing.assert_close(ours[0], found[0], rtol=1e-6, atol=0)
+    assert (ours[1] - found[1])[1:].norm() < 1e-4 * found[1][1:].norm()
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e9, 1e12])
+def test_distance_correlation_does_not_run_out_of_floats(size):
+    x = size * torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    assert float(distance_correlation(x, x)) == pytest.approx(1, abs=1e-4)

@@ -73,3 +73,14 @@ def test_what_is_refused():
         diffuse(torch.randn(12, 1), graph(), lambda eigenvalue: np.sign(eigenvalue))
     with pytest.raises(ValueError, match="tolerance"):
         diffuse(torch.randn(12, 1), graph(), PPR(), tolerance=0)
+
+
+@pytest.mark.parametrize(
+    "kernel", [lambda e: np.exp(-((e - 0.0475) ** 2) / (2 * 0.008**2)), lambda e: np.cos(40 * np.arccos(e.clip(-1, 1)))]
+)
+def test_a_kernel_that_hides_between_the_first_samples_is_found(kernel):
+    edges = to_undirected(torch.randint(60, (2, 150), generator=torch.Generator().manual_seed(0)))
+    x = torch.randn(60, 3, dtype=torch.float64)
+    values, vectors = torch.linalg.eigh(propagation_matrix(edges, 60, torch.ones(edges.shape[1]).double()).to_dense())
+    exact = vectors @ (torch.from_numpy(kernel(values.numpy()))[:, None] * (vectors.T @ x))
+    torch.testing.assert_close(diffuse(x.float(), edges, kernel).double(), exact, atol=2e-5, rtol=0)

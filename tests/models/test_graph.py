@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.nn import GCNConv
 
-from labkit.models import GCN, GraphConvolution, SparseMatrix, dropout, propagation_matrix, sparse_if_faster
+from labkit.models import GAT, GCN, GraphConvolution, SparseMatrix, dropout, propagation_matrix, sparse_if_faster
 
 
 def random_edges(nodes, edges, seed=0):
@@ -164,3 +164,21 @@ def test_dropout_at_its_ends_and_of_what_is_sparse():
     assert 120 < dropout(sparse, 0.5).to_dense().count_nonzero() < 280
     with pytest.raises(ValueError, match=r"p must lie between 0 and 1, not 1\.5"):
         dropout(x, 1.5)
+
+
+def test_features_that_ask_for_a_gradient_get_one_however_sparse():
+    x = torch.zeros(10, 100)
+    x[:, 0] = 1
+    x.requires_grad_()
+    (sparse_if_faster(x) @ torch.randn(100, 3)).sum().backward()
+    assert x.grad is not None
+    with pytest.raises(ValueError, match="gives its entries no gradient"):
+        SparseMatrix.from_dense(x)
+
+
+def test_graphs_made_in_inference_mode_are_embedded():
+    with torch.inference_mode():
+        x, edges = torch.eye(12), torch.randint(12, (2, 30))
+        assert isinstance(sparse_if_faster(x), SparseMatrix)
+        for method in (GCN(12, 4, 2), GAT(12, 4, 2)):
+            assert method(x, edges).shape[0] == 12

@@ -54,12 +54,12 @@ def test_loss_and_gradient_are_those_of_the_plain_step(loss, size):
 class InPieces(nn.Module):
     """The encoder on each piece in turn, everything kept: what two passes must be equal to."""
 
-    def __init__(self, encoder, size):
+    def __init__(self, encoder, sizes):
         super().__init__()
-        self.encoder, self.size = encoder, size
+        self.encoder, self.sizes = encoder, sizes
 
     def forward(self, items):
-        return torch.cat([self.encoder(piece) for piece in items.split(self.size)])
+        return torch.cat([self.encoder(piece) for piece in items.split(self.sizes)])
 
 
 @pytest.mark.parametrize("layer", [partial(nn.BatchNorm2d, 4), partial(nn.Dropout, 0.5)], ids=["batch norm", "dropout"])
@@ -67,7 +67,10 @@ def test_chance_is_the_same_twice_and_statistics_are_updated_once(layer):
     def make():
         return encoder(layer())
 
-    pieces, twice = (built(make, lambda inner, way=way: way(inner, 4)) for way in (InPieces, TwoPass))
+    pieces, twice = (
+        built(make, lambda inner, way=way, size=size: way(inner, size))
+        for way, size in ((InPieces, [3, 4, 4, 3, 4, 4]), (TwoPass, 4))
+    )
     expected, found = (step(way, LOSSES["tiled nt_xent"]) for way in (pieces, twice))
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-10, atol=1e-10, msg=name)
@@ -84,11 +87,11 @@ def test_the_encoder_sees_each_piece_twice_and_no_more_at_once():
     sizes, inner = [], built(encoder)
     inner[0].register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
     step(TwoPass(inner, 5), LOSSES["vicreg"])
-    assert sorted(sizes) == [2, 2, 5, 5, 5, 5, 5, 5, 5, 5]
+    assert sorted(sizes) == [4, 4, 4, 4, 4, 4, 5, 5, 5, 5]
     sizes.clear()
     with torch.no_grad():
         TwoPass(inner, 5)(torch.zeros(11, 1, 6, 6, dtype=torch.float64))
-    assert sizes == [4, 4, 3]
+    assert sizes == [3, 4, 4]
 
 
 def test_graphs_in_pieces():
@@ -156,3 +159,12 @@ def test_memory_on_cuda_does_not_grow_with_the_batch():
         return torch.cuda.max_memory_allocated() - before
 
     assert extra(2048) <= 1.2 * extra(256)
+
+
+@pytest.mark.parametrize(("items", "size", "pieces"), [(10, 3, [2, 3, 2, 3]), (9, 4, [3, 3, 3]), (4, 9, [4])])
+def test_pieces_are_as_equal_as_can_be(items, size, pieces):
+    seen = []
+    inside = nn.BatchNorm1d(4)
+    inside.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    TwoPass(inside, size)(torch.randn(items, 4))
+    assert seen == pieces

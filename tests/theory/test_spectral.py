@@ -219,3 +219,18 @@ def test_bad_input_is_named():
         spectral.minibatch_gap(torch.ones(1, 2), 0.5, 3)
     with pytest.raises(ValueError, match="no scaling"):
         balanced(star)
+
+
+def test_rows_that_neither_graph_uses_count_nothing():
+    pi, among = torch.zeros(8, 8, dtype=torch.float64), torch.zeros(8, 8, dtype=torch.bool)
+    pi[:4, 4:], among[:4, 4:] = torch.eye(4), True  # from images to texts only
+    z = torch.randn(8, 3, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(
+        spectral.log_partition(pi, z, 0.5, among) + spectral.attraction(pi, z, 0.5),
+        spectral.graph_infonce(pi, z, 0.5, among),
+    )
+    value = spectral.graph_infonce(pi, z, 0.5, among)
+    distances = (z[:4, None] - z[None, 4:]).square().sum(-1)
+    slow = torch.nn.functional.cross_entropy(-distances / (2 * 0.5), torch.arange(4), reduction="sum")
+    assert torch.isfinite(torch.autograd.grad(value, z)[0]).all()
+    assert float(value) == pytest.approx(float(slow))
