@@ -126,7 +126,7 @@ def _half_logdet(z: Tensor, scale: float) -> Float[Tensor, ""]:
     factor, failed = torch.linalg.cholesky_ex(identity + scale * gram)
     lost = scale * gram.diagonal().max() * len(gram) * torch.finfo(z.dtype).eps
     if failed or lost > 1e-3:  # next to values this large rounding hides the identity; singular values keep it
-        return torch.log1p(scale * torch.linalg.svdvals(z).square()).sum() / 2
+        return (torch.log1p(scale * torch.linalg.svdvals(z.double()).square()).sum() / 2).to(z.dtype)
     return factor.diagonal().log().sum()
 
 
