@@ -46,6 +46,7 @@ class Evidence:
                 f"treatment and control must hold one number a seed, not {len(self.treatment)} and {len(self.control)}"
             )
         for side in ("treatment", "control"):
+            object.__setattr__(self, side, [float(value) for value in getattr(self, side)])  # NumPy's are no JSON
             for place, value in enumerate(getattr(self, side)):
                 if not math.isfinite(value):
                     name = getattr(self, f"{side}_name")

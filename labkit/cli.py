@@ -107,10 +107,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, not {text!r}")
+    return int(text)
 
 
 def _data_list(_) -> None:
@@ -131,7 +130,11 @@ def _print_columns(rows: Sequence[Sequence[str]]) -> None:
 def _data_get(options) -> None:
     from labkit import data
 
-    print(data.load(options.name))
+    found = data.load(options.name)
+    if isinstance(found, dict):  # of pictures by name
+        return _print_columns([(name, f"{one.dtype}".removeprefix("torch."), str(list(one.shape)))
+                               for name, one in found.items()])  # fmt: skip
+    print(found)
 
 
 def _run(options) -> None:
@@ -150,6 +153,8 @@ def _run(options) -> None:
 def _run_here(options) -> None:
     from labkit import papers, recipes
     from labkit._processes import processes, rank
+    from labkit.recipes._run import of_ceiling
+    from labkit.recipes._sweep import forget
 
     if options.recipe is None and len(options.typed) > 1:
         raise ValueError(f"name a recipe, e.g. {_again(['run', 'grace/cora', *options.typed[1:]])}")
@@ -188,10 +193,11 @@ def _run_here(options) -> None:
     if options.json and rank() == 0:
         for result in results:
             several = len(results) > 1
-            file = options.json.with_suffix(f".{result.protocol_name}.json") if several else options.json
+            stem = options.json.name.removesuffix(".json")
+            file = options.json.with_name(f"{stem}.{result.protocol_name}.json") if several else options.json
             replace(result, command=_again(options.typed)).save(file)
-        if keep:
-            keep.unlink(missing_ok=True)
+        for kept in (keep, of_ceiling(keep)) if keep else ():
+            forget(kept, {seed for result in results for seed in result.seeds})
     for result in results:
         say(result)
 

@@ -392,11 +392,11 @@ def test_a_ceiling_that_was_trained_or_scored_otherwise_is_none(tmp_path, change
     (tmp_path / "a-list.json").write_text("[]")
     (tmp_path / "measured.json").write_text(json.dumps(record))
     (tmp_path / "no-result.json").write_text('{"accuracy": 1}')
-    found = _run._measured(recipe, like, [0], _run._saved(tmp_path))
+    found = _run._measured(recipe, like, [0], _run.saved_results(tmp_path))
     assert found == ((Score.of([0.123], like.over, like.protocol), "an earlier one") if taken else None)
     del record["batch_size"]  # which results of before did not say
     (tmp_path / "measured.json").write_text(json.dumps(record))
-    found = _run._measured(recipe, like, [0], _run._saved(tmp_path))
+    found = _run._measured(recipe, like, [0], _run.saved_results(tmp_path))
     assert bool(found) is (taken or "batch_size" in changes)
 
 

@@ -20,7 +20,7 @@ from labkit.recipes._circumstances import code
 
 
 def run(**options):
-    return recipes.run(small_recipe(), seeds=3, dataset=two_groups(), progress=False, **options)
+    return recipes.run(small_recipe(), dataset=two_groups(), progress=False, **{"seeds": 3} | options)
 
 
 class Interrupted(Exception):
@@ -192,3 +192,23 @@ def test_bad_input():
         run(jobs=0)
     with pytest.raises(ValueError, match="joblib has no backend 'ham' here"):
         run(backend="ham")
+
+
+def test_seeds_that_are_not_asked_for_now_stay_in_the_file(kept):
+    run(seeds=[0], keep=kept)
+    assert [one["seed"] for one in json.loads(kept.read_text())["done"]] == [0, 1]
+    _sweep.forget(kept, {0})
+    assert [one["seed"] for one in json.loads(kept.read_text())["done"]] == [1]
+    _sweep.forget(kept, {1, 5})
+    assert not kept.exists()
+    _sweep.forget(kept, {1})
+
+
+def test_a_ceiling_s_seeds_are_kept_too(tmp_path, monkeypatch):
+    recipe, keep = small_recipe(ceiling=small_recipe(name="supervised/two-groups")), tmp_path / "sweep.part"
+    options = {"dataset": two_groups(), "progress": False, "keep": keep}
+    whole = recipes.run(recipe, 2, **options)
+    kept = json.loads((tmp_path / "sweep.part.ceiling").read_text())["done"]
+    assert [one["seed"] for one in kept] == [0, 1]
+    monkeypatch.setattr(_sweep, "train", None)
+    assert recipes.run(recipe, 2, **options).ceiling == whole.ceiling

@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 from torch_geometric.utils import coalesce, remove_self_loops
 
 from labkit._arguments import checked
+from labkit._checks import require_counts
 from labkit._graph_batch import GraphBatch
 from labkit.data._arrays import read_zip
 from labkit.data._catalogue import Entry
@@ -97,6 +98,8 @@ def read_tu(
         raise ValueError(f"source must be 'tu' or 'gin', not {source!r}")
     if source == "gin" and attributes:
         raise ValueError("attributes=True needs source='tu': the GIN text files hold no continuous attributes")
+    if per_class is not None:
+        require_counts(per_class=per_class)
     file = entry.files[0 if source == "tu" else 1]
     members = read_zip(read_bytes(entry, file), file.name)
     if source == "tu":

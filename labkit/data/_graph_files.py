@@ -55,9 +55,13 @@ def read_graph(source: Any, transform: Callable[[Data], Data] | None = None, *, 
     """
     data = _read(source, label)
     data = transform(data) if transform else data
-    if isinstance(data.x, Tensor) and data.x.dtype == torch.float64:  # NumPy's default; every method here is float32
+    x, y = data.get("x"), data.get("y")  # files hold NumPy's default, or what takes less room
+    if isinstance(x, Tensor) and x.is_floating_point() and x.dtype != torch.float32:
         data = copy.copy(data)
-        data.x = data.x.float()
+        data.x = x.float()
+    if isinstance(y, Tensor) and y.dtype in (torch.int8, torch.uint8, torch.int16, torch.int32):
+        data = copy.copy(data)
+        data.y = y.long()
     check_graph(data)
     return data
 
@@ -164,7 +168,13 @@ def save_graph(data: Data, path: str | Path) -> None:
     if path.suffix not in (".npz", ".safetensors"):
         raise ValueError(f"path must end in .npz or .safetensors, not {path.name!r}")
     check_graph(data)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in data if isinstance(value, Tensor)}
+    tensors = {name: value for name, value in data if isinstance(value, Tensor)}
+    for name, value in tensors.items():
+        if value.layout != torch.strided or (value.dtype == torch.bfloat16 and path.suffix == ".npz"):
+            what = "bfloat16" if value.layout == torch.strided else "sparse"
+            raise ValueError(f"{name} is {what}, which {path.suffix} does not hold; save {name}.float() or .to_dense()")
+    # copied: safetensors refuses tensors that share memory
+    tensors = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
     if path.suffix == ".npz":
         np.savez_compressed(packed := io.BytesIO(), **{name: value.numpy() for name, value in tensors.items()})
         write_whole(path, packed.getvalue())

@@ -21,10 +21,11 @@ DEPTH = 64  # of nested XML elements; a graph needs five
 def from_networkx(graph: Any, label: str | None = None, where: str = "the graph") -> Data:
     """A networkx graph as ``Data``; nodes are numbered in the graph's own order, ``node_names`` keeps their names.
 
-    y: the node attribute named ``label``, by default the first of "y", "label", "class" that holds whole numbers, text
-    or booleans. x: the attribute "x" where it is a list of numbers, else every other attribute that is a number, one
-    column each in the order of their names (``feature_names``). edge_weight: the edge attribute "weight". Attributes
-    that are text are left out. An undirected edge stands for both directions; self-loops are left out.
+    y: the node attribute named ``label``, by default the first of "y", "label", "class" that holds whole numbers (1.0
+    too, but for "y"), text or booleans. x: the attribute "x" where it is a list of numbers, else every other attribute
+    that is a number, one column each in the order of their names (``feature_names``). edge_weight: the edge attribute
+    "weight". Attributes that are text are left out, and so are self-loops; an undirected edge stands for both
+    directions.
 
     Raises:
         ValueError: a multigraph, no nodes, an attribute that some nodes or edges lack, rows of x of unequal length.
@@ -47,8 +48,12 @@ def from_networkx(graph: Any, label: str | None = None, where: str = "the graph"
     attributes = _attributes(graph)
     label = _label(attributes, label, n, where)
     if label is not None:
-        data.y, data.class_names = classes(_whole(attributes.pop(label), label, n, where))
-    features = {name: values for name, values in attributes.items() if name not in LABELS or not _are_classes(values)}
+        values = _whole(attributes.pop(label), label, n, where)
+        whole = all(map(_is_whole, values))
+        data.y, data.class_names = classes(list(map(int, values)) if whole else values)
+    features = {
+        name: values for name, values in attributes.items() if name not in LABELS or not _are_classes(name, values)
+    }
     _features(data, features, n, where)  # a second attribute that names classes would give them away
     return data
 
@@ -121,16 +126,21 @@ def _attributes(graph: Any) -> dict[str, dict[int, Any]]:
 
 def _label(attributes: dict[str, dict[int, Any]], label: str | None, n: int, where: str) -> str | None:
     if label is None:
-        return next((name for name in LABELS if name in attributes and _are_classes(attributes[name])), None)
+        return next((name for name in LABELS if name in attributes and _are_classes(name, attributes[name])), None)
     if label not in attributes:
         raise ValueError(f"{where}: " + unknown("node attribute", label, attributes))
-    if not _are_classes(attributes[label]):
+    if not _are_classes(label, attributes[label]):
         raise ValueError(f"the node attribute {label!r} of {where} must hold whole numbers or text to be a class")
     return label
 
 
-def _are_classes(values: dict[int, Any]) -> bool:
-    return all(isinstance(value, Integral | str) for value in values.values())
+def _are_classes(name: str, values: dict[int, Any]) -> bool:
+    coordinates = name == "y"  # of a layout, maybe: whole floats are no classes there
+    return all(isinstance(value, Integral | str) or (_is_whole(value) and not coordinates) for value in values.values())
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Real) and float(value).is_integer()
 
 
 def _whole(values: dict[int, Any], name: str, n: int, where: str) -> list:

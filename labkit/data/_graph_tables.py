@@ -198,7 +198,9 @@ def _separator(text: str, line: int, path: Path) -> str:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    return text.split() if separator == " " else [cell.strip() for cell in _cells(text, separator)]
+    if separator == " ":
+        return text.split() if '"' not in text else list(filter(None, _cells(" ".join(text.split()), " ")))
+    return [cell.strip() for cell in _cells(text, separator)]
 
 
 def _cells(text: str, separator: str) -> list[str]:

@@ -88,4 +88,5 @@ def _require_rows(name: str, rows: Tensor, items: int) -> None:
             f"{name} must be a one-dimensional int64 tensor of indices, not {rows.dtype} {list(rows.shape)}"
         )
     if len(rows) and not (int(rows.min()) >= -items and int(rows.max()) < items):
-        raise ValueError(f"{name} points to image {int(rows.max())}, but there are {items} (0 to {items - 1})")
+        worst = int(rows.max()) if int(rows.max()) >= items else int(rows.min())
+        raise ValueError(f"{name} points to image {worst}, but there are {items} (0 to {items - 1})")

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import torch
@@ -56,18 +57,25 @@ class Method(nn.Module):
 def inference(embed: Callable) -> Callable:
     """Run a method's ``embed`` without gradients and in evaluation mode; the mode it was in comes back.
 
-    Tensors and graph batches go to the device that the method is on, and what it says comes back to theirs, so that a
-    method trained on a GPU can be asked about items that are not there.
+    Tensors, graphs and graph batches go to the device that the method is on, and what it says comes back to theirs, so
+    that a method trained on a GPU can be asked about items that are not there.
     """
 
     @functools.wraps(embed)
     def embed_in_evaluation_mode(self: nn.Module, *args, **kwargs):
         modes = [(module, module.training) for module in self.modules()]
         trained_on = next((weights.device for weights in self.parameters()), None)
-        asked_on = [arg.device for arg in (*args, *kwargs.values()) if isinstance(arg, Tensor | GraphBatch)]
+        asked_on = next(filter(None, map(_device_of, (*args, *kwargs.values()))), None)
 
         def moved(arg: Any) -> Any:
-            return arg if trained_on is None or not isinstance(arg, Tensor | GraphBatch) else arg.to(trained_on)
+            if trained_on is None or _device_of(arg) in (None, trained_on):
+                return arg
+            return (arg if isinstance(arg, Tensor | GraphBatch) else copy(arg)).to(trained_on)  # Data.to changes Data
+
+        def back(said: Any) -> Any:
+            if isinstance(said, tuple):
+                return tuple(map(back, said))
+            return said.to(asked_on) if asked_on and isinstance(said, Tensor) else said
 
         self.eval()
         try:
@@ -76,9 +84,27 @@ def inference(embed: Callable) -> Callable:
         finally:
             for module, training in modes:
                 module.training = training
-        return said.to(asked_on[0]) if asked_on and isinstance(said, Tensor) else said
+        return back(said)
 
     return embed_in_evaluation_mode
+
+
+def _device_of(items: Any) -> torch.device | None:
+    """Of a tensor, graphs, or a PyG ``Data``; None of anything else."""
+    if isinstance(items, Tensor | GraphBatch):
+        return items.device
+    edges = getattr(items, "edge_index", None)
+    return edges.device if isinstance(edges, Tensor) and hasattr(items, "to") else None
+
+
+def check_images(images: Any) -> None:
+    """Refuse a batch that is not at least two images [n, channels, height, width]."""
+    if not isinstance(images, Tensor):
+        kind = type(images).__name__
+        raise TypeError(f"a batch must be a tensor of images, not a {kind}; use Minibatches(images, size), or a "
+                        "DataLoader whose collate_fn gives the images alone")  # fmt: skip
+    if images.dim() != 4 or len(images) < 2:
+        raise ValueError(f"images must have shape [n, channels, height, width], n at least 2, not {list(images.shape)}")
 
 
 @checked(numbers=False)

@@ -1,6 +1,7 @@
 """Predict: a network answers a question about an image whose answer nobody had to write down."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit._arguments import checked
-from labkit.methods._method import Method, in_blocks, inference
+from labkit.methods._method import Method, check_images, in_blocks, inference
 from labkit.methods._two_view import scaled
 from labkit.models import MLP
 
@@ -77,9 +78,8 @@ class Pretext(Method):
     def embed(self, images: Tensor) -> Float[Tensor, "items dim"]:
         return in_blocks(lambda part: self.encoder(self.evaluation_view(part)).float(), images, block=256)
 
-    def check(self, images: Tensor) -> None:
-        if images.dim() != 4 or len(images) < 2:
-            raise ValueError(f"images must be [n, channels, height, width] with n ≥ 2, not {list(images.shape)}")
+    def check(self, images: Any) -> None:
+        check_images(images)
         self.question(images[:2])  # refuses images that are too small for it
 
 

@@ -98,9 +98,19 @@ class Classifier(Method):
                     f"{type(self).__name__} learns from labels: the graph needs {name}; masks come with the public "
                     "split of a data set, or from torch_geometric.transforms.RandomNodeSplit()"
                 )
+        if data.y.dim() != 1 or data.y.dtype != torch.int64:
+            raise ValueError(f"y must hold one int64 class for each node, not {data.y.dtype} of shape "
+                             f"{list(data.y.shape)}")  # fmt: skip
         for name in masks:
+            if data[name].dim() != 1:
+                raise ValueError(
+                    f"{name} must be one truth value for each node, not of shape {list(data[name].shape)}; of several "
+                    f"splits choose one: data.{name}[:, 0]"
+                )
             if not data[name].any():
                 raise ValueError(f"{name} marks no node; give it at least one")
+            if data.y[data[name]].min() < 0:
+                raise ValueError(f"{name} marks nodes whose class is below 0")
 
 
 @checked(numbers=False)
@@ -120,6 +130,12 @@ class GCNClassifier(Classifier):
         require_counts(dim_in=dim_in, classes=classes, hidden=hidden)
         self.first, self.second = GraphConvolution(dim_in, hidden), GraphConvolution(hidden, classes)
         self.dropout = dropout
+
+    def check(self, data) -> None:
+        super().check(data)
+        most, classes = int(data.y[data.train_mask].max()), self.second.bias.numel()
+        if most >= classes:
+            raise ValueError(f"there are {classes} classes, from 0, but a train node is of class {most}")
 
     def encode(self, data):
         return self.classify(data.x, data.edge_index)

@@ -24,7 +24,7 @@ class Supervised(TwoView):
     A batch is (images, their rows): ``Minibatches(images, size, numbered=True)``.
 
     Raises:
-        ValueError: labels that are no classes; batches without rows, or with rows that have no label (before training).
+        ValueError: labels that are no classes; batches without rows, or with rows that have no label.
     """
 
     def __init__(self, encoder: nn.Module, view: Callable[[Tensor], Tensor], labels: Int64[Tensor, " items"]):
@@ -35,11 +35,16 @@ class Supervised(TwoView):
 
     def forward(self, batch: tuple[Tensor, Tensor]) -> Float[Tensor, ""]:
         images, rows = batch
+        if rows.device.type == "cpu":  # elsewhere it would stop the host until the device is done
+            self._require_labels(rows)
         return self.loss(self.projector(self.encoder(self.view(images))), self.labels[rows])
 
     def check(self, batch) -> None:
         if not isinstance(batch, tuple):
             raise ValueError("Supervised needs to know which images it sees: Minibatches(images, size, numbered=True)")
         super().check(batch[0])
-        if int(batch[1].max()) >= len(self.labels):
-            raise ValueError(f"there are {len(self.labels)} labels, but a batch holds row {int(batch[1].max())}")
+        self._require_labels(batch[1])
+
+    def _require_labels(self, rows: Tensor) -> None:
+        if int(rows.max()) >= len(self.labels):
+            raise ValueError(f"there are {len(self.labels)} labels, but a batch holds row {int(rows.max())}")

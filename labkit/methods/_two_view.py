@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from labkit._arguments import checked
 from labkit._processes import gather
-from labkit.methods._method import Method, in_blocks, inference
+from labkit.methods._method import Method, check_images, in_blocks, inference
 
 
 @checked(numbers=False)
@@ -80,11 +81,11 @@ class TwoView(Method):
         """What the loss sees: the projector's output, which is not the representation."""
         return in_blocks(lambda part: self.projector(self.encoder(self.evaluation_view(part))).float(), images)
 
-    def check(self, images: Tensor) -> None:
-        if images.dim() != 4:
-            raise ValueError(f"images must have shape [n, channels, height, width], not {list(images.shape)}")
-        if len(images) < 2:
-            raise ValueError(f"a batch needs at least 2 images to tell apart, not {len(images)}")
+    def check(self, images: Any) -> None:
+        check_images(images)
+        weights = next(self.encoder.parameters(), images)
+        if images.dtype == torch.float64 != weights.dtype:
+            raise ValueError(f"images are float64, the encoder is {weights.dtype}: hand in images.float()")
 
 
 def scaled(images: Tensor) -> Tensor:

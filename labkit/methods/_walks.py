@@ -47,7 +47,13 @@ class WalkBatches:
         q: float = 1.0,
         size: int = 128,
     ):
-        count = torch.as_tensor(walks_per_node, device=adjacency.device).expand(adjacency.num_nodes)
+        count = torch.as_tensor(walks_per_node, device=adjacency.device)
+        if count.dim() and count.shape != (adjacency.num_nodes,):
+            raise ValueError(
+                f"walks_per_node must be one number, or one for each of the {adjacency.num_nodes} nodes, not "
+                f"{list(count.shape)}"
+            )
+        count = count.expand(adjacency.num_nodes)
         count = torch.where(adjacency.degree > 0, count, 0)
         if int(count.min()) < 0 or int(count.sum()) == 0 or size < 1:
             raise ValueError(

@@ -6,11 +6,12 @@ from pathlib import Path
 from torch import Tensor
 
 from labkit._arguments import checked
+from labkit._checks import unknown
 from labkit.data import load
 from labkit.recipes._kept import Kept
 from labkit.recipes._material import Material
 from labkit.recipes._recipe import Recipe, choose_protocol, chosen_seeds
-from labkit.recipes._sweep import train
+from labkit.recipes._sweep import fingerprint, train
 
 RAW = {"raw": "raw"}
 
@@ -31,8 +32,8 @@ def over_seeds(
     Args:
         arms: recipes by name.
         seeds: trainings of each: how many (0, 1, ...) or which.
-        path: JSON to which every arm is written as it is done; those that are there with these settings are not redone.
-            None: nothing is written.
+        path: JSON to which every arm is written as it is done; those that are there with these settings, of the same
+            recipe, are not redone. None: nothing is written.
         protocol: one that the recipes have; None: the first.
         floors: what a floor is called here -> its name among those of the material ("raw", "propagated", ...).
         looks: epochs after which to score; (): after the last one.
@@ -45,7 +46,7 @@ def over_seeds(
     Cost: a training and its scoring for each arm and seed.
 
     Raises:
-        ValueError: no arm, no seed, one twice, or an unknown protocol.
+        ValueError: no arm, no seed, one twice, an unknown protocol or floor, or arms on different data.
 
     Example:
         >>> over_seeds({"τ = 0.1": colder, "τ = 0.5": warmer}, seeds=3, path="temperatures.json")
@@ -56,24 +57,32 @@ def over_seeds(
     _, chosen = choose_protocol(one, protocol)
     if looks:
         changes |= {"snapshots": sorted({0, *looks})}
+    for name, recipe in arms.items():
+        if (recipe.data, str(recipe.load_options)) != (one.data, str(one.load_options)):
+            raise ValueError(f"arms must share one data set: {name!r} is of {recipe.data}, loaded in its own way")
     facts = {"data": one.data, "options": str(one.load_options), "looks": list(looks), "changes": changes}
-    kept = Kept(path, "accuracy", seeds=seeds, protocol=str(chosen), **facts)
+    kept = Kept(path, "accuracy", seeds=seeds, protocol=str(chosen), floors=dict(floors), **facts)
     material = Material(load(one.data, **one.load_options))
+    reached = material.floors(chosen) if "untrained" not in kept.found else None
+    for floor in floors.values():
+        if reached and floor not in reached:
+            raise ValueError(unknown(f"floor of {one.data}", floor, reached))
 
     def score(embedding: Tensor) -> float:
         return material.score(chosen, embedding).mean
 
     for name, recipe in arms.items():
-        if name in kept.found:
+        made_of = fingerprint(recipe, material)
+        if name in kept.found and kept.of.get(name) == made_of:
             continue
         runs = [train(recipe, material, seed, progress=False, **changes) for seed in seeds]
         if "untrained" not in kept.found:
-            reached = material.floors(chosen)
             kept.found |= {called: [reached[floor].mean] for called, floor in floors.items()}
             kept.found["untrained"] = [score(run.snapshots[0]) for run in runs]
         if looks:
             kept.found[name] = [[score(run.snapshots[epoch]) for epoch in looks] for run in runs]
         else:
             kept.found[name] = [score(run.method.embed(material.items)) for run in runs]
+        kept.of[name] = made_of
         kept.write()
     return kept.found

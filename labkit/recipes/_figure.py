@@ -1,6 +1,5 @@
 """Every score beside its floors, as a picture."""
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ import numpy as np
 from labkit._arguments import checked
 from labkit.plot import COLOURS, FLOOR, INK, style
 from labkit.recipes._recipe import Result
+from labkit.recipes._run import saved_results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,7 @@ def recorded(methods: Iterable[str] | None = None, folder: str | Path | None = N
     """
     methods = None if methods is None else set(map(str, methods))
     folder = Path(folder or Path(__file__).parents[2] / "results" / "recipes")
-    results = [Result(**json.loads(path.read_text(encoding="utf-8"))) for path in sorted(folder.glob("*.json"))]
+    results = [Result(**record) for record in saved_results(folder)]
     results = [one for one in results if methods is None or one.recipe.split("/")[0] in methods]
     if not results:
         raise ValueError(f"folder {folder} holds no result of {', '.join(sorted(methods or {'any method'}))}; make one "

@@ -18,6 +18,7 @@ class Kept:
 
     Attributes:
         found: part -> what was found; of an earlier file where all of the above are these.
+        of: part -> what else it depends on, where parts differ in that; for the caller to compare.
 
     Args:
         path: JSON file; None: nothing is written.
@@ -31,7 +32,7 @@ class Kept:
     def __init__(self, path: str | Path | None, name: str, **settings: Any):
         self.path, self.name = Path(path) if path else None, name
         where, now = circumstances(choose_device("auto")), code()
-        self.facts = settings | now | where
+        self.facts = _as_in_a_file(settings) | now | where
         must_agree = {key: self.facts[key] for key in (*settings, *now, "versions", "device")}
         before = _read(self.path, name) if self.path and self.path.exists() else {}
         self._others = [key for key, value in must_agree.items() if before.get(key) != value] if before else []
@@ -43,6 +44,7 @@ class Kept:
             )
             before = {}
         self.found: dict[str, Any] = before.get(name, {})
+        self.of: dict[str, Any] = before.get("of", {})
         self._started = time.perf_counter() - before.get("seconds", 0)
 
     def write(self) -> None:
@@ -52,7 +54,13 @@ class Kept:
                 _move_aside(self.path)
                 self._others = []
             whole = self.facts | {"seconds": time.perf_counter() - self._started, self.name: self.found}
-            write_whole(self.path, (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
+            whole |= {"of": self.of} if self.of else {}
+            write_whole(self.path, (json.dumps(_as_in_a_file(whole), indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _as_in_a_file(facts: dict[str, Any]) -> dict[str, Any]:
+    """As JSON gives it back: NumPy's numbers as plain ones, devices and the like by name."""
+    return json.loads(json.dumps(facts, default=lambda value: value.item() if hasattr(value, "item") else str(value)))
 
 
 def _read(path: Path, name: str) -> dict[str, Any]:

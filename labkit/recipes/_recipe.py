@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from numbers import Integral
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +125,7 @@ def chosen_seeds(seeds: int | Sequence[int]) -> list[int]:
     Raises:
         ValueError: none, or one twice: it would count as two trainings, and ± would be too small.
     """
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    seeds = [index(seed) for seed in (range(seeds) if isinstance(seeds, Integral) else seeds)]  # NumPy's are no JSON
     if not seeds:
         raise ValueError("seeds is empty: name at least one seed, e.g. seeds=5 for 0 to 4")
     if len(set(seeds)) < len(seeds):

@@ -63,7 +63,8 @@ def run_protocols(
         jobs: worker processes that share the seeds.
         backend: a joblib backend by name, to spread the seeds over its cluster: "dask" while a ``distributed.Client``
             is connected, "ray" after ``ray.util.joblib.register_ray()``.
-        keep: a file that gets every seed as it ends, so that the same call goes on where it was interrupted.
+        keep: a file that gets every seed as it ends, so that the same call goes on where it was interrupted; the
+            ceiling's go to one beside it, NAME.ceiling.
         results: a folder of saved results. A ceiling of these seeds that is there is not trained again; it keeps the
             commit that it was measured at.
         training: changes to the recipe's ``fit`` arguments, e.g. ``epochs=20``; to its ceiling's too.
@@ -73,7 +74,7 @@ def run_protocols(
     device = choose_device(device)
     started, where = time.perf_counter(), circumstances(device)
     of_another = dataset is not None or training  # than what was measured before
-    saved = _saved(results) if recipe.ceiling and results and not of_another else []
+    saved = saved_results(results) if recipe.ceiling and results and not of_another else []
     material = Material(load(recipe.data, **recipe.load_options) if dataset is None else dataset)
     for protocol in chosen.values():
         protocol.check(material.labels, material.dataset)
@@ -82,6 +83,7 @@ def run_protocols(
     options = {"device": device, "progress": progress, "jobs": jobs, "backend": backend} | training
     found = sweep(recipe, material, seeds, chosen, keep=keep, on_seed=on_seed, **options)
     pooled = {name: Score.pool(one.scores[name] for one in found) for name in chosen}
+    options["keep"] = of_ceiling(keep)
     ceilings = _ceilings(recipe, material, seeds, chosen, pooled, saved, options, where["commit"])
 
     seconds = time.perf_counter() - started + sum(one.seconds for one in found if one.restored)
@@ -130,6 +132,11 @@ def _command(recipe: Recipe, seeds, protocols: Iterable[str], dataset, training:
     return f"recipes.run_protocols(papers.recipe({recipe.name!r}), {seeds}, {list(protocols)}{more})"
 
 
+def of_ceiling(keep: Path | None) -> Path | None:
+    """Where the seeds of a ceiling are kept, beside those of its recipe."""
+    return keep and keep.with_name(f"{keep.name}.ceiling")
+
+
 def _ceilings(recipe, material, seeds, chosen, pooled, saved, options, commit: str) -> dict[str, dict[str, Any]]:
     """The ceiling by protocol: as it was measured before, or trained now."""
     if not recipe.ceiling:
@@ -144,7 +151,7 @@ def _ceilings(recipe, material, seeds, chosen, pooled, saved, options, commit: s
     }
 
 
-def _saved(results: Path) -> list[dict[str, Any]]:
+def saved_results(results: Path) -> list[dict[str, Any]]:
     """The results that were saved in a folder; JSON of anything else is passed over.
 
     Raises:

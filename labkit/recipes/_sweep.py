@@ -104,11 +104,10 @@ def sweep(
         raise ValueError(f"jobs must be at least 1, not {jobs}")
     seeds = chosen_seeds(seeds)
     settings = _settings(recipe, material, protocols, training) if keep else {}
-    done = {trained.seed: trained for trained in _read(keep, settings)}
-    done = {seed: done[seed] for seed in seeds if seed in done}
-    for trained in done.values():
-        if on_seed:
-            on_seed(trained)
+    done = {trained.seed: trained for trained in _read(keep, settings)}  # also of seeds that are not asked for now
+    for seed in seeds:
+        if on_seed and seed in done:
+            on_seed(done[seed])
     missing = [seed for seed in seeds if seed not in done]
     for trained in _each(recipe, material, missing, protocols, jobs, backend, training):
         done[trained.seed] = trained
@@ -180,23 +179,36 @@ def _one(recipe: Recipe, material: Material, seed: int, protocols, training: dic
 def _settings(recipe: Recipe, material: Material, protocols: Mapping[str, Any], training: dict[str, Any]) -> dict:
     """What must be equal for seeds of an earlier sweep to count in this one.
 
-    Of the data every tensor, and of ``build``, which is code of anybody's, what it gives for the first seed of all.
+    Of the data every tensor.
 
-    Cost: one method, and a checksum at some GB/s.
+    Cost: that of :func:`fingerprint`, and a checksum at some GB/s.
+    """
+    return (
+        fingerprint(recipe, material, **training)
+        | {
+            "data": [str(material.dataset), checksum(material.dataset)],
+            "protocol": {name: repr(protocol) for name, protocol in protocols.items()},
+            "device": str(training.get("device")),
+            "versions": circumstances("cpu")["versions"],
+        }
+        | code()
+    )
+
+
+def fingerprint(recipe: Recipe, material: Material, **training) -> dict[str, Any]:
+    """What a recipe is, as a file can hold it: of ``build``, which is code of anybody's, what it gives for one seed.
+
+    Cost: one method.
     """
     with seeded(0):
         method = recipe.build(material.dataset)
     return {
         "recipe": recipe.name,
         "variant": recipe.variant,
-        "data": [str(material.dataset), checksum(material.dataset)],
         "untrained method": checksum(method),
-        "protocol": {name: repr(protocol) for name, protocol in protocols.items()},
         "training": printed(recipe.training | training),
         "batch size": recipe.batch_size,
-        "device": str(training.get("device")),
-        "versions": circumstances("cpu")["versions"],
-    } | code()
+    }
 
 
 def _keep(keep: Path, settings: dict[str, Any], done: Iterable[Trained]) -> None:
@@ -206,6 +218,17 @@ def _keep(keep: Path, settings: dict[str, Any], done: Iterable[Trained]) -> None
     except OSError as error:
         goes_on = "the sweep goes on; seeds that are missing there are trained again if it is interrupted"
         warnings.warn(f"{error.strerror}; {goes_on}", stacklevel=4)
+
+
+def forget(keep: Path, seeds: Iterable[int]) -> None:
+    """Take from the file what :func:`sweep` kept of these seeds; with the last of them the file goes."""
+    if keep.is_file():
+        record = json.loads(keep.read_text(encoding="utf-8"))
+        record["done"] = [one for one in record["done"] if one["seed"] not in seeds]
+        if record["done"]:
+            write_whole(keep, json.dumps(record, indent=1).encode())
+        else:
+            keep.unlink()
 
 
 def _read(keep: Path | None, settings: dict[str, Any]) -> list[Trained]:

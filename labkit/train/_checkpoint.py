@@ -48,7 +48,7 @@ class Checkpoint:
         with refused_if_torn(self.path):
             finished, settings = len(facts["history"]["loss"]), dict(facts.get("settings", {}))
         for name, now in self.settings.items():
-            before = settings.get(name)
+            before = settings.get(name, now)  # of older checkpoints, which did not say
             # with a constant rate the epochs so far don't depend on how many are to come
             other_length = name == "epochs" and self.settings["schedule"] == "constant" and now >= finished
             if before != now and not other_length:

@@ -1,7 +1,7 @@
 """Device, precision and seed: each is chosen in this one place."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -57,20 +57,26 @@ def autocast(precision: str, device: torch.device, method: nn.Module):
 
 @checked(numbers=False)
 def to_device(items, device: torch.device):
-    """``items`` (tensor, PyG ``Data``, list, anything with ``.to``) on ``device``; the original stays where it was."""
+    """``items`` on ``device``; the original stays where it was.
+
+    ``items``: a tensor, PyG ``Data``, anything with ``.to``, and lists, tuples and mappings of these.
+    """
     if isinstance(items, torch.Tensor):
         if items.is_meta:
             raise ValueError("items must hold numbers; what lies on the meta device has none")
         return items.to(device)
+    if isinstance(items, Mapping):
+        return {name: to_device(part, device) for name, part in items.items()}
     if isinstance(items, list | tuple):
-        return type(items)(to_device(part, device) for part in items)
+        parts = [to_device(part, device) for part in items]
+        return type(items)(*parts) if hasattr(items, "_fields") else type(items)(parts)
     return copy.copy(items).to(device) if hasattr(items, "to") else items  # PyG's Data.to changes Data itself
 
 
 @checked
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Everything random inside comes from ``seed``; the generators outside are left as they were.
+    """Everything that torch draws inside comes from ``seed``; its generators outside are left as they were.
 
     Example:
         >>> with seeded(3):

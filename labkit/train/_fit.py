@@ -4,7 +4,8 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Number
+from numbers import Integral, Number
+from operator import index
 from pathlib import Path
 
 import numpy as np
@@ -81,13 +82,15 @@ def fit(
         >>> run = labkit.fit(method, [data], epochs=200, lr=5e-4, weight_decay=1e-5, snapshots=[0, 50, 200])
     """
     device = choose_device(device)
+    seed, lr, weight_decay = index(seed), float(lr), float(weight_decay)  # plain numbers, which a file can hold
+    epochs = int(epochs) if isinstance(epochs, Integral) and not isinstance(epochs, bool) else epochs
     batches = to_device(batches, device)
     require_between("weight_decay", weight_decay, 0, math.inf)
     first = _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume)
     watch = first if watch is None else to_device(watch, device)
     settings = {"epochs": epochs, "seed": seed, "lr": lr, "weight_decay": weight_decay, "schedule": schedule}
     settings |= {"optimizer": optimizer if isinstance(optimizer, str) else "custom", "batches": len(batches)}
-    settings["processes"] = processes()
+    settings |= {"precision": precision, "processes": processes()}
     method.to(device)
     with seeded(seed):  # it may try a view; training begins with the same draws whether it does or not
         method.check(first)
@@ -99,6 +102,10 @@ def fit(
         saved = Checkpoint(checkpoint, checkpoint_seconds, settings) if checkpoint else None
         if saved and resume and saved.exists():
             run = saved.restore(method, optimize)
+            lost = [epoch for epoch in snapshots if epoch <= run.epochs and epoch not in run.snapshots]
+            if lost:
+                raise ValueError(f"snapshots asks for epochs {lost}, which {checkpoint} has passed without keeping "
+                                 "them; ask for later ones, or train anew")  # fmt: skip
         elif 0 in snapshots:
             run.snapshots[0] = _snapshot(method, watch)
         run.interrupted = False

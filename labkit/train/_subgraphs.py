@@ -31,7 +31,8 @@ class Subgraphs:
     nodes, and one byte a node of the graph.
 
     Raises:
-        ValueError: ``size`` below 2 or above the number of nodes, ``walk`` or ``batches`` below 1, no edges.
+        ValueError: ``size`` below 2 or above the number of nodes, ``walk`` or ``batches`` below 1, no edges, no
+            features.
 
     Example:
         >>> run = labkit.fit(method, Subgraphs(data, size=2000), epochs=10)
@@ -40,6 +41,8 @@ class Subgraphs:
     def __init__(self, data: "Data", size: int, batches: int | None = None, walk: int = 4):
         if not isinstance(getattr(data, "num_nodes", None), int):
             raise TypeError(f"data must be a torch_geometric.data.Data, not {type(data).__name__}")
+        if getattr(data, "x", None) is None:
+            raise ValueError("data has no features x: give it some, e.g. torch_geometric.transforms.Constant()(data)")
         if not 2 <= size <= data.num_nodes:
             raise ValueError(f"size must lie between 2 and the number of nodes, {data.num_nodes}; not {size}")
         for name, value in (("walk", walk), ("batches", 1 if batches is None else batches)):

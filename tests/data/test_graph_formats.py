@@ -9,7 +9,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import Constant
 from torch_geometric.utils import is_undirected
 
-from labkit.data import load, read_graph
+from labkit.data import load, read_graph, save_graph
 
 EDGES = "a b\nb c\nc a\nc d\n"
 FEATURES = "a,1,0\nb,0.5,0\nc,-1,2e3\nd,0,0\ne,7,7\n"
@@ -219,6 +219,11 @@ def test_networkx_attribute_rules():
     for node in graph:  # classes twice: the second must not become a feature that gives the first away
         graph.nodes[node].update(y=node % 2, label=node % 2)
     assert read_graph(graph).feature_names == ("size", "x")
+    networkx.set_node_attributes(graph, {node: float(node % 2) for node in graph}, "label")
+    assert read_graph(graph).feature_names == ("size", "x")
+    for node in graph:
+        del graph.nodes[node]["y"]
+    assert read_graph(graph).y.tolist() == [0, 1, 0]
 
 
 def broken(**changes):
@@ -237,7 +242,7 @@ def broken(**changes):
         (networkx.path_graph(3), None, "no node features x"),
         (broken(n1={"weight": 3}), None, "2 of 3 nodes of the graph lack 'weight' \\(first: node number 0\\)"),
         (broken(), "club", "no node attribute named 'club'"),
-        (broken(), "size", "'size' of the graph must hold whole numbers or text"),
+        (broken(n0={"size": 1.5}), "size", "'size' of the graph must hold whole numbers or text"),
         (broken(n0={"club": "a"}), "club", "2 of 3 nodes of the graph lack 'club'"),
         (broken(n0={"x": [1, 2]}, n1={"x": [1]}, n2={"x": [1]}), None, "'x' of the graph must hold equally long"),
         (broken(n0={"size": float("nan")}), None, "x holds NaN"),
@@ -298,3 +303,32 @@ def test_a_networkx_graph_equals_the_catalogue_s_reading_of_it():
     ours = load("karate")
     assert pairs(graph) == pairs(ours)
     assert graph.y.tolist() == ours.y.tolist()
+
+
+def test_names_in_quotes_may_hold_spaces_and_hashes(tmp_path):
+    (tmp_path / "t.edges").write_text('"new york" boston\nboston "#a"\n')
+    (tmp_path / "t.features.csv").write_text('"new york",1\nboston,2\n"#a",3\n')
+    (tmp_path / "t.labels.csv").write_text('"new york",0\nboston,1\n"#a",0\n')
+    graph = read_graph(tmp_path / "t.edges")
+    assert graph.node_names == ("new york", "boston", "#a")
+    assert graph.num_edges == 4
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_what_a_file_cannot_hold_is_named_and_what_shares_memory_is_saved(suffix, tmp_path):
+    graph = read_graph(networkx.karate_club_graph(), Constant(), label="club")
+    graph.train_mask = graph.val_mask = torch.ones(34, dtype=torch.bool)
+    save_graph(graph, tmp_path / f"a{suffix}")
+    assert read_graph(tmp_path / f"a{suffix}").val_mask.all()
+    graph.extra = torch.eye(3).to_sparse_csr()
+    with pytest.raises(ValueError, match="extra is sparse"):
+        save_graph(graph, tmp_path / f"b{suffix}")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_features_and_classes_of_any_width_are_read_as_methods_want_them(dtype, tmp_path):
+    graph = read_graph(networkx.karate_club_graph(), Constant(), label="club")
+    graph.x, graph.y = graph.x.to(dtype), graph.y.int()
+    save_graph(graph, tmp_path / "a.npz")
+    again = read_graph(tmp_path / "a.npz")
+    assert (again.x.dtype, again.y.dtype) == (torch.float32, torch.int64)

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torch_geometric.data import Data
 
 from labkit.losses import barlow_twins, nt_xent, vicreg
 from labkit.methods import Method, TwoView, in_blocks, inference
@@ -72,6 +73,23 @@ def test_inference_asks_on_the_method_s_device_and_answers_on_the_items_own():
     assert Elsewhere().embed(asked, like=asked).device == asked.device
 
 
+def test_graphs_go_to_the_method_s_device_too_and_the_original_stays():
+    class OfGraphs(Method):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 2, device="meta")
+
+        @inference
+        def embed(self, data):
+            assert data.x.device.type == data.edge_index.device.type == "meta"
+            return data.x, data.edge_index
+
+    data = Data(x=torch.ones(2, 3), edge_index=torch.tensor([[0, 1], [1, 0]]))
+    with pytest.raises(NotImplementedError):  # nothing comes back from meta, which holds no numbers
+        OfGraphs().embed(data)
+    assert data.x.device.type == "cpu"
+
+
 def test_in_blocks_equals_all_at_once():
     x, layer = torch.randn(10, 3), nn.Linear(3, 2)
     torch.testing.assert_close(in_blocks(layer, x, 4), layer(x))
@@ -79,10 +97,14 @@ def test_in_blocks_equals_all_at_once():
 
 def test_bad_batches_are_named():
     method = two_view()
-    with pytest.raises(ValueError, match=r"shape \[n, channels, height, width\], not \[24, 8, 8\]"):
+    with pytest.raises(ValueError, match=r"shape \[n, channels, height, width\], n at least 2, not \[24, 8, 8\]"):
         fit(method, [images()[:, 0]], epochs=1)
-    with pytest.raises(ValueError, match="at least 2 images"):
+    with pytest.raises(ValueError, match="n at least 2, not"):
         fit(method, [images()[:1]], epochs=1)
+    with pytest.raises(TypeError, match="a batch must be a tensor of images, not a tuple; use Minibatches"):
+        fit(method, Minibatches(images(), 8, numbered=True), epochs=1)
+    with pytest.raises(ValueError, match=r"images are float64, the encoder is torch.float32: hand in images.float\(\)"):
+        fit(method, Minibatches(images().double() / 255, 8), epochs=1)
 
 
 def test_a_method_without_its_two_verbs_says_so():

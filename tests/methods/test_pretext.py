@@ -144,7 +144,7 @@ def test_scoring_leaves_the_generator_alone_and_small_images_are_refused_before_
     assert torch.equal(first, torch.rand(3))
     with pytest.raises(ValueError, match="need 14 × 14 pixels, but images are 12 × 12"):
         fit(method, Minibatches(images(), 6), epochs=1, progress=False)
-    with pytest.raises(ValueError, match=r"n ≥ 2, not \[1, 1, 14, 14\]"):
+    with pytest.raises(ValueError, match=r"n at least 2, not \[1, 1, 14, 14\]"):
         fit(method, [images(1, 14)], epochs=1, progress=False)
 
 

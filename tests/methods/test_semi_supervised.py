@@ -99,3 +99,22 @@ def test_what_is_refused(data):
     data.train_mask[:] = False
     with pytest.raises(ValueError, match="train_mask marks no node"):
         fit(GCNClassifier(4, 2), [data], epochs=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"y": lambda y: y.int()}, "y must hold one int64 class for each node, not torch.int32"),
+        ({"y": lambda y: y[:, None]}, r"y must hold one int64 class for each node, not torch.int64 of shape \[40, 1\]"),
+        ({"train_mask": lambda m: m[:, None].expand(-1, 3)}, r"of several splits choose one: data.train_mask\[:, 0\]"),
+        ({"y": lambda y: y - 1}, "train_mask marks nodes whose class is below 0"),
+        ({"y": lambda y: y + 4}, "there are 2 classes, from 0, but a train node is of class 5"),
+    ],
+)
+def test_labels_and_masks_of_another_form_are_named(changes, says):
+    data = stochastic_block_model([20, 20], p_in=0.4, p_out=0.05, features=8, seed=0)
+    data.train_mask = data.val_mask = torch.ones(40, dtype=torch.bool)
+    for name, change in changes.items():
+        data[name] = change(data[name])
+    with pytest.raises(ValueError, match=says):
+        fit(GCNClassifier(8, 2), [data], epochs=1, progress=False)

@@ -128,3 +128,9 @@ def test_training_finds_the_blocks_and_the_seed_governs_it():
 def test_bad_input_is_named(make, says):
     with pytest.raises(ValueError, match=says):
         make(Adjacency(load("karate").edge_index, 34))
+
+
+def test_walks_for_another_number_of_nodes_are_refused():
+    adjacency = Adjacency(torch.tensor([[0, 1, 2], [1, 2, 0]]), 5)
+    with pytest.raises(ValueError, match=r"one number, or one for each of the 5 nodes, not \[3\]"):
+        WalkBatches(adjacency, 5, torch.tensor([1, 2, 3]))

@@ -3,6 +3,10 @@
 import errno
 import math
 import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -10,7 +14,7 @@ from torch import nn
 
 from labkit.losses import nt_xent
 from labkit.methods import Method, inference
-from labkit.train import Minibatches, Run, choose_device, fit, seeded
+from labkit.train import Minibatches, Run, choose_device, fit, seeded, to_device
 
 
 class Autoencoder(Method):
@@ -456,3 +460,47 @@ def test_a_subclass_of_minibatches_stays_one_on_another_device():
 
     moved = Noisy(torch.zeros(8, 2), 4).to(torch.device("cpu"))
     assert torch.equal(next(iter(moved)), torch.ones(4, 2))
+
+
+def test_a_resumed_run_does_not_silently_lack_snapshots(tmp_path):
+    train(epochs=3, snapshots=[0, 3], checkpoint=tmp_path / "c")
+    with pytest.raises(ValueError, match=r"snapshots asks for epochs \[2\], which .* has passed without keeping them"):
+        train(epochs=5, snapshots=[0, 2, 4], checkpoint=tmp_path / "c", resume=True)
+    assert sorted(train(epochs=5, snapshots=[0, 4], checkpoint=tmp_path / "c", resume=True).snapshots) == [0, 3, 4]
+
+
+def test_another_precision_is_not_gone_on_with(tmp_path):
+    train(epochs=2, snapshots=[], checkpoint=tmp_path / "c", precision="float32")
+    with pytest.raises(ValueError, match="precision='float32'"):
+        train(epochs=3, snapshots=[], checkpoint=tmp_path / "c", precision="bfloat16", resume=True)
+
+
+NUMPY = """
+import sys
+import numpy as np, torch
+from test_fit import Autoencoder, items
+from labkit.claims import Evidence
+from labkit.recipes._recipe import chosen_seeds
+from labkit.train import Minibatches, fit
+numbers = {"epochs": np.int64(1), "seed": np.int64(3), "lr": np.float32(0.5), "weight_decay": np.float32(0)}
+x = items()
+run = fit(Autoencoder(), Minibatches(x, 8), watch=x, checkpoint=sys.argv[1] + "/c", progress=False, **numbers)
+run.save(sys.argv[1] + "/run")
+assert chosen_seeds(np.arange(2)) == chosen_seeds(np.int64(2)) == [0, 1]
+assert type(Evidence([np.float32(1), np.float32(2)], [0, 0], "a", "b").treatment[0]) is float
+"""
+
+
+def test_numpy_s_numbers_are_as_good_as_python_s(tmp_path):
+    """In a process without the checks of annotations that tests have: NumPy's whole numbers are no int to those."""
+    subprocess.run([sys.executable, "-c", NUMPY, str(tmp_path)], check=True, cwd=Path(__file__).parent)
+
+
+def test_mappings_and_named_tuples_go_to_a_device_whole():
+    class Pair(NamedTuple):
+        x: torch.Tensor
+        y: torch.Tensor
+
+    cpu, ones = torch.device("cpu"), torch.ones(2)
+    assert to_device(Pair(ones, ones), cpu).y is ones
+    assert to_device({"x": ones.to("cpu")}, cpu)["x"] is ones

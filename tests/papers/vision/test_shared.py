@@ -98,6 +98,21 @@ def test_arms_stand_beside_floors_and_are_kept(tmp_path, monkeypatch):
         over_seeds({}, 1)
 
 
+def test_an_arm_that_changed_is_measured_again_and_what_cannot_stand_side_by_side_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(_arms, "load", small_images)
+    recipe, path, trained = simclr.RECIPES[1], tmp_path / "arms.json", []
+    options = {"seeds": 1, "path": path, "epochs": 1, "device": torch.device("cpu")}
+    over_seeds({"one": recipe, "other": recipe}, **options)
+    train = _arms.train
+    monkeypatch.setattr(_arms, "train", lambda *given, **more: trained.append(given[0]) or train(*given, **more))
+    over_seeds({"one": recipe.with_training(lr=0.1), "other": recipe}, **options)
+    assert [each.training["lr"] for each in trained] == [0.1]
+    with pytest.raises(ValueError, match="arms must share one data set: 'b' is of cifar10-4k"):
+        over_seeds({"a": recipe, "b": simclr.RECIPES[2]}, 1)
+    with pytest.raises(ValueError, match="'propagatd'"):
+        over_seeds({"a": recipe}, 1, floors={"A²X": "propagatd"})
+
+
 def test_arms_differ_in_what_their_name_says():
     arms = {}
     with pytest.MonkeyPatch.context() as patch:
