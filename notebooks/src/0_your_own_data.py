@@ -196,8 +196,8 @@ kept = torch.stack([torch.isin(a, b).float().mean() for a, b in zip(*near, stric
 common.reveal(kept.mean())
 print(f"CKA {evaluate.cka(before, z):.2f}; ", end="")
 print(f"by chance {15 / (len(z) - 1):.2f} of the neighbours would be shared")
-ranks = [evaluate.effective_rank(one) for one in (before, z)]
-print(f"effective rank {ranks[0]:.1f} before, {ranks[1]:.1f} after")
+ranks = [evaluate.effective_rank(one - one.mean(dim=0)) for one in (before, z)]
+print(f"effective rank, centred: {ranks[0]:.1f} before, {ranks[1]:.1f} after")
 
 # %% [markdown]
 # ## Your turn

@@ -19,6 +19,7 @@ from labkit.evaluate import CrossValidation, Protocol
 from labkit.methods import Method, inference
 from labkit.models import GAT, GraphAttention, MaskedRows, Neighbourhoods, SparseMatrix, dropout, sparse_if_faster
 from labkit.papers.graph._graphmae_of_graphs import GraphMAEOfGraphs
+from labkit.papers.graph._propagation import against_propagation
 from labkit.recipes import PaperNumber, Recipe
 from labkit.views import hide_nodes
 
@@ -245,7 +246,4 @@ def training_helps_on_graphs(lab: Lab) -> Evidence:
 
 @claim("Training beats two propagations of the features with nothing trained (A²X).", needs="cora", minutes=10)
 def training_beats_propagation(lab: Lab) -> Evidence:
-    trained = lab.scores(_short())
-    floor = lab.floors(_short())["propagated"].mean
-    note = f"A floor that the paper does not report; {SHORT}"
-    return Evidence(trained, [floor] * len(trained), "GraphMAE", "A²X", note=note)
+    return against_propagation(lab, _short(), "GraphMAE", SHORT)

@@ -424,8 +424,7 @@ started = int(
 check("CoreWalk's walks on Cora, in thousands", started / 1000, 22.391, 22.393, paper=22.392)
 
 # %% [markdown]
-# The 2-core costs next to nothing: a leaf is well described by its one neighbour. From there on time is bought with
-# accuracy, and even the 4-core, 6 % of the nodes, is as good a start as nearly half of the nodes at random: it matters
+# Time is bought with accuracy from the first step on: the 2-core and the 3-core cost a point or two each (two seeds), and even the 4-core, 6 % of the nodes, is as good a start as nearly half of the nodes at random: it matters
 # that the core hangs together. CoreWalk walks less where the graph is thin, little more than half of 15 walks a node, and
 # keeps every node in the training.
 #

@@ -234,7 +234,7 @@ with plot.style():
 plt.show()
 
 # %% [markdown]
-# One training each: small differences here mean nothing, the claims below have five. The direction to look for is down
+# One training each: small differences here mean nothing, the claims below have more. The direction to look for is down
 # and to the right: answers from somewhere else. Over five seeds the probe's loss holds; that the network answers more is
 # not decided.
 #
@@ -295,8 +295,8 @@ with plot.style():
 plt.show()
 
 # %% [markdown]
-# Chance on the left, as it must be. On the right some shapes are told *worse* than by chance: a heart points down where
-# a triangle points up: perhaps the network goes by tips. The lamp is a shortcut again:
+# Chance on the left, as it must be. On the right the heart is told *worse* than by chance: it points down where a triangle
+# points up: perhaps the network goes by tips. The lamp is a shortcut again:
 # a shadow says what is up, even of a disc, and nothing has to be learned about discs for that.
 #
 # ## 7 · Be invariant instead

@@ -293,8 +293,8 @@ plt.show()
 gap.reveal(100 * (scores["SAS"][0] - scores["random"][0]))
 
 # %% [markdown]
-# One seed, and a scale of three points; the claims in section 9 have five seeds. There SAS's fifth is *not* better than a
-# random fifth. What the paper says about labels does come out: what SAS takes first a classifier finds easy, and with
+# One seed, and a scale of three points; the claims in section 9 have five seeds. There it is not decided whether
+# SAS's fifth or a random one is better. What the paper says about labels does come out: what SAS takes first a classifier finds easy, and with
 # labels a random fifth teaches more than SAS's. The paper's images are CIFAR-100 and STL-10, its gains about three points.
 #
 # **Look into it.** SimCLR's features, coloured by SCAN's cluster. Switch to *place in SAS's order* (0: taken first): are
@@ -404,8 +404,8 @@ low_loss = selfaugment.spearman([-one.loss for one in judged], classes)
 print(f"rank correlation {order:.2f}; with low InfoNCE {low_loss:.2f}")
 
 # %% [markdown]
-# The paper finds 0.94, over hundreds of policies and with ResNets. These twelve form no line: jitter and solarizing teach
-# this perceptron most about clothes, crops less, while the probe for rotation likes a crop with jitter best. The claims
+# The paper finds 0.94, over hundreds of policies and with ResNets. These twelve form no line: jitter teaches this perceptron most
+# about clothes, crops and inversion least, while the probe for rotation likes a crop with jitter best. The claims
 # below ask with more seeds. One blind spot was to be expected: a policy that *turns* images teaches features that don't
 # know the turn, so that the probe for rotation must think little of it. It did not show: the class probe thinks as little
 # of that policy.
