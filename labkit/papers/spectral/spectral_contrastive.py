@@ -61,8 +61,8 @@ def descent_finds_the_eigenvectors(lab: Lab) -> Evidence:
     return Evidence(top, next_ones, "the first four", "the next four", "overlap of four dimensions")
 
 
-@claim("A linear probe on the top d eigenvectors misses at most φ/(1 − λ_{d+1}) of the labels, φ how often a pair has two, λ of Ā.",
-       needs="nothing", minutes=0.1)  # fmt: skip
+@claim("A linear probe on the top d eigenvectors of Ā misses at most φ/(1 − λ_{d+1}) of the labels, φ how often a pair "
+       "has two.", needs="nothing", minutes=0.1)  # fmt: skip
 def probe_bound_holds(lab: Lab) -> Evidence:
     room, by_half = [], []
     for pi, generator in _planted(lab):

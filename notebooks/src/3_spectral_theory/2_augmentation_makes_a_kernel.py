@@ -386,7 +386,7 @@ beside_paper(
      "other factor, grows"),
     ("a probe on 10 dimensions of the graph", "Õ(α/ρ²), constants unstated",
      f"misses {missed[ten]:.2f}, bound {bound[ten]:.2f}",
-     "a bound φ/λ of the same kind with its constants worked out; half of the links join two "
+     "a bound φ/(1 − λ) of the same kind with its constants worked out; half of the links join two "
      "digits, so it is loose"),
     ("VICReg's variances", "max(0, 1 − weight·λ)", f"at most {apart:.0e} off",
      "descent that stops after finitely many steps"),
