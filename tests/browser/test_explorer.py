@@ -399,3 +399,52 @@ def test_a_page_of_its_own_works_offline(lab, tmp_path):
     assert alone.explorer("e => Array.from(e.near.left.rows)") == nearest
     assert (alone.external, alone.errors) == ([], [])
     context.close()
+
+
+@pytest.mark.parametrize("width", [1200, 760])
+def test_a_saved_picture_has_the_whole_legend_and_caption(lab, tmp_path, width):
+    from PIL import Image
+
+    from labkit.explore import compare
+
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(300, 6)).astype("float32"), np.arange(300) % 20
+    pair = compare(z, z[:, :4], y, class_names=[f"a class called {k}" for k in range(20)])
+    pair.wait().to_html(tmp_path / "pair.html")
+    context = lab.page.context.browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True)
+    alone = type(lab)(context.new_page(), "", tmp_path)
+    alone.page.goto((tmp_path / "pair.html").as_uri())
+    alone.drawn("right")
+    alone.page.evaluate(
+        """() => { window.said = []; const fill = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        window.said.push([text, x + this.measureText(text).width, y]); fill.call(this, text, x, y) } }"""
+    )
+    with alone.page.expect_download() as download:
+        alone.explorer("e => e.savePicture()")
+    download.value.save_as(tmp_path / "saved.png")
+    said = alone.page.evaluate("window.said")
+    ratio = alone.page.evaluate("window.devicePixelRatio")
+    wide, high = (side / ratio for side in Image.open(tmp_path / "saved.png").size)
+    assert all(right <= wide and y <= high for _, right, y in said)
+    words = " ".join(text for text, *_ in said)
+    for caption in pair.caption.split("**"):
+        assert all(word in words for word in caption.split())
+    below = {text for text, _, y in said if y > alone.explorer("e => e.panes[0].height")}
+    assert {f"a class called {k}" for k in range(20)} <= below
+    assert alone.errors == []
+    context.close()
+
+
+def test_a_lone_point_has_no_neighbours_to_walk_to(lab, tmp_path):
+    from labkit.explore import explore
+
+    explore(np.ones((1, 3), dtype="float32"), ["alone"]).wait().to_html(tmp_path / "one.html")
+    context = lab.page.context.browser.new_context()
+    alone = type(lab)(context.new_page(), "", tmp_path)
+    alone.page.goto((tmp_path / "one.html").as_uri())
+    alone.drawn()
+    alone.explorer("e => { e.setFocus(0); e.near = { left: { rows: [], distances: [] } }; e.walk(1, e.panes[0]) }")
+    assert alone.explorer("e => e.hover") == -1
+    assert alone.errors == []
+    context.close()
