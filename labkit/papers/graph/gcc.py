@@ -279,6 +279,6 @@ def moco_beats_e2e(lab: Lab) -> Evidence:
 
 
 @claim("They beat it in telling the planted roles, too.", needs="citeseer", minutes=10,
-       why_not="many of the queue's 4 096 keys are nets alike in role, and count as negatives; a batch has 128")  # fmt: skip
+       why_not="many of the 4 096 keys are nets alike in role and count as negatives; a batch has 128")  # fmt: skip
 def moco_beats_e2e_on_roles(lab: Lab) -> Evidence:
     return Evidence(lab.scores(MOCO), lab.scores(E2E), "MoCo", "E2E")
