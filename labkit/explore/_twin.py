@@ -183,4 +183,5 @@ def _draw_legend(figure: Any, ax: Any, colouring: Colouring, left: float) -> Non
 
 
 def _short(name: str) -> str:
+    name = " ".join(name.split())  # on one line
     return name if len(name) <= _WIDE else name[: _WIDE - 1] + "…"
