@@ -306,7 +306,8 @@ check("eigenvalues after whitening, the largest", after.max().item(), 0.99, 1.01
 # Left: what the loss gets is flat (dashed), and exactly so: that is why W-MSE needs nothing against collapse. What the
 # network makes is not flat; nobody asked. Without whitening one direction takes all. Whitening divides by the roots of
 # these shares, small ones too, and so enlarges whatever was rounded there: hence `precision="float32"` above. In longer
-# trainings eigenvalues may come to lie 10⁷ apart, and some trainings are stuck there (the first claim of section 9).
+# trainings eigenvalues may come to lie 10⁷ apart. Nor need views agree on the class: one recorded training of five came to
+# agree on something else (the first claim of section 9).
 #
 # Right: the price. The two views of these data agree at r = 0.9 whatever the batch. Near 16 items, whitening turns *any*
 # data into the corners of a simplex, its rotation is noise, and the loss rises with nothing to learn from. The paper
