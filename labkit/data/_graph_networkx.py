@@ -49,8 +49,8 @@ def from_networkx(graph: Any, label: str | None = None, where: str = "the graph"
     label = _label(attributes, label, n, where)
     if label is not None:
         values = _whole(attributes.pop(label), label, n, where)
-        whole = all(map(_is_whole, values))
-        data.y, data.class_names = classes(list(map(int, values)) if whole else values)
+        values = [value if isinstance(value, Integral | str) else int(value) for value in values]  # 1.0 is class 1
+        data.y, data.class_names = classes(values)
     features = {
         name: values for name, values in attributes.items() if name not in LABELS or not _are_classes(name, values)
     }

@@ -223,7 +223,12 @@ def test_networkx_attribute_rules():
     assert read_graph(graph).feature_names == ("size", "x")
     for node in graph:
         del graph.nodes[node]["y"]
-    assert read_graph(graph).y.tolist() == [0, 1, 0]
+    found = read_graph(graph)
+    assert (found.y.tolist(), tuple(found.class_names)) == ([0, 1, 0], (0, 1))
+    networkx.set_node_attributes(graph, {node: node == 1 for node in graph}, "label")
+    found = read_graph(graph)
+    assert found.y.tolist() == [0, 1, 0]
+    assert [type(name) for name in found.class_names] == [bool, bool]
 
 
 def broken(**changes):
