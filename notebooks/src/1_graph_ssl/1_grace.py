@@ -193,8 +193,8 @@ with plot.style():
     )  # fmt: skip
     right.axhline(100 * propagated.mean, color="black", ls="--", lw=1)
     right.annotate(
-        "A²X, nothing trained", (epochs[-1], 100 * propagated.mean), (0, 5),
-        textcoords="offset points", ha="right",
+        "A²X, nothing trained", (epochs[0], 100 * propagated.mean), (0, -14),
+        textcoords="offset points",
     )  # fmt: skip
 plt.show()
 
