@@ -27,12 +27,13 @@ STEPS, SIZE = 20, 2000
 NODES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 SCRIPT = """
 import json, sys, time
+from functools import partial
 from itertools import islice
 import torch
 import labkit
 from benchmarks._bench import memory_gb
 from labkit.data import stochastic_block_model
-from labkit.papers.graph import bandana, grace, graphmae, kcore, mvgrl, node2vec
+from labkit.papers.graph import bandana, fisher, grace, graphmae, kcore, mvgrl, node2vec
 
 nodes, began = int(sys.argv[1]), time.process_time()
 blocks = max(2, nodes // 10_000)
@@ -59,6 +60,7 @@ METHODS = {
     "GraphMAE": ("graphmae.GraphMAE(64, hidden=128)", *SUBGRAPHS),
     "MVGRL": ("mvgrl.MVGRL(64, dim=128)", *SUBGRAPHS),
     "Bandana": ("bandana.Bandana(64, hidden=64, layers=2, decoder_hidden=64)", *SUBGRAPHS),
+    "FIE": ("fisher.FIE(data, hidden=32, layers=2)", SUBGRAPHS[0], "partial(fisher.Lloyd, momentum=0.98)"),
     "node2vec": (
         "node2vec.Node2Vec(data, dim=64, sparse=True)",
         f"list(islice(node2vec.walks(data), {STEPS}))",

@@ -24,7 +24,8 @@ class Classifier(Method):
     Args:
         select: the weights that ``embed`` and ``hidden`` use. "validation": those of the epoch with the best accuracy
             on the validation nodes, the last of equally good ones, as in the papers' released code; this looks at the
-            validation labels once an epoch and never at the test labels. "last": those of the last epoch.
+            validation labels once an epoch and never at the test labels. "last": those of the last epoch; take it for
+            training on :class:`~labkit.train.Subgraphs`, whose validation nodes are others in every step.
 
     Cost: "validation" adds one forward pass without gradients to every step.
     """
@@ -43,9 +44,10 @@ class Classifier(Method):
         raise TypeError(f"{type(self).__name__} has no encode(data) that returns logits and a hidden layer")
 
     def supervised_loss(self, logits: Float[Tensor, "nodes classes"], data) -> Float[Tensor, ""]:
-        """Cross-entropy of the train nodes."""
+        """Cross-entropy of the train nodes; 0 on a subgraph that has none."""
         self._data = data
-        return F.cross_entropy(logits[data.train_mask], data.y[data.train_mask])
+        total = F.cross_entropy(logits[data.train_mask], data.y[data.train_mask], reduction="sum")
+        return total / data.train_mask.sum().clamp(min=1)
 
     def after_step(self) -> None:
         if self.select == "last":

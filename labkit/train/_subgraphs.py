@@ -19,7 +19,8 @@ class Subgraphs:
 
     Uniform walks from random nodes; the nodes they meet and all edges between them (Zeng et al. 2020, "GraphSAINT", the
     random-walk sampler, without its weights: a contrastive loss has no per-node sum to keep unbiased). A method sees
-    each as a graph of its own, so that its cost depends on ``size`` and not on the graph.
+    each as a graph of its own, so that its cost depends on ``size`` and not on the graph. What ``data`` has for each
+    node (x, y, masks) comes along; weights of edges do not.
 
     Args:
         data: PyG ``Data`` with x and edge_index, both directions of undirected edges.
@@ -74,7 +75,12 @@ class Subgraphs:
         source, target, _ = self.adjacency.edges_of(nodes)
         kept = inside[target]
         edge_index = torch.stack([source[kept], torch.searchsorted(nodes, target[kept])])
-        return Data(x=self.data.x[nodes], edge_index=edge_index, nodes=nodes)
+        of_nodes = {
+            name: value[nodes]
+            for name, value in self.data
+            if isinstance(value, torch.Tensor) and self.data.is_node_attr(name)
+        }
+        return Data(**of_nodes | {"edge_index": edge_index, "nodes": nodes})
 
     def to(self, device: torch.device) -> "Subgraphs":
         moved = copy(self)

@@ -5,6 +5,7 @@ import torch
 from torch_geometric.utils import subgraph
 
 from labkit.data import stochastic_block_model
+from labkit.methods import GCNClassifier
 from labkit.papers.graph.grace import GRACE
 from labkit.papers.graph.graphmae import GraphMAE
 from labkit.papers.graph.mvgrl import MVGRL
@@ -49,6 +50,23 @@ def test_node_level_methods_train_on_them(data, method):
     run = fit(method(8, **options), Subgraphs(data, size=60), epochs=3, watch=data, snapshots=[3], progress=False)
     assert len(run.snapshots[3]) == 120
     assert len(run.history["loss"]) == 3
+
+
+def test_what_belongs_to_nodes_comes_along_and_labels_teach(data):
+    data.train_mask = torch.arange(120) % 5 == 0
+    data.edge_attr = torch.rand(data.num_edges)
+    part = Subgraphs(data, size=40).draw()
+    assert torch.equal(part.y, data.y[part.nodes])
+    assert torch.equal(part.train_mask, data.train_mask[part.nodes])
+    assert "edge_attr" not in part
+    method = GCNClassifier(8, 2, hidden=8, select="last")
+    none = part.clone()
+    none.train_mask = torch.zeros_like(part.train_mask)
+    assert method(none) == 0  # no label to learn from in this one
+    data.x = data.x + 2 * data.y[:, None]
+    run = fit(method, Subgraphs(data, size=60), epochs=40, lr=0.02, progress=False)
+    rest = ~data.train_mask
+    assert (run.method.embed(data).argmax(dim=1) == data.y)[rest].float().mean() > 0.9
 
 
 def test_what_is_refused(data):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.data import Data
 
+from labkit._checks import require_between
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import check_graph
 from labkit.evaluate import Protocol
@@ -59,16 +60,25 @@ class Lloyd(torch.optim.Optimizer):
     """Spherical k-means as an optimiser: the gradient at an anchor is minus the sum of its rows, so w ← −g / ‖g‖.
 
     An anchor that no row is nearest to has no gradient and stays.
+
+    Args:
+        parameters: the anchors.
+        momentum: share of the sums of earlier steps that is added to a step's own, 0 to 1. 0 is Lloyd's algorithm, for
+            steps that see all rows; on subgraphs, whose anchors would follow the last one, 0.98.
     """
 
-    def __init__(self, parameters):
-        super().__init__(parameters, {"lr": 1.0})
+    def __init__(self, parameters, momentum: float = 0.0):
+        require_between("momentum", momentum, 0, 1)
+        super().__init__(parameters, {"lr": 1.0, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure=None):
-        for anchors in (anchors for group in self.param_groups for anchors in group["params"]):
-            moved = F.normalize(-anchors.grad, dim=1)
-            anchors.copy_(torch.where(anchors.grad.any(dim=1, keepdim=True), moved, anchors))
+        for group in self.param_groups:
+            for anchors in group["params"]:
+                sums = self.state[anchors].setdefault("sums", torch.zeros_like(anchors))
+                sums.mul_(group["momentum"]).sub_(anchors.grad)
+                moved = F.normalize(sums, dim=1)
+                anchors.copy_(torch.where(sums.any(dim=1, keepdim=True), moved, anchors))
 
 
 class SupervisedFIE(Classifier):

@@ -1,5 +1,7 @@
 """Fisher embeddings against loops over nodes and components, k-means against a step written out."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -10,7 +12,7 @@ from labkit.papers.graph import _fisher_network as network
 from labkit.papers.graph import fisher
 from labkit.papers.graph._fisher_network import FisherLayer, KernelMap
 from labkit.papers.graph.fisher import FIE, Lloyd, SupervisedFIE
-from labkit.train import fit
+from labkit.train import Subgraphs, fit
 
 
 @pytest.fixture
@@ -99,6 +101,35 @@ def test_k_means_lowers_its_objective_and_repeats(data):
     assert torch.isfinite(z).all()
 
 
+def test_on_subgraphs_the_anchors_are_means_of_more_than_the_last(data):
+    """Two steps of momentum m: the second's anchors are the sums of the second and m times those of the first."""
+    anchors = torch.nn.Parameter(F.normalize(torch.randn(3, 5), dim=1))
+    optimizer, sums = Lloyd([anchors], momentum=0.5), [torch.randn(3, 5), torch.randn(3, 5)]
+    sums[0][2] = sums[1][2] = 0  # no row is nearest to this one
+    start = anchors.detach().clone()
+    for step in sums:
+        anchors.grad = -step
+        optimizer.step()
+    expected = F.normalize(sums[1] + 0.5 * sums[0], dim=1)
+    torch.testing.assert_close(anchors.detach(), torch.cat([expected[:2], start[2:]]))
+    torch.manual_seed(0)
+    method = FIE(data, hidden=8, mixtures=3, layers=2)
+    kmeans = partial(Lloyd, momentum=0.98)
+    run = fit(method, Subgraphs(data, size=20), epochs=20, optimizer=kmeans, watch=data, snapshots=[0], progress=False)
+    with torch.no_grad():
+        after = method(data)
+        torch.manual_seed(0)
+        before = FIE(data, hidden=8, mixtures=3, layers=2)(data)
+    assert after < before  # on all nodes, of which a step saw half at most
+    assert run.method.embed(data).shape == run.snapshots[0].shape == (40, 8 * 2 + 8 * 3)
+
+
+def test_anchors_of_sparse_features_are_rows_of_them():
+    x = torch.rand(30, 50) * (torch.rand(30, 50) < 0.05)
+    rows = network._some_rows(SparseMatrix.from_dense(x), 10)
+    assert ((rows[:, None] - F.normalize(x, dim=1)).abs().amax(dim=2).amin(dim=1) < 1e-6).all()
+
+
 def test_supervised_training_classifies_and_keeps_anchors_at_length_one(data):
     torch.manual_seed(0)
     method = SupervisedFIE(data, hidden=8, mixtures=2, layers=2)
@@ -128,6 +159,8 @@ def test_what_is_refused(data):
         FIE(data, hidden=8, attention="softmax")
     with pytest.raises(ValueError, match="the 40 nodes"):
         FIE(data, hidden=41)
+    with pytest.raises(ValueError, match="momentum"):
+        Lloyd([torch.nn.Parameter(torch.zeros(2, 2))], momentum=1.5)
     with pytest.raises(ValueError, match="sigma"):
         FIE(data, hidden=8, sigma=0.0)
     with pytest.raises(ValueError, match="temperature"):
