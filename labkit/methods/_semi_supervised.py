@@ -5,13 +5,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import parameters_to_vector
-from torch.utils.weak import WeakIdKeyDictionary
 
 from labkit._arguments import checked
 from labkit._checks import require_between, require_counts, unknown
 from labkit.data import check_graph
 from labkit.methods._method import Method, inference
-from labkit.models import GraphConvolution, SparseMatrix, dropout, propagation_matrix, sparse_if_faster
+from labkit.models import GraphConvolution, dropout, propagation_matrix, sparse_if_faster
 
 
 @checked(numbers=False)
@@ -144,21 +143,9 @@ class GCNClassifier(Classifier):
 
     def classify(self, x: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and hidden layer for these features and edges."""
-        propagation = _propagation(edge_index, len(x))
+        propagation = propagation_matrix(edge_index, len(x))
         hidden = dropout(self.first(sparse_if_faster(x), propagation).relu(), self.dropout, self.training)
         return self.second(hidden, propagation), hidden
 
     def forward(self, data) -> Float[Tensor, ""]:
         return self.supervised_loss(self.encode(data)[0], data)
-
-
-_propagations: WeakIdKeyDictionary = WeakIdKeyDictionary()
-
-
-def _propagation(edge_index: Tensor, num_nodes: int) -> SparseMatrix:
-    """The propagation matrix, remembered for as long as ``edge_index`` lives and stays unchanged."""
-    state = (edge_index._version, num_nodes)
-    remembered = _propagations.get(edge_index)
-    if remembered is None or remembered[0] != state:
-        remembered = _propagations[edge_index] = (state, propagation_matrix(edge_index, num_nodes))
-    return remembered[1]

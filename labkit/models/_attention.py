@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.weak import WeakIdKeyDictionary
 
 from labkit._arguments import checked
 from labkit._checks import at_least_float32, require_counts, require_edges, unknown
+from labkit._remembered import Remembered
 from labkit.models._heads import ACTIVATIONS
 from labkit.models._sparse import MaskedRows, SparseMatrix, dropout, product
 
-_sorted: WeakIdKeyDictionary = WeakIdKeyDictionary()
+_sorted = Remembered()
 
 
 @checked(numbers=False)
@@ -36,13 +36,7 @@ class Neighbourhoods:
     @classmethod
     def of(cls, edge_index: Integer[Tensor, "2 edges"], num_nodes: int) -> "Neighbourhoods":
         """The neighbourhoods of a graph, remembered for as long as ``edge_index`` lives and stays unchanged."""
-        if edge_index.is_inference():  # such a tensor does not say when it changes
-            return cls(edge_index, num_nodes)
-        state = (edge_index._version, num_nodes)
-        remembered = _sorted.get(edge_index)
-        if remembered is None or remembered[0] != state:
-            remembered = _sorted[edge_index] = (state, cls(edge_index, num_nodes))
-        return remembered[1]
+        return _sorted.of(edge_index, lambda: cls(edge_index, num_nodes), num_nodes)
 
     def softmax(self, score: Float[Tensor, "edges heads"]) -> Float[Tensor, "edges heads"]:
         """Scores to weights that add up to 1 at each target; float32 at least, as ``exp`` under autocast on CUDA."""

@@ -6,8 +6,11 @@ from torch import Tensor, nn
 
 from labkit._arguments import checked
 from labkit._checks import at_least_float32, require_counts, require_edges, unknown
+from labkit._remembered import Remembered
 from labkit.models._heads import ACTIVATIONS
 from labkit.models._sparse import SparseMatrix
+
+_unweighted = Remembered()
 
 
 @checked(numbers=False)
@@ -29,12 +32,23 @@ def propagation_matrix(
         edge_weight: [edges] non-negative weights; None means 1.
         self_loops: add the identity.
 
+    Without weights the matrix is remembered for as long as ``edge_index`` lives and stays unchanged, so a training loop
+    may call this in every step.
+
     Raises:
         ValueError: an edge that ends past the last node.
     """
     require_edges(edge_index, num_nodes)
-    if edge_weight is not None and not (edge_weight.isfinite() & (edge_weight >= 0)).all():
+    if edge_weight is None:
+        return _unweighted.of(
+            edge_index, lambda: _scaled(edge_index, num_nodes, None, self_loops), num_nodes, self_loops
+        )
+    if not (edge_weight.isfinite() & (edge_weight >= 0)).all():
         raise ValueError("edge_weight must hold one finite number of at least 0 for each edge")
+    return _scaled(edge_index, num_nodes, edge_weight, self_loops)
+
+
+def _scaled(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None, self_loops: bool) -> SparseMatrix:
     source, target = edge_index
     weight = torch.ones(len(source), device=source.device) if edge_weight is None else at_least_float32(edge_weight)
     if self_loops:

@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.weak import WeakIdKeyDictionary
 
 from labkit._arguments import checked
 from labkit._checks import require_between
+from labkit._remembered import Remembered
 
 SPARSE_BELOW = 0.1  # share of non-zeros at which CSR products 512 wide take as long as dense ones; narrower ones less
 
-_converted: WeakIdKeyDictionary = WeakIdKeyDictionary()
+_converted = Remembered()
 
 
 class SparseMatrix:
@@ -186,12 +186,8 @@ def sparse_if_faster(x: Tensor) -> "Tensor | SparseMatrix":
     """
     if x.requires_grad:
         return x
-    if x.is_inference():  # such a tensor does not say when it changes
-        return SparseMatrix.from_dense(x) if _is_sparse(x) else x
-    remembered = _converted.get(x)
-    if remembered is None or remembered[0] != x._version:
-        remembered = _converted[x] = (x._version, SparseMatrix.from_dense(x) if _is_sparse(x) else None)
-    return x if remembered[1] is None else remembered[1]
+    sparse = _converted.of(x, lambda: SparseMatrix.from_dense(x) if _is_sparse(x) else None)
+    return x if sparse is None else sparse
 
 
 def _is_sparse(x: Tensor) -> bool:

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.weak import WeakIdKeyDictionary
 from torch_geometric.transforms import NormalizeFeatures, OneHotDegree
 
+from labkit._remembered import Remembered
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import check_graph
 from labkit.evaluate import CrossValidation, Protocol
@@ -93,11 +93,7 @@ class MVGRL(Method):
 
     def operators(self, data) -> list[Callable[[Tensor, int], Tensor]]:
         """One a view: (signal of consecutive nodes, the first of them) -> the same, after one diffusion among them."""
-        known, state = _operators.setdefault(data.edge_index, {}), (data.edge_index._version, data.num_nodes)
-        for kernel in self.kernels:
-            if known.get(kernel, (None,))[0] != state:
-                known[kernel] = state, _operator(data, kernel)
-        return [known[kernel][1] for kernel in self.kernels]
+        return [_operator(data.edge_index, data.num_nodes, kernel) for kernel in self.kernels]
 
     @inference
     def embed(self, data) -> Float[Tensor, "nodes dim"]:
@@ -113,15 +109,13 @@ class MVGRL(Method):
             raise ValueError("MVGRL needs at least 2 nodes: with one, shuffled features are the true ones")
 
 
-_operators: WeakIdKeyDictionary = WeakIdKeyDictionary()
+_dense = Remembered()
 
 
-def _operator(data, kernel: Callable) -> Callable[[Tensor, int], Tensor]:
-    nodes = data.num_nodes
+def _operator(edges: Tensor, nodes: int, kernel: Callable) -> Callable[[Tensor, int], Tensor]:
     if kernel != OneStep() and nodes <= DENSE_BELOW:
-        matrix = diffusion_matrix(data.edge_index, nodes, kernel)
+        matrix = _dense.of(edges, lambda: diffusion_matrix(edges, nodes, kernel), nodes, kernel)
         return lambda h, start: matrix[start : start + len(h), start : start + len(h)] @ h
-    edges = data.edge_index
     spread = propagation_matrix(edges, nodes).__matmul__ if kernel == OneStep() else partial(_series, edges, kernel)
 
     def among(h: Tensor, start: int) -> Tensor:

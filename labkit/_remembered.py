@@ -1,0 +1,31 @@
+"""What was made of a tensor, kept for as long as the tensor lives and stays unchanged."""
+
+from collections.abc import Callable, Hashable
+from typing import TypeVar
+
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+Made = TypeVar("Made")
+
+
+class Remembered:
+    """Lets a training loop ask for the same thing in every step, and have it made once.
+
+    What is made must not hold the tensor it is made of: both would then live for ever.
+    """
+
+    def __init__(self):
+        self._known = WeakIdKeyDictionary()
+
+    def of(self, tensor: Tensor, make: Callable[[], Made], *key: Hashable) -> Made:
+        """``make()``, or what it gave for this very tensor and ``key`` before."""
+        if tensor.is_inference():  # such a tensor does not say when it changes
+            return make()
+        version, made = self._known.get(tensor, (None, {}))
+        if version != tensor._version:
+            made = {}
+            self._known[tensor] = tensor._version, made
+        if key not in made:
+            made[key] = make()
+        return made[key]
