@@ -83,10 +83,10 @@ def scatter(
     title: str | None = None,
     legend: bool = True,
 ) -> "Axes":
-    """Scatter of ``xy`` [n, 2], coloured (and up to 8 classes shaped) by integer ``labels`` [n].
+    """Scatter of ``xy`` [n, 2], coloured (and up to 8 classes shaped) by ``labels`` [n], integers or words.
 
     Axes are equal and without ticks: in a map of an embedding only relative distances mean something.
-    Real-valued labels are drawn on a continuous scale with a colour bar.
+    Real-valued labels are drawn on a continuous scale with a colour bar. ``names`` are of integer labels, from 0 on.
 
     >>> plot.scatter(z[:, :2], y, names=("cat", "dog"), axis_names=("PC 1", "PC 2"))
     """
@@ -94,10 +94,16 @@ def scatter(
     if xy.ndim != 2 or xy.shape[1] != 2:
         raise ValueError(f"xy must have shape [n, 2], not {list(xy.shape)}")
     values = None if labels is None else _array("labels", labels, "biufUO")
+    if values is not None and values.dtype.kind == "O":  # of a data frame, say: what its entries are
+        if len({type(value) for value in values}) > 1:
+            raise ValueError("labels mixes kinds: give integers, real numbers or words, and no None")
+        values = np.asarray(values.tolist())
     if values is not None and values.shape != (len(xy),):
         raise ValueError(f"labels must have one entry for each of the {len(xy)} points, not {list(values.shape)}")
     classes = values is not None and values.dtype.kind in "biu" and values.size
     names = None if names is None else list(names)
+    if names is not None and values is not None and values.dtype.kind in "fUO":
+        raise ValueError(f"names are of integer labels, from 0 on, and labels holds {values.dtype}; leave one away")
     if classes and names is not None and (values.min() < 0 or values.max() >= len(names)):
         raise ValueError(f"names has {len(names)} entries, but labels run from {values.min()} to {values.max()}")
     size = size or float(np.clip(9000 / max(len(xy), 1), 2, 40))
@@ -164,7 +170,7 @@ def bars_with_floors(
     """Horizontal bars, one for each score in [0, 1], with the floors as labelled reference lines.
 
     Args:
-        scores: name to a number, a ``(mean, std)`` pair or anything with ``.mean`` and ``.std`` (an evaluate Score).
+        scores: name to a number, a pair (mean, std), or what has ``.mean`` and ``.std`` (an evaluate Score).
         floors: the same probe on raw features, on the untrained encoder...: what a score has to beat.
     """
     if not scores:
@@ -198,7 +204,10 @@ def bars_with_floors(
 def image_grid(
     images: Any, titles: Iterable[str] | None = None, *, columns: int = 8, scale: float | int = 1.0
 ) -> "Figure":
-    """A grid of ``images`` [n, h, w], [n, channels, h, w] or [n, h, w, channels]; uint8 or floats in [0, 1]."""
+    """A grid of ``images`` [n, h, w], [n, channels, h, w] or [n, h, w, channels]; uint8 or floats in [0, 1].
+
+    Pictures 1, 3 or 4 pixels high with channels last are ambiguous, and read as channels first.
+    """
     images = _as_pictures(_array("images", images))
     titles = None if titles is None else list(titles)
     if titles is not None and len(titles) != len(images):
@@ -270,7 +279,7 @@ def _scatter_classes(ax: "Axes", xy: np.ndarray, labels: np.ndarray, names: Any,
 
 def _mean_and_std(value: Any) -> tuple[float, float]:
     """In percent."""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         mean, spread = value
     else:
         mean, spread = getattr(value, "mean", value), getattr(value, "std", 0.0)

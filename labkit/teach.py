@@ -30,11 +30,14 @@ class Prediction:
         made after it does not.
         """
         truth = _number("truth", truth)
+        if math.isnan(truth):
+            raise ValueError("truth is not a number: look at the cell that computed it")
         if self.truth is None:
             if self.slider is not None:
                 self.guess, self.slider.disabled = self.slider.value, True
             self.truth = truth
-        print(f"{self.question}\n  you said {self.guess:g}, it is {truth:.3g}: {self.verdict}")
+        now = "" if truth == self.truth else f" (now it is {truth:.3g}; what counts is the first)"
+        print(f"{self.question}\n  you said {self.guess:g}, it is {self.truth:.3g}: {self.verdict}{now}")
 
     @property
     def verdict(self) -> str:

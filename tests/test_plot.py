@@ -146,3 +146,17 @@ def test_plotly_figures_keep_to_the_machine(monkeypatch):
 def test_bad_input_is_refused_in_one_sentence(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_what_the_labels_of_a_scatter_may_be():
+    xy = np.random.default_rng(0).normal(size=(4, 2))
+    words = plot.scatter(xy, np.array(["a", "b", "a", "b"], dtype=object)).get_legend_handles_labels()[1]
+    assert words == ["a", "b"]
+    numbers = np.array([0, 1, 0, -1], dtype=object)
+    with pytest.raises(ValueError, match="labels run from -1 to 1"):
+        plot.scatter(xy, numbers, names=("x", "y"))
+    with pytest.raises(ValueError, match="mixes kinds"):
+        plot.scatter(xy, np.array(["a", None, "b", "b"], dtype=object))
+    for labels in (["a", "b", "a", "b"], [0.1, 0.2, 0.3, 0.4]):
+        with pytest.raises(ValueError, match="names are of integer labels"):
+            plot.scatter(xy, labels, names=("x", "y"))

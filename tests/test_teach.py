@@ -132,3 +132,12 @@ def test_the_papers_number_stands_beside_ours_with_the_reason():
         beside_paper(("accuracy", 1, 2, " "))
     with pytest.raises(TypeError, match="rows must be a number, not None"):
         beside_paper(("accuracy", None, 2, "why"))
+
+
+def test_a_second_reveal_says_which_one_counts(capsys):
+    guess = predict("Revealed twice?", 0.5)
+    guess.reveal(0.9)
+    guess.reveal(0.5)
+    assert "it is 0.9: a surprise (now it is 0.5; what counts is the first)" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="truth is not a number"):
+        predict("Never?", 0.5).reveal(float("nan"))

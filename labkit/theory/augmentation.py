@@ -34,7 +34,7 @@ def kernel(p: Float[Tensor, "inputs augmented"], prior: Float[Tensor, " inputs"]
 
 @checked
 def complexity(p: Float[Tensor, "inputs augmented"], prior: Float[Tensor, " inputs"] | None = None) -> float:
-    """κ² = max_x K_X(x, x), from 1 (nothing of x is left) to the number of inputs (nothing is changed)."""
+    """κ² = max_x K_X(x, x), from 1 (nothing of x is left) to 1 / the least of ``prior`` (nothing is changed)."""
     return float(kernel(p, prior).diagonal().max())
 
 
@@ -70,7 +70,9 @@ def top_d_bound(eigenvalues: Float[Tensor, " modes"], d: int, epsilon: float) ->
     if not ((eigenvalues > -1e-6) & (eigenvalues < 1 + 1e-6)).all():
         raise ValueError(f"eigenvalues of an augmentation operator lie in [0, 1], not {eigenvalues.aminmax()}")
     following = float(eigenvalues[d]) if d < len(eigenvalues) else 0.0
-    return min(1.0, following / max(1 - following, 1e-300) * epsilon / (1 - epsilon))
+    if following > 1 - 1e-12:  # more components than dimensions: one of them may be all of f*, however invariant it is
+        return 1.0
+    return min(1.0, following / (1 - following) * epsilon / (1 - epsilon))
 
 
 @checked

@@ -14,6 +14,7 @@ from torch.nn.functional import softplus
 from labkit._arguments import checked
 from labkit._checks import require_finite, require_matrix, unknown
 
+KINDS = ("logistic", "hinge")  # of losses
 _BITS = 1 / 0.6931471805599453  # 1 / ln 2
 
 
@@ -37,7 +38,7 @@ def _margin_loss(margins: Tensor, kind: str) -> Tensor:
         return softplus((-margins).logsumexp(dim=-1)) * _BITS
     if kind == "hinge":
         return (1 - margins.amin(dim=-1)).clamp(min=0)
-    raise ValueError(unknown("loss", kind, ("logistic", "hinge"), "kind"))
+    raise ValueError(unknown("loss", kind, KINDS, "kind"))
 
 
 @checked
@@ -63,6 +64,8 @@ def collision_loss(rho: Float[Tensor, " classes"], negatives: int = 1, kind: str
     """
     rho = _distribution(rho)
     _check_negatives(negatives)
+    if kind not in KINDS:
+        raise ValueError(unknown("loss", kind, KINDS, "kind"))
     if kind == "hinge":
         return collision_probability(rho, negatives)
     count = torch.arange(1, negatives + 1, device=rho.device).double()[:, None]

@@ -58,9 +58,10 @@ def probe_residual(
     span the minimiser of :func:`spectral_contrastive` while all ``dim`` eigenvalues are positive. Bound: φ / λ_{dim+1},
     φ the probability that a pair has two labels and λ_{dim+1} the eigenvalue of the normalised Laplacian that comes
     next (in the manner of HaoChen et al., with its constants worked out here). Infinite where λ_{dim+1} = 0: more
-    components than dimensions.
+    components than dimensions. Both in float64.
     """
     _check_dim(pi, dim)
+    pi = pi.double()  # in float32 the rounding of eigenvalues, over φ, would be a bound
     if labels.min() < 0:
         raise ValueError(f"labels must be classes from 0 on, not {int(labels.min())}")
     weights, degree = _joint(pi)

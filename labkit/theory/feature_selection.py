@@ -72,7 +72,8 @@ def infinite_scores(
 def truncated_scores(
     graph: Float[Tensor, "features features"], length: int, r: float = 0.9, variant: str = "paper"
 ) -> Float[Tensor, " features"]:
-    """The same sum over paths of at most ``length`` steps; what is left out is below r^length of the whole.
+    """The same sum over paths of at most ``length`` steps; what is left out is, as a vector, at most r^length
+    times as long as the whole ("paper").
 
     Args, Raises: as :func:`infinite_scores`; ``length`` at least 1.
     """

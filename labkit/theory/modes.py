@@ -112,13 +112,15 @@ def half_times(
 
 @checked
 def discrete_rate(rate: Float[Tensor, " modes"], lr: float) -> Float[Tensor, " modes"]:
-    """The rate of gradient descent with steps of ``lr`` in the place of that of the flow: 2 log(1 + lr r/2) / lr.
+    """The rate of gradient descent with steps of ``lr`` in the place of that of the flow: 2 log |1 + lr r/2| / lr.
 
-    A small u is multiplied by (1 + lr r/2)² a step. With it the curves of Barlow Twins are off by about 1.6 · lr · γ
+    A small u is multiplied by (1 + lr r/2)² a step; at lr r = −2 it is gone after one, which here is a very
+    negative rate. With it the curves of Barlow Twins are off by about 1.6 · lr · γ
     instead of 5.9 · lr · γ at lr · γ ≪ 1.
 
     Raises:
-        ValueError: ``lr`` ≤ 0; lr · r ≥ 2, beyond which descent no longer settles (lr < 1/(4 γ) for Barlow Twins).
+        ValueError: ``lr`` ≤ 0; lr · r ≥ 2, beyond which descent no longer settles (lr < 1/(4 γ) for Barlow Twins);
+            lr · r ≤ −4, where a mode that dies in the flow grows.
     """
     require_positive("lr", lr)
     if len(rate) and lr * float(rate.max()) >= 2:
@@ -126,7 +128,14 @@ def discrete_rate(rate: Float[Tensor, " modes"], lr: float) -> Float[Tensor, " m
             f"gradient descent with lr={lr:g} does not settle on a mode of rate {float(rate.max()):g}; "
             f"use lr < {2 / float(rate.max()):g}"
         )
-    return 2 * torch.log1p((lr * rate / 2).clamp(min=-1)) / lr
+    if len(rate) and lr * float(rate.min()) <= -4:
+        raise ValueError(
+            f"gradient descent with lr={lr:g} lets a mode of rate {float(rate.min()):g} grow, which dies in the flow; "
+            f"use lr < {-4 / float(rate.min()):g}"
+        )
+    change, least = lr * rate / 2, torch.finfo(rate.dtype).tiny
+    exact, far = torch.log1p(change.clamp(min=-0.5)), (1 + change).abs().clamp(min=least).log()
+    return 2 * torch.where(change > -0.5, exact, far) / lr
 
 
 @checked

@@ -29,7 +29,8 @@ def linear(x: Float[Tensor, "n dim"], y: Float[Tensor, "m dim"]) -> Float[Tensor
 def gaussian(bandwidth: float) -> Kernel:
     """exp(−‖x − y‖² / (2 bandwidth²)) as a function of x [n, dim] and y [m, dim]."""
     require_positive("bandwidth", bandwidth)
-    return lambda x, y: torch.exp(-torch.cdist(x, y).square() / (2 * bandwidth**2))
+    differences = "donot_use_mm_for_euclid_dist"  # by products a point may lie apart from itself
+    return lambda x, y: torch.exp(-torch.cdist(x, y, compute_mode=differences).square() / (2 * bandwidth**2))
 
 
 @checked
@@ -175,7 +176,7 @@ def kernel_pca(
     for name, rows in (("x", x), ("queries", queries)):
         require_in_range(name, rows, power=4)
     gram = kernel(x, x)
-    value, vector = _positive_part(_centred(gram))
+    value, vector = _positive_part(_centred(gram), float(gram.abs().max()))
     dim = len(value) if dim is None else dim
     if not 1 <= dim <= len(value):
         raise ValueError(f"dim must lie between 1 and {len(value)}, the rank of the kernel; not {dim}")

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_between, require_finite, require_in_range, require_positive
+from labkit._checks import require_between, require_counts, require_finite, require_in_range, require_positive
 
 
 @checked
@@ -142,6 +142,8 @@ def planted_graph(
     Blocks are runs of items as equal as they can be; a matrix ``between`` (symmetric) holds the weight of each pair of
     blocks. Each weight is multiplied by a draw from 1 ± ``jitter``, so that no two eigenvalues are the same.
     """
+    if isinstance(between, Tensor) and (between.shape != (blocks, blocks) or not torch.equal(between, between.T)):
+        raise ValueError(f"between must be a symmetric matrix of {blocks} × {blocks} blocks, not {between}")
     across = torch.as_tensor(between, dtype=torch.float64).expand(max(blocks, 1), max(blocks, 1)).clone()
     if not isinstance(between, Tensor):
         across.fill_diagonal_(1)
@@ -220,6 +222,7 @@ def infonce_flow(
     """
     _checked_log_kernel(pi, z, tau)
     require_positive("lr", lr)
+    require_counts(steps=steps, every=1 if every is None else every)
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
     sums, pulls = pi.sum(dim=1, keepdim=True), pi + pi.T
     z = torch.nn.functional.normalize(z, dim=1) if sphere else z

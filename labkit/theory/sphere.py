@@ -120,7 +120,8 @@ def wahba_error(
 ) -> Float[Tensor, ""]:
     """Mean ‖target_i − R source_i‖² at the best rotation: 0 when a rotation is all that happened.
 
-    On unit vectors between 0 and 2; read it beside the same without a rotation, mean ‖target_i − source_i‖².
+    On unit vectors between 0 and 2 (of one dimension, where no ``proper`` rotation turns anything, up to 4); read it
+    beside the same without a rotation, mean ‖target_i − source_i‖².
 
     Args, Raises: as :func:`wahba`.
     """

@@ -183,3 +183,10 @@ def test_bad_input_is_named():
     assert augmentation.complexity_bound(torch.zeros(3), torch.zeros(3), 5) == 0
     with pytest.raises(ValueError, match="noise must be a positive"):
         augmentation.overlap_graph(torch.zeros(1, 2, 2), 0)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1e-9, 0.5])
+def test_of_two_components_one_dimension_may_miss_all(epsilon):
+    """The indicator of a component is perfectly invariant, and may be the second eigenfunction of eigenvalue 1."""
+    assert augmentation.top_d_bound(torch.tensor([1.0, 1.0, 0.5]), 1, epsilon) == 1.0
+    assert augmentation.top_d_bound(torch.tensor([1.0, 1.0, 0.5]), 2, 0.0) == 0.0

@@ -148,3 +148,8 @@ def test_what_cannot_be_used_is_refused():
         bounds.collision_probability(torch.full((2,), 0.5), 0)
     with pytest.raises(ValueError, match="no loss named 'logistik'"):
         bounds.margin_loss(z, "logistik")
+    for kind in ("logistc", "Hinge"):
+        with pytest.raises(ValueError, match=f"no loss named '{kind}'"):
+            bounds.collision_loss(torch.full((2,), 0.5), 3, kind)
+        with pytest.raises(ValueError, match=f"no loss named '{kind}'"):
+            bounds.supervised_bound(1.2, torch.full((2,), 0.5), 3, kind)

@@ -119,3 +119,13 @@ def test_bad_input_is_named():
             factorisation.infonce_plateaus(torch.ones(2), below, 0.1)
         with pytest.raises(ValueError, match="variances ≥ 0"):
             factorisation.infonce_plateaus(below, torch.ones(2), 0.1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_more_components_than_dimensions_have_no_bound_in_any_precision(dtype):
+    block = torch.ones(3, 3) - torch.eye(3)
+    pi, labels = torch.block_diag(block, block).to(dtype), torch.tensor([0, 0, 0, 1, 1, 1])
+    residual, bound = factorisation.probe_residual(pi, labels, 1)
+    assert residual == pytest.approx(0.5)
+    assert bound == float("inf")
+    assert factorisation.probe_residual(pi, labels, 2)[0] == pytest.approx(0, abs=1e-12)

@@ -94,3 +94,12 @@ def test_what_cannot_be_used_is_refused():
         selection.truncated_scores(graph, 0)
     with pytest.raises(ValueError, match="alpha must lie between"):
         selection.feature_graph(drawn(0), 2)
+
+
+def test_what_longer_paths_add_is_as_short_as_the_docstring_says():
+    star = torch.zeros(10, 10)
+    star[0, 1:] = star[1:, 0] = 1.0
+    whole = selection.infinite_scores(star)
+    for length in (1, 2, 5):
+        left = whole - selection.truncated_scores(star, length)
+        assert left.norm() <= 0.9**length * whole.norm() * (1 + 1e-9)

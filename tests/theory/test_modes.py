@@ -176,3 +176,11 @@ def test_bad_input_is_named():
         modes.logistic_modes(one, one, -one, one)
     with pytest.raises(ValueError, match="the items of x2 must be the 3 of x, not 2"):
         modes.cross_covariance(torch.ones(3, 2), torch.ones(2, 2))
+
+
+@pytest.mark.parametrize("rate", [-3.9, -2.5, -2.0, -1.0, -1e-4, 1e-4, 1.9])
+def test_a_small_mode_of_any_rate_changes_a_step_as_in_descent(rate):
+    found = modes.discrete_rate(torch.tensor([rate], dtype=torch.float64), 1.0).exp()
+    assert found.item() == pytest.approx((1 + rate / 2) ** 2, rel=1e-9, abs=1e-300)
+    with pytest.raises(ValueError, match="lets a mode of rate -4 grow"):
+        modes.discrete_rate(torch.tensor([-4.0]), 1.0)

@@ -146,3 +146,14 @@ def test_bad_input_is_named():
         kernel_pca(x, x, 6)
     with pytest.raises(ValueError, match="x must hold at least one item"):
         kernel_pca(x[:0], x, 1)
+
+
+def test_far_from_zero_no_dimension_is_made_of_rounding():
+    torch.manual_seed(0)
+    x = 1e5 + torch.randn(50, 3, dtype=torch.float64)
+    assert kernel_pca(x, x, None).shape == (50, 3)
+
+
+def test_a_point_lies_on_itself():
+    x = 10 * torch.randn(60, 8)
+    assert (gaussian(0.1)(x, x).diagonal() == 1).all()

@@ -234,3 +234,15 @@ def test_rows_that_neither_graph_uses_count_nothing():
     slow = torch.nn.functional.cross_entropy(-distances / (2 * 0.5), torch.arange(4), reduction="sum")
     assert torch.isfinite(torch.autograd.grad(value, z)[0]).all()
     assert float(value) == pytest.approx(float(slow))
+
+
+def test_a_planted_graph_of_another_matrix_and_a_flow_of_no_steps_are_refused():
+    with pytest.raises(ValueError, match="symmetric matrix of 4 × 4 blocks"):
+        spectral.planted_graph(12, 4, between=torch.eye(3))
+    with pytest.raises(ValueError, match="symmetric matrix of 2 × 2 blocks"):
+        spectral.planted_graph(12, 2, between=torch.tensor([[1.0, 0.2], [0.1, 1.0]]))
+    pi = spectral.planted_graph(12, 3)
+    z = torch.randn(12, 2, dtype=torch.float64)
+    for wrong in ({"steps": -5}, {"steps": 5, "every": -1}):
+        with pytest.raises(ValueError, match="must be at least 1"):
+            spectral.infonce_flow(pi, z, 0.5, 0.1, **wrong)

@@ -251,7 +251,7 @@ def _random_modes(lab: Lab) -> list[tuple[dict[str, Tensor], Tensor, Tensor, Ten
 
 
 @claim("The spectral contrastive loss is nearer to the order in which Barlow Twins learns modes than VICReg is.",
-       needs="digits", minutes=0.1)  # fmt: skip
+       needs="nothing", minutes=0.1)  # fmt: skip
 def spectral_contrastive_is_nearer(lab: Lab) -> Evidence:
     agreement: dict[str, list[float]] = {"spectral contrastive": [], "VICReg": []}
     for paths, times, *_ in _random_modes(lab):
@@ -264,7 +264,7 @@ def spectral_contrastive_is_nearer(lab: Lab) -> Evidence:
 
 
 @claim("Quadratic VICReg drops modes that both views share (0 < ρ < 1 − 1/β); Barlow Twins learns them.",
-       needs="digits", minutes=0.1)  # fmt: skip
+       needs="nothing", minutes=0.1)  # fmt: skip
 def vicreg_drops_modes(lab: Lab) -> Evidence:
     dropped: dict[str, list[float]] = {"VICReg": [], "Barlow Twins": []}
     for paths, _, rho, sigma in _random_modes(lab):

@@ -26,7 +26,8 @@ def train_toy(
     """Linear encoders after InfoNCE on x ~ N(0, I_16), x' = x + noise on the second half of the coordinates.
 
     Dot product without normalisation, one direction, fresh batches of 128, SGD: the released toys (their CUDA taken
-    out and their random numbers seeded). All noises and seeds are trained at once, with the same x for each noise.
+    out and their random numbers seeded). All noises and seeds are trained at once, with the same x for each noise; a
+    seed's numbers do not depend on the others.
 
     Args:
         noises: standard deviations of the augmentation.
@@ -35,15 +36,19 @@ def train_toy(
     Returns:
         the product of the layers.
     """
-    generator = torch.Generator().manual_seed(int(torch.tensor(seeds).sum()) + 1000 * len(seeds))
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def draw(*shape: int) -> Tensor:
+        return torch.stack([torch.randn(*shape, generator=generator) for generator in generators], dim=-3)
+
     runs = (len(noises), len(seeds))
     scale = (3 * DIM) ** -0.5  # the spread of nn.Linear's first weights
-    first = [scale * torch.randn(len(seeds), DIM, DIM, generator=generator) for _ in range(layers)]
+    first = [scale * draw(DIM, DIM) for _ in range(layers)]
     weights = [weight.expand(*runs, -1, -1) for weight in first]
     strength = torch.tensor(noises)[:, None, None, None] * (torch.arange(DIM) >= DIM // 2)
     mean = torch.eye(BATCH) / BATCH
     for _ in range(steps):
-        x, n1, n2 = torch.randn(3, len(seeds), BATCH, DIM, generator=generator)
+        x, n1, n2 = draw(3, BATCH, DIM)
         a, b = x + strength * n1, x + strength * n2
         whole = weights[0] if layers == 1 else weights[1] @ weights[0]
         za, zb = a @ whole.mT, b @ whole.mT

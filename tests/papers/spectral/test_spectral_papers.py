@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -98,7 +99,7 @@ def test_the_linear_toy_descends_on_infonce():
     """One step of the batched toy against autograd on one run, for one layer and for two."""
     for layers in (1, 2):
         found = dimensional_collapse.train_toy((0.5,), (4,), layers, steps=1, lr=0.1)[0, 0]
-        generator = torch.Generator().manual_seed(4 + 1000)
+        generator = torch.Generator().manual_seed(4)
         first = [48**-0.5 * torch.randn(1, 16, 16, generator=generator) for _ in range(layers)]
         x, n1, n2 = torch.randn(3, 1, 128, 16, generator=generator)
         strength = 0.5 * (torch.arange(16) >= 8)
@@ -109,6 +110,13 @@ def test_the_linear_toy_descends_on_infonce():
         stepped = [w.detach() - 0.1 * w.grad for w in weights]
         expected = stepped[0] if layers == 1 else stepped[1] @ stepped[0]
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_seed_of_the_toy_is_the_same_whatever_is_trained_beside_it():
+    train = partial(dimensional_collapse.train_toy, (0.5,), layers=2, steps=3)
+    both, other = train((0, 4))[0], train((1, 3))[0]  # seeds of the same sum
+    torch.testing.assert_close(both[1], train((4,))[0, 0])
+    assert not torch.isclose(both, other).any(dim=(1, 2)).all()
 
 
 def test_the_descent_stands_still_at_laplacian_eigenmaps():
