@@ -62,7 +62,7 @@ def read_graph(source: Any, transform: Callable[[Data], Data] | None = None, *, 
     if isinstance(y, Tensor) and y.dtype in (torch.int8, torch.uint8, torch.int16, torch.int32):
         data = copy.copy(data)
         data.y = y.long()
-    check_graph(data)
+    _check_graph(data)
     return data
 
 
@@ -167,7 +167,7 @@ def save_graph(data: Data, path: str | Path) -> None:
     path = Path(path)
     if path.suffix not in (".npz", ".safetensors"):
         raise ValueError(f"path must end in .npz or .safetensors, not {path.name!r}")
-    check_graph(data)
+    _check_graph(data)
     tensors = {name: value for name, value in data if isinstance(value, Tensor)}
     for name, value in tensors.items():
         if value.layout != torch.strided or (value.dtype == torch.bfloat16 and path.suffix == ".npz"):
@@ -190,12 +190,20 @@ def check_graph(data: Any) -> None:
 
     Raises:
         TypeError: not a PyG ``Data``.
-        ValueError: no nodes, edges or features; NaN or infinite features or edge weights; ``edge_index`` that is not
-            int64 [2, edges] or points outside the nodes; y or a mask whose length is not the number of nodes, or
-            edge_weight or edge_attr whose length is not that of edges.
+        ValueError: no nodes, edges or features; NaN or infinite features or edge weights; features in float64, which
+            float32 weights can't be multiplied by; ``edge_index`` that is not int64 [2, edges] or points outside the
+            nodes; y or a mask whose length is not the number of nodes, or edge_weight or edge_attr whose length is not
+            that of edges.
 
     Cost: O(nodes · features + edges).
     """
+    _check_graph(data)
+    if data.x.dtype == torch.float64:
+        raise ValueError("x is float64, as NumPy has it, and weights are float32; use data.x = data.x.float()")
+
+
+def _check_graph(data: Any) -> None:
+    """The same for what a file may hold: features of any precision."""
     if not isinstance(data, Data):
         raise TypeError(f"data must be a torch_geometric.data.Data, not {type(data).__name__}")
     x = data.x

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from labkit._checks import require_between, require_counts
 from labkit.data import GraphBatch
 from labkit.views import Adjacency, restart_walk
 
@@ -112,6 +113,9 @@ class EgoPairs:
         length: int = 256,
         restart: float = 0.8,
     ):
+        require_counts(batch=batch, steps=steps, length=length)
+        require_counts(least=2, size=size)
+        require_between("restart", restart, 0, 1)
         nodes = torch.tensor([graph.num_nodes for graph in graphs])
         first = (nodes.cumsum(0) - nodes).tolist()
         edges = torch.cat([graph.edge_index + at for graph, at in zip(graphs, first, strict=True)], dim=1)

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit._checks import unknown
+from labkit._checks import require_between, require_counts, require_positive, unknown
 from labkit.data import GraphBatch
 from labkit.losses import scaled_cosine_error
 from labkit.methods import Method, in_blocks, inference
@@ -41,6 +41,10 @@ class GraphMAEOfGraphs(Method):
             raise ValueError(unknown("pool", pool, POOLS))
         if not 0 < mask_rate < 1:
             raise ValueError(f"mask_rate must lie between 0 and 1, not {mask_rate}: some nodes are hidden, some not")
+        require_counts(dim_in=dim_in, hidden=hidden, layers=layers)
+        require_positive("gamma", gamma)
+        require_between("replace_rate", replace_rate, 0, 1)
+        require_between("dropout", dropout, 0, 1)
         widths = [dim_in] + [hidden] * layers
         self.layers = nn.ModuleList(
             nn.Sequential(_update(width, hidden, hidden), nn.BatchNorm1d(hidden), nn.PReLU()) for width in widths[:-1]

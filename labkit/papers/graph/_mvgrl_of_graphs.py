@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit._checks import unknown
+from labkit._checks import require_counts, unknown
 from labkit.data import GraphBatch
 from labkit.methods import Method, in_blocks, inference
 from labkit.models import PPR, GraphConvolution, OneStep, SparseMatrix, propagation_matrix
@@ -45,6 +45,7 @@ class MVGRLOfGraphs(Method):
             raise ValueError(unknown("variant", variant, VARIANTS))
         if len(kernels) < 2:
             raise ValueError(f"kernels must name at least two views, e.g. (OneStep(), PPR(0.2)), not {len(kernels)}")
+        require_counts(dim_in=dim_in, hidden=hidden, layers=layers)
         self.kernels = tuple(kernels)
         self.encoders = nn.ModuleList(_Convolutions(dim_in, hidden, layers) for _ in kernels)
         self.of_nodes, self.of_graphs = _Head(hidden, hidden), _Head(layers * hidden, hidden)
@@ -103,8 +104,8 @@ def node_to_graph(
 def spread_within_graphs(batch: GraphBatch, kernel: Callable) -> SparseMatrix:
     """The kernel of every graph of a batch, one block a graph: [nodes, nodes], exact.
 
-    Graphs of like size are inverted together, as dense matrices padded to the next power of two: there is no loop over
-    graphs, and one large graph does not make the others expensive.
+    Graphs of like size are inverted together, as dense matrices padded to the largest of their class, the sizes between
+    two powers of two: there is no loop over graphs, and one large graph does not make the others expensive.
 
     Cost: time O(Σ nodes³), memory O(Σ nodes²) over the graphs of the batch.
     """

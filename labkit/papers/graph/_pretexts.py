@@ -8,6 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit._checks import require_between, require_counts
 from labkit.papers.graph._distances import adjacency, closeness, pairs_by_distance
 
 
@@ -22,6 +23,13 @@ class Pretext(nn.Module):
     def view(self, data) -> tuple[Tensor, Tensor]:
         """Features and edges that the network sees while training; all of them, unless the task hides some."""
         return data.x, data.edge_index
+
+    def require_questions(self, count: int) -> None:
+        """Refuse a graph, or a share of it, that leaves nothing to ask."""
+        if not count:
+            raise ValueError(
+                f"{type(self).__name__} finds nothing to ask: the graph is too small for it, or a share too low"
+            )
 
     def forward(self, hidden: Float[Tensor, "nodes dim"]) -> Float[Tensor, ""]:
         raise TypeError(f"{type(self).__name__} has no forward(hidden) that returns its loss")
@@ -38,10 +46,12 @@ class EdgeMask(Pretext):
 
     def __init__(self, data, dim: int, share: float = 0.1, released: bool = False):
         super().__init__()
+        require_between("share", share, 0, 1)
         n, (source, target) = data.num_nodes, data.edge_index
         forward = source != target if released else source < target
         edges = data.edge_index[:, forward]
         hidden = torch.rand(edges.shape[1], device=edges.device) < share
+        self.require_questions(int(hidden.sum()))
         gone = edges[:, hidden] if released else torch.cat([edges[:, hidden], edges[:, hidden].flip(0)], dim=1)
         key = source * n + target
         self.register_buffer("left", data.edge_index[:, ~torch.isin(key, gone[0] * n + gone[1])])
@@ -71,8 +81,10 @@ class AttributeMask(Pretext):
 
     def __init__(self, data, dim: int, share: float = 0.1):
         super().__init__()
+        require_between("share", share, 0, 1)
         free = (~data.train_mask).nonzero().flatten()
         hidden = free[torch.randperm(len(free), device=free.device)[: int(share * len(free))]]
+        self.require_questions(len(hidden))
         self.register_buffer("hidden", hidden)
         self.register_buffer("truth", data.x[hidden])
         self.register_buffer("x", data.x.index_fill(0, hidden, 0.0))
@@ -117,6 +129,7 @@ class PairwiseDistance(Pretext):
 
     def __init__(self, data, dim: int, pairs: int = 4000):
         super().__init__()
+        require_counts(pairs=pairs)
         self.nodes, self.pairs = data.num_nodes, pairs
         near = pairs_by_distance(data.edge_index, data.num_nodes, 3)
         for hops, listed in enumerate(near, 1):
@@ -156,6 +169,7 @@ class DistanceCluster(Pretext):
 
     def __init__(self, data, dim: int, clusters: int = 10, released: bool = False):
         super().__init__()
+        require_counts(clusters=clusters)
         import networkx as nx
 
         graph = nx.Graph(data.edge_index.T.tolist())
@@ -187,6 +201,7 @@ class Distance2Labeled(Pretext):
         member = F.one_hot(data.y[labelled], int(data.y.max()) + 1).float()
         self.register_buffer("truth", near @ (member / member.sum(dim=0).clamp(min=1)))
         self.register_buffer("free", (~data.train_mask).nonzero().flatten())
+        self.require_questions(len(self.free))
         self.head = nn.Linear(dim, member.shape[1])
 
     def forward(self, hidden):
@@ -207,6 +222,7 @@ class PairwiseAttrSim(Pretext):
 
     def __init__(self, data, dim: int, k: int = 3, pairs: int = 5000, released: bool = False):
         super().__init__()
+        require_counts(k=k, pairs=pairs)
         n, x = data.num_nodes, F.normalize(data.x, dim=1)
         k = min(k, n - 1)
         ends = []
@@ -297,6 +313,7 @@ class ContextLabel(Pretext):
         a, b = torch.cat(pairs_by_distance(data.edge_index, data.num_nodes, 2), dim=1)
         count = torch.zeros_like(votes).index_add_(0, a, likely[b].float()).index_add_(0, b, likely[a].float())
         free = (~data.train_mask & (count.sum(dim=1) > 0)).nonzero().flatten()
+        self.require_questions(len(free))
         self.register_buffer("free", free)
         self.register_buffer("truth", (count / count.sum(dim=1, keepdim=True).clamp(min=1e-12))[free])
         self.head = nn.Linear(dim, votes.shape[1])

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch_geometric.utils import softmax
 
 from labkit._checks import require_between, require_positive, unknown
 from labkit.claims import Evidence, Lab, claim
@@ -96,8 +97,7 @@ class Bandana(Method):
             return kept, (1 - kept) / (1 - kept).mean().clamp(min=1e-6)  # the mean of a loss is over the hidden ones
         order = (edges[1] * nodes + edges[0]).argsort()
         owner = edges[1][order]
-        noise = (torch.randn(len(owner), device=edges.device) / self.temperature).exp()
-        drawn = noise / noise.new_zeros(nodes).index_add(0, owner, noise)[owner]
+        drawn = softmax(torch.randn(len(owner), device=edges.device) / self.temperature, owner, num_nodes=nodes)
         bandwidth = torch.empty_like(drawn).index_copy(0, order, drawn)
         return bandwidth, drawn if self.released_order else bandwidth
 

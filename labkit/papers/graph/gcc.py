@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch_geometric.data import Data
 from torch_geometric.transforms import Constant
 
+from labkit._checks import require_between, require_counts, require_positive
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import GraphBatch, GraphSet, load
 from labkit.evaluate import CrossValidation, Protocol, Split, linear_probe
@@ -94,6 +95,10 @@ class GCC(Method):
         **encoder: int,
     ):
         super().__init__()
+        require_positive("temperature", temperature)
+        require_between("momentum", momentum, 0, 1)
+        require_between("restart", restart, 0, 1)
+        require_counts(length=length, size=size)
         self.encoder = NetEncoder(**encoder)
         self.momentum, self.temperature = momentum, temperature
         self.cut = {"length": length, "restart": restart, "size": size}

@@ -62,6 +62,9 @@ class GRACE(Method):
         super().__init__()
         self.encoder = GCN(dim_in, hidden, dim, activation=activation)
         self.projector = MLP(dim, dim, dim, activation="elu")
+        for name, both in (("edge_drop", edge_drop), ("feature_mask", feature_mask)):
+            if len(both) != 2:
+                raise ValueError(f"{name} must hold one probability for each of the two views, not {both}")
         self.edge_drop, self.feature_mask = edge_drop, feature_mask
         self.loss, self.temperature = loss, temperature
 

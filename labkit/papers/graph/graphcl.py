@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.transforms import Constant
 
-from labkit._checks import unknown
+from labkit._checks import require_positive, unknown
 from labkit._graph_batch import argsort, take
 from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
@@ -58,6 +58,7 @@ class GraphCL(Method):
         clean: View = identity,
     ):
         super().__init__()
+        require_positive("temperature", temperature)
         self.encoder = GIN(dim_in, hidden, layers)
         self.projector = MLP(self.encoder.dim, self.encoder.dim, self.encoder.dim)
         self.views, self.clean, self.temperature = views, clean, temperature

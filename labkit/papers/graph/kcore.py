@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch_geometric.utils import subgraph
 
-from labkit._checks import unknown
+from labkit._checks import require_counts, unknown
 from labkit.claims import Evidence, Lab, claim
 from labkit.evaluate import Protocol
 from labkit.methods import SkipGram, WalkBatches, inference
@@ -129,7 +129,10 @@ def batches(data, k: int = 0, schedule: str = "constant", walks_per_node: int = 
     """
     if schedule not in SCHEDULES:
         raise ValueError(unknown("schedule", schedule, SCHEDULES))
+    require_counts(walks_per_node=walks_per_node, size=size)
     core = core_number(data.edge_index, data.num_nodes)
+    if not core.any():
+        raise ValueError("the graph has no edge to walk on")
     kept = core >= k
     _require_core(int(kept.sum()), k, data)
     edges = subgraph(kept, data.edge_index, relabel_nodes=True, num_nodes=data.num_nodes)[0]
@@ -190,13 +193,18 @@ def random_part(data, k: int, seed: int) -> Int64[Tensor, " nodes"]:
 def embed_part(
     data, nodes: Int64[Tensor, " part"], seed: int = 0, epochs: int = 3, lr: float = 0.01, dim: int = DIM
 ) -> Float[Tensor, "nodes dim"]:
-    """As :func:`embed`, from any set of nodes in place of a core."""
+    """As :func:`embed`, from any set of nodes in place of a core.
+
+    A node whose neighbours are all outside of the set is met by no walk: it gets what propagation gives it, as those
+    outside do.
+    """
     edges = subgraph(nodes, data.edge_index, relabel_nodes=True, num_nodes=data.num_nodes)[0]
     with seeded(seed):
         method = SkipGram(len(nodes), dim, WINDOW)
     walks = WalkBatches(Adjacency(edges, len(nodes)), LENGTH, WALKS_PER_NODE, size=256)
     finished(fit(method, walks, epochs=epochs, lr=lr, seed=seed, device="cpu", progress=False))
-    return propagate(method.table.weight.detach(), nodes, data.edge_index, data.num_nodes)
+    met = edges[0].bincount(minlength=len(nodes)) > 0
+    return propagate(method.table.weight.detach()[met], nodes[met], data.edge_index, data.num_nodes)
 
 
 def tradeoff(data, cores: Sequence[int], seeds: Sequence[int] = (0,), **training) -> dict[int, dict[str, list[float]]]:

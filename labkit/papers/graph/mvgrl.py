@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.transforms import NormalizeFeatures, OneHotDegree
 
+from labkit._checks import require_counts
 from labkit._remembered import Remembered
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import check_graph
@@ -65,6 +66,7 @@ class MVGRL(Method):
         super().__init__()
         if not kernels:
             raise ValueError("kernels is empty: name at least one view, e.g. (OneStep(), PPR(0.2))")
+        require_counts(dim_in=dim_in, dim=dim, sample=1 if sample is None else sample)
         self.kernels, self.sample = tuple(kernels), sample
         self.encoders = nn.ModuleList(GraphConvolution(dim_in, dim) for _ in kernels)
         self.activations = nn.ModuleList(nn.PReLU() for _ in kernels)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit._checks import require_between, unknown
+from labkit._checks import require_between, require_counts, unknown
 from labkit.claims import Evidence, Lab, claim
 from labkit.evaluate import Protocol
 from labkit.methods import Classifier, GCNClassifier
@@ -113,6 +113,8 @@ class SuperGAT(Classifier):
         select: str = "validation",
     ):
         super().__init__(select)
+        require_counts(dim_in=dim_in, classes=classes, hidden=hidden, heads=heads)
+        require_between("dropout", dropout, 0, 1)
         require_between("edge_share", edge_share, 0, 1)
         if edge_weight < 0 or negatives < 0:
             raise ValueError(f"edge_weight and negatives must not be negative, not {edge_weight} and {negatives}")

@@ -158,3 +158,10 @@ def test_as_released_targets_have_another_order_and_15_percent_of_the_edges_are_
     [batch] = released.batches(data)
     assert batch.num_edges == pytest.approx(0.85 * data.num_edges, abs=4)  # two parts, rounded down
     assert own.batches is None
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.9, 100.0])
+def test_bandwidths_of_a_node_add_up_to_one_at_any_temperature(data, temperature):
+    drawn = Bandana(data.num_features, temperature=temperature).draw(data.edge_index, data.num_nodes)[0]
+    sums = torch.zeros(data.num_nodes).index_add(0, data.edge_index[1], drawn)
+    torch.testing.assert_close(sums, (data.edge_index[1].bincount(minlength=data.num_nodes) > 0).float())

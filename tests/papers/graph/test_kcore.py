@@ -110,3 +110,16 @@ def test_a_core_that_is_not_there_is_named():
         kcore.KCoreEmbedding(data, 2)
     with pytest.raises(ValueError, match="no schedule named 'linea'"):
         kcore.batches(data, schedule="linea")
+
+
+def test_a_part_that_no_walk_meets_is_propagated_to_like_the_rest():
+    """Two triangles joined by a node that is drawn without its neighbours: its start must not pass for an embedding."""
+    edges = torch.tensor([[0, 1], [1, 2], [0, 2], [2, 3], [3, 4], [4, 5], [5, 6], [4, 6]]).T
+    data = Data(edge_index=torch.cat([edges, edges.flip(0)], dim=1), num_nodes=7)
+    part = torch.tensor([0, 1, 2, 4, 5, 6])
+    lonely = torch.tensor([0, 1, 2, 5, 6])
+    whole = kcore.embed_part(data, part, epochs=1, dim=4)
+    torch.testing.assert_close(whole[3], (whole[2] + whole[4]) / 2)
+    data.edge_index = data.edge_index[:, ~((data.edge_index == 5) & (data.edge_index.flip(0) == 6)).any(dim=0)]
+    whole = kcore.embed_part(data, lonely, epochs=1, dim=4)  # 5 and 6 have no neighbour among these
+    assert whole[[5, 6]].norm() > 0.5 * whole[[0, 1, 2]].norm(dim=1).min()
