@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_finite
+from labkit._checks import require_finite, unknown
 
 
 @checked(numbers=False)
@@ -94,12 +94,14 @@ class GraphBatch:
         """Graph i has the edges edge_ptr[i] to edge_ptr[i + 1] − 1."""
         return torch.searchsorted(self.edge_batch, torch.arange(len(self) + 1, device=self.device))
 
-    def __getitem__(self, graphs: Tensor | slice) -> "GraphBatch":
+    def __getitem__(self, graphs: Tensor | slice | int) -> "GraphBatch":
         """The chosen graphs (indices, a mask, a slice) in the order asked for; one may come twice.
+
+        One index gives a batch of one.
 
         Cost: O(nodes + edges of the chosen).
         """
-        graphs = torch.arange(len(self), device=self.device)[graphs]
+        graphs = torch.arange(len(self), device=self.device)[graphs].reshape(-1)
         rows, ptr = _ranges(self.ptr, graphs)
         edges, edge_ptr = _ranges(self.edge_ptr, graphs)
         shift = torch.repeat_interleave(ptr[:-1] - self.ptr[graphs], edge_ptr.diff(), output_size=len(edges))
@@ -118,7 +120,9 @@ class GraphBatch:
         return GraphBatch(take(self.x, keep.nonzero().flatten()), edges, take(place, self.ptr))
 
     def pool(self, values: Float[Tensor, "nodes dim"], how: str = "sum") -> Float[Tensor, "graphs dim"]:
-        """Sum, mean or maximum of node values over each graph; a graph without nodes gives zeros."""
+        """Sum, mean or maximum ("max") of node values over each graph; a graph without nodes gives zeros."""
+        if how not in ("sum", "mean", "max"):
+            raise ValueError(unknown("pooling", how, ("sum", "mean", "max")))
         if how == "max":
             index = self.batch[:, None].expand_as(values)
             return self._zeros(values).scatter_reduce(0, index, values, "amax", include_self=False)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit._checks import require_positive, unknown
-from labkit.evaluate._inputs import check_labels, check_probe
+from labkit.evaluate._inputs import check_labels, check_probe, unit_rows
 from labkit.evaluate._score import Score, counted
 from labkit.evaluate._split import Split
 
@@ -27,7 +27,7 @@ class AdamProbe:
         lr, weight_decay: of ``torch.optim.Adam``; the decay is of weights and intercepts.
         select: the step that is scored: "last", or "validation": of those with the best validation accuracy the last.
         starts: random starts (Xavier's), trained side by side; the score of a split is their mean.
-        normalize: divide each row of z by its L2 norm first.
+        normalize: divide each row of z by its L2 norm first. Everything after it is in float32.
 
     Cost: time O(steps · splits · starts · rows · dim · classes).
 
@@ -62,7 +62,7 @@ class AdamProbe:
 
     def __call__(self, z: Tensor, y: Tensor, split: Split) -> Score:
         z, y, split = check_probe(z, y, split, self.check)
-        z = F.normalize(z.float(), dim=1) if self.normalize else z.float()
+        z = (unit_rows(z) if self.normalize else z).float()
         judge = split.validation if self.select == "validation" else [None] * len(split)
         parts = zip(split.train, judge, split.test, strict=True)
         accuracy = [self._accuracy(z, y, *rows).mean().item() for rows in parts]

@@ -60,7 +60,10 @@ def minimise(
     state, done = _State.at(start.clone(), problems), converged.clone()
     for step in range(1, max_steps + 1):
         accepted = state.advance(problems, step % REFRESH == 0)
-        done |= accepted & state.is_close(tolerance, measured)
+        close = accepted & state.is_close(tolerance, measured)
+        if step % REFRESH and (close & ~done).any():  # by the diagonal of an earlier point: ask the one here as well
+            close &= _State.at(state.w, problems).is_close(tolerance, measured)
+        done |= close
         keep_rows, keep_columns = ((~done.all(dim=d)).nonzero().flatten() for d in (1, 0))
         if len(keep_rows) * len(keep_columns) < SHRINK_AT * done.numel() or step == max_steps:
             solution[rows[:, None], columns], converged[rows[:, None], columns] = state.w, done

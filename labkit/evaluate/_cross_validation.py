@@ -81,7 +81,8 @@ class CrossValidation:
             raise ValueError(f"y must be a tensor of one integer class an item, not {found}")
         kinds, counts = y.unique(return_counts=True)
         if len(kinds) < 2:
-            raise ValueError(f"y holds {counted(len(kinds), 'class')} only; an SVM needs at least two to tell apart")
+            found = "one class only" if len(kinds) else "no labels"
+            raise ValueError(f"y holds {found}; an SVM needs at least two classes to tell apart")
         if self.folds == "given":
             self._check_given(y, getattr(source, "folds", ()))
             return
@@ -151,8 +152,9 @@ class CrossValidation:
         from sklearn.svm import SVC, LinearSVC
 
         if self.standardize:
-            spread = z[train].std(axis=0)
-            z = (z - z[train].mean(axis=0)) / np.where(spread > 0, spread, 1)
+            mean, spread = z[train].mean(axis=0), z[train].std(axis=0)
+            rounding = len(train) * np.finfo(z.dtype).eps * np.abs(mean)  # of a column that is constant
+            z = (z - mean) / np.where(spread > rounding, spread, 1)
         if self.svm == "linear":
             return lambda rows, others, strengths: (
                 LinearSVC(C=c, dual=False).fit(z[rows], y[rows]).predict(z[others]) for c in strengths

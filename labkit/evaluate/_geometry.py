@@ -124,7 +124,7 @@ def cka(a: Tensor, b: Tensor) -> float:
         if x.abs().max() < 1e-14:  # what rounding leaves of a mean
             raise ValueError(f"all rows of {name} are the same: there is no variation to compare")
     a, b = a / a.norm(), b / b.norm()
-    return ((b.T @ a).square().sum() / ((a.T @ a).norm() * (b.T @ b).norm())).item()
+    return min(1.0, ((b.T @ a).square().sum() / ((a.T @ a).norm() * (b.T @ b).norm())).item())
 
 
 @checked(numbers=False)

@@ -66,6 +66,9 @@ class Split:
                 None if mask is None else _from_mask(mask, part)
                 for mask, part in ((data.train_mask, "train"), (validation, "val"), (data.test_mask, "test"))
             ]
+            columns = {len(part) for part in parts if part is not None} - {1}
+            if len(columns) > 1:
+                raise ValueError(f"masks must have as many splits as each other, or one, not {sorted(columns)}")
             repeats = max(len(part) for part in parts if part is not None)
             parts = [None if p is None else p.expand(repeats, -1) for p in parts]
         elif {"train", "test"} <= set(getattr(data, "splits", None) or ()):
@@ -154,6 +157,10 @@ def _as_rows(part: str, rows: Tensor) -> Int64[Tensor, "splits items"]:
 def _from_mask(mask: Tensor, part: str) -> Tensor:
     columns = mask.reshape(len(mask), -1).T
     sizes = columns.sum(dim=1)
+    if not sizes.any():
+        raise ValueError(
+            f"{part}_mask marks no item" + ("; set it to None where there is none" if part == "val" else "")
+        )
     if sizes.min() != sizes.max():
         raise ValueError(
             f"{part}_mask has columns of {int(sizes.min())} to {int(sizes.max())} items; the splits of one Split "

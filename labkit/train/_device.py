@@ -40,14 +40,15 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
 def autocast(precision: str, device: torch.device, method: nn.Module):
     """The autocast context for ``precision``: "float32", "bfloat16", or "auto".
 
     "auto" is bfloat16 for methods with convolutions or attention where the hardware has it, unless the method says
     that it ``needs_float32``; else float32.
     """
-    if precision not in ("auto", "float32", "bfloat16"):
-        raise ValueError(f"precision must be 'auto', 'float32' or 'bfloat16', not {precision!r}")
     if precision == "auto":
         vision = any(isinstance(part, nn.Conv2d | nn.MultiheadAttention) for part in method.modules())
         short = vision and has_bfloat16(device) and not getattr(method, "needs_float32", False)

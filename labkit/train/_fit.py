@@ -19,7 +19,7 @@ from labkit._processes import processes, rank, summed
 from labkit.methods import Method
 from labkit.train._batches import Minibatches
 from labkit.train._checkpoint import Checkpoint
-from labkit.train._device import autocast, choose_device, seeded, to_device
+from labkit.train._device import PRECISIONS, autocast, choose_device, seeded, to_device
 from labkit.train._memory import memory_kept
 from labkit.train._parallel import in_parallel
 from labkit.train._run import Run, diverged, require_converging
@@ -82,6 +82,8 @@ def fit(
         >>> run = labkit.fit(method, [data], epochs=200, lr=5e-4, weight_decay=1e-5, snapshots=[0, 50, 200])
     """
     device = choose_device(device)
+    if precision not in PRECISIONS:
+        raise ValueError(unknown("precision", precision, PRECISIONS))
     seed, lr, weight_decay = index(seed), float(lr), float(weight_decay)  # plain numbers, which a file can hold
     epochs = int(epochs) if isinstance(epochs, Integral) and not isinstance(epochs, bool) else epochs
     batches = to_device(batches, device)
@@ -89,7 +91,7 @@ def fit(
     first = _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume)
     watch = first if watch is None else to_device(watch, device)
     settings = {"epochs": epochs, "seed": seed, "lr": lr, "weight_decay": weight_decay, "schedule": schedule}
-    settings |= {"optimizer": optimizer if isinstance(optimizer, str) else "custom", "batches": len(batches)}
+    settings |= {"optimizer": str(optimizer), "batches": len(batches)}
     settings |= {"precision": precision, "processes": processes()}
     method.to(device)
     with seeded(seed):  # it may try a view; training begins with the same draws whether it does or not
@@ -99,6 +101,8 @@ def fit(
     with seeded(_own_seed(seed)), memory_kept():
         run = Run(method, seed)
         optimize = _optimizer(optimizer, method, lr, weight_decay)
+        if callable(optimizer):
+            settings["optimizer"] = _told(optimize)
         saved = Checkpoint(checkpoint, checkpoint_seconds, settings) if checkpoint else None
         if saved and resume and saved.exists():
             run = saved.restore(method, optimize)
@@ -199,6 +203,15 @@ def _optimizer(optimizer, method: Method, lr: float, weight_decay: float) -> tor
     return OPTIMIZERS[optimizer](parameters, lr=lr, weight_decay=weight_decay, fused=True, **extra)
 
 
+def _told(optimizer: torch.optim.Optimizer) -> str:
+    """An optimiser's name and settings, which a run that goes on must share."""
+    groups = [
+        {name: value for name, value in sorted(group.items()) if name != "params" and value}
+        for group in optimizer.param_groups
+    ]
+    return f"{type(optimizer).__name__} {groups}"
+
+
 def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume):
     """Refuse what can't be used; return the first batch, or None when looking at it would use up an iterator."""
     if not isinstance(method, nn.Module) or not hasattr(method, "embed"):
@@ -221,6 +234,8 @@ def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, 
     outside = [epoch for epoch in snapshots if not 0 <= epoch <= epochs]
     if outside:
         raise ValueError(f"snapshots asks for epochs {outside}, outside 0 to {epochs}")
+    if checkpoint is not None and Path(checkpoint).is_dir():
+        raise ValueError(f"checkpoint must be a file, and {checkpoint} is a folder")
     if snapshots and watch is None and len(batches) > 1:
         raise ValueError("snapshots needs watch=...: which items shall be embedded at those epochs?")
     if resume and checkpoint is None:

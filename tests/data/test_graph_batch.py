@@ -109,3 +109,12 @@ def test_a_mask_chooses_graphs_and_is_no_list_of_numbers():
     for wrong in (torch.ones(4).bool(), torch.ones(5, 1).bool()):
         with pytest.raises(ValueError, match="a mask must hold one bool for each of 5 graphs"):
             graphs[wrong]
+
+
+def test_one_index_is_a_batch_of_one_and_another_pooling_is_refused():
+    batch = GraphBatch(torch.arange(5.0)[:, None], torch.tensor([[0, 3], [1, 4]]), torch.tensor([0, 2, 5]))
+    for one in (1, torch.tensor(1)):
+        assert batch[one].x.flatten().tolist() == [2, 3, 4]
+        assert batch[one].edge_index.tolist() == [[1], [2]]
+    with pytest.raises(ValueError, match="no pooling named 'avg'"):
+        batch.pool(batch.x, "avg")

@@ -17,11 +17,11 @@ def z():
     return torch.randn(90, 8) + 0.7 * F.one_hot(Y, 8)
 
 
-def written_out(z, steps, start, weight_decay, select):
+def written_out(z, steps, start, lr, weight_decay, select):
     """One start, as in the papers' code: nn.Linear, Adam, an accuracy after each step."""
     layer = torch.nn.Linear(8, 3)
     layer.weight.data, layer.bias.data = start.T.clone(), torch.zeros(3)
-    adam = torch.optim.Adam(layer.parameters(), lr=0.01, weight_decay=weight_decay)
+    adam = torch.optim.Adam(layer.parameters(), lr=lr, weight_decay=weight_decay)
     best = found = 0.0
     for _ in range(steps):
         adam.zero_grad()
@@ -34,12 +34,12 @@ def written_out(z, steps, start, weight_decay, select):
 
 
 @pytest.mark.parametrize("select", ["last", "validation"])
-@pytest.mark.parametrize("steps", [1, 7, 60])
-def test_starts_side_by_side_equal_the_plain_loop(z, select, steps):
-    probe = AdamProbe(steps, weight_decay=0.02, select=select, starts=4)
+@pytest.mark.parametrize(("steps", "lr"), [(1, 0.01), (7, 0.01), (60, 0.01), (7, 0.3)])
+def test_starts_side_by_side_equal_the_plain_loop(z, select, steps, lr):
+    probe = AdamProbe(steps, lr, weight_decay=0.02, select=select, starts=4)
     bound = (6 / 11) ** 0.5
     starts = torch.rand(4, 8, 3, generator=torch.Generator().manual_seed(0)) * 2 * bound - bound
-    expected = sum(written_out(z, steps, start, 0.02, select) for start in starts) / 4
+    expected = sum(written_out(z, steps, start, lr, 0.02, select) for start in starts) / 4
     assert probe(z, Y, SPLIT).mean == pytest.approx(expected)
 
 
@@ -53,6 +53,8 @@ def test_normalising_takes_lengths_away(z):
     stretched = z * torch.rand(90, 1).add(0.1)
     normal = AdamProbe(normalize=True)
     assert normal(stretched, Y, SPLIT).mean == pytest.approx(normal(z, Y, SPLIT).mean)
+    for size in (1e-15, 1e-30, 1e25):
+        assert normal(z * size, Y, SPLIT).mean == pytest.approx(normal(z, Y, SPLIT).mean)
 
 
 def test_it_prints_itself_and_is_a_protocol(z):

@@ -50,3 +50,15 @@ def test_what_cannot_be_clustered_is_refused():
         clustering_accuracy(torch.arange(3), torch.arange(4))
     with pytest.raises(ValueError, match="from -1 on"):
         clustering_accuracy(torch.tensor([-1, 0]), torch.tensor([0, 0]))
+
+
+def test_more_starts_find_a_better_clustering():
+    torch.manual_seed(0)
+    z = torch.rand(300, 2)  # no groups: every start ends elsewhere
+    inertias = {}
+    for starts in (1, 20):
+        model = KMeans(30, n_init=starts, random_state=0).fit(z.numpy())
+        found = kmeans(z, 30, seed=0, starts=starts)
+        assert (found.numpy() == model.labels_).all()
+        inertias[starts] = model.inertia_
+    assert inertias[20] < inertias[1]

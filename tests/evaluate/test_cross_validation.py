@@ -164,3 +164,18 @@ def test_sets_that_are_too_small_are_refused_before_training(z):
     z[0, 0] = torch.nan
     with pytest.raises(ValueError, match="NaN"):
         CrossValidation().score(z, Y)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 0.7, 1.3])
+def test_a_column_that_says_nothing_changes_nothing(z, constant):
+    wide = torch.cat([z, torch.full((90, 24), constant)], dim=1)
+    score = CrossValidation(**SMALL).score(wide, Y, seed=2)
+    assert score.values == pytest.approx(by_hand(wide, Y, "rbf", True, seed=2))
+
+
+def test_of_equally_good_strengths_the_smallest_is_taken():
+    """Four folds of other sizes, so that two equal accuracies may differ in their last digit."""
+    z, y = torch.cat([torch.full((45, 1), -1.0), torch.full((45, 1), 1.0)]), (torch.arange(90) >= 45).long()
+    score = CrossValidation(folds=4, inner_folds=4, strengths=(10.0, 0.1, 1.0)).score(z, y)
+    assert score.mean == 1
+    assert score.details["strengths"][0] == [0.1] * 4

@@ -44,3 +44,10 @@ def test_a_random_gin_depends_on_its_seed_alone(graphs):
     assert first.shape == (24, 96)
     # the same graph embeds the same, whatever else is in the batch
     torch.testing.assert_close(random_gin(GraphBatch.of(graphs[:3]), 1), first[:3])
+
+
+def test_every_random_start_is_scored_on_the_same_folds(graphs):
+    protocol = CrossValidation(folds=3, strengths=(1.0,))
+    pooled = graph_set_floors(graphs.packed, graphs.y, None, protocol, random_gins=2, seed=4)["random GIN"]
+    starts = [protocol.score(random_gin(graphs.packed, 4 + i), graphs.y, None, 4).mean for i in range(2)]
+    assert list(pooled.values) == pytest.approx(starts)

@@ -271,3 +271,16 @@ def test_dead_dimensions_and_sizes_of_the_numbers_change_nothing(dtype):
     dead = torch.cat([z, torch.zeros(90, 3), z[:, :1] * 0], dim=1)
     for same in (dead, z * 2.0**100, z * 2.0**-100, z @ torch.linalg.qr(torch.randn(50, 6, dtype=dtype)).Q.T):
         assert (linear_probe(same, y, split).details["predictions"] == expected).double().mean() > 0.98
+
+
+@pytest.mark.parametrize("shots", [1, 2, 3])
+def test_few_rows_far_from_zero_are_solved_to_their_end(shots):
+    """Where the first step leads to where every p is 0 or 1, the diagonal it came with says that nothing is left."""
+    z, y = (torch.from_numpy(part) for part in load_digits(return_X_y=True))
+    z = z.float()  # 0 to 16
+    train = torch.cat([(y == digit).nonzero().flatten()[:shots] for digit in range(10)])
+    test = torch.arange(500, 1500)
+    split = Split(train, None, test, "few")
+    ours = linear_probe(z, y, split, strengths=256.0, normalize=False).mean
+    reference = LogisticRegression(C=256.0, tol=1e-8, max_iter=10_000).fit(z[train].double(), y[train])
+    assert ours == pytest.approx(reference.score(z[test].double(), y[test]), abs=5e-3)

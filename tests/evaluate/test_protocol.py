@@ -119,3 +119,13 @@ def test_floors_of_cora_with_nothing_trained():
     scores = floors(data.x, data.y, data, edge_index=data.edge_index)
     assert scores["raw"].mean == pytest.approx(0.602, abs=0.004)
     assert scores["propagated"].mean == pytest.approx(0.811, abs=0.002)
+
+
+def test_all_floors_are_of_the_same_random_splits():
+    torch.manual_seed(0)
+    z, y = torch.randn(60, 5), torch.arange(60) % 3
+    protocol = Protocol.random(0.3, 0.3, 0.4, repeats=2)
+    for seed in (0, 3):
+        found = floors(z, y, None, protocol, untrained=z, seed=seed)
+        assert found["untrained"] == found["raw"] == protocol.score(z, y, None, seed)
+    assert floors(z, y, None, protocol, seed=0)["raw"] != floors(z, y, None, protocol, seed=3)["raw"]

@@ -99,3 +99,14 @@ ROWS = torch.arange(4)
 def test_rows_that_make_no_split_are_refused(parts, message):
     with pytest.raises(ValueError, match=message):
         Split(*parts)
+
+
+def test_masks_that_do_not_go_together_are_named():
+    data = SimpleNamespace(
+        train_mask=torch.eye(6, 2).bool(), val_mask=torch.eye(6, 3).bool(), test_mask=torch.ones(6, dtype=torch.bool)
+    )
+    with pytest.raises(ValueError, match=r"as many splits as each other, or one, not \[2, 3\]"):
+        Split.public(data)
+    data.val_mask = torch.zeros(6, dtype=torch.bool)
+    with pytest.raises(ValueError, match="val_mask marks no item; set it to None"):
+        Split.public(data)

@@ -163,3 +163,11 @@ def test_scoring_leaves_the_generator_alone_and_small_images_are_refused_before_
 def test_arguments_of_another_kind_are_named(make, says):
     with pytest.raises((TypeError, ValueError), match=says):
         make()
+
+
+def test_a_seed_draws_the_questions():
+    method = Pretext(resnet8(width=4), RelativePosition(3))
+    x = torch.randint(0, 255, (40, 3, 24, 24), dtype=torch.uint8)
+    first, again, other = (method.answers(x, seed)[1] for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)

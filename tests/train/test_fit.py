@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -253,13 +254,16 @@ def test_what_a_loss_refuses_is_bad_input_before_the_first_step_and_divergence_a
         fit(Small(), [x], epochs=3, progress=False)
 
 
-def test_training_is_the_loop_that_one_would_write():
+@pytest.mark.parametrize(("name", "make"), [
+    ("sgd", partial(torch.optim.SGD, momentum=0.9)), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW),
+])  # fmt: skip
+def test_training_is_the_loop_that_one_would_write(name, make):
     """Three batches, two epochs: cosine rate of each step, momentum, decay, training mode, mean loss."""
     batches, trained = items().split(14), build()
-    run = fit(trained.eval(), batches, epochs=2, seed=5, lr=0.1, optimizer="sgd", weight_decay=0.01, schedule="cosine",
+    run = fit(trained.eval(), batches, epochs=2, seed=5, lr=0.1, optimizer=name, weight_decay=0.3, schedule="cosine",
               progress=False, precision="float32")  # fmt: skip
     method, history = build(), []
-    optimizer = torch.optim.SGD(method.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01, fused=True)
+    optimizer = make(method.parameters(), lr=0.1, weight_decay=0.3, fused=True)
     with seeded(5):
         for epoch in range(2):
             losses = []
@@ -356,7 +360,7 @@ def test_a_cosine_schedule_is_not_resumed_with_another_length(tmp_path):
         ({"snapshots": [7]}, "outside 0 to 6"),
         ({"watch": None}, "snapshots needs watch"),
         ({"resume": True}, "resume=True needs checkpoint"),
-        ({"precision": "float8"}, "precision must be"),
+        ({"precision": "float8"}, "no precision named"),
         ({"optimizer": "lion"}, "there is no optimizer named 'lion'"),
         ({"device": "tpu9"}, "device 'tpu9' is unknown"),
     ],
@@ -504,3 +508,26 @@ def test_mappings_and_named_tuples_go_to_a_device_whole():
     cpu, ones = torch.device("cpu"), torch.ones(2)
     assert to_device(Pair(ones, ones), cpu).y is ones
     assert to_device({"x": ones.to("cpu")}, cpu)["x"] is ones
+
+
+def test_a_run_goes_on_under_its_own_optimiser_only(tmp_path):
+    def train(make, epochs, resume=True):
+        where = {"checkpoint": tmp_path / "one", "resume": resume}
+        return fit(build(), items().split(14), epochs=epochs, optimizer=make, progress=False, **where)
+
+    rate = partial(torch.optim.SGD, lr=0.01, momentum=0.9)
+    train(rate, 1)
+    for other in (torch.optim.Adam, partial(torch.optim.SGD, lr=0.02, momentum=0.9), "sgd"):
+        with pytest.raises(ValueError, match=r"comes from a run with optimizer=.SGD .*this one has optimizer="):
+            train(other, 2)
+    assert train(rate, 2).epochs == 2
+
+
+def test_a_folder_as_checkpoint_and_another_precision_are_refused_before_anything_is_embedded(tmp_path):
+    class Watched(Autoencoder):
+        def embed(self, x):
+            raise AssertionError("looked at before it was refused")
+
+    for wrong, said in (({"checkpoint": tmp_path}, "is a folder"), ({"precision": "float16"}, "no precision named")):
+        with pytest.raises(ValueError, match=said):
+            fit(Watched(), [items()], epochs=1, snapshots=[0], progress=False, **wrong)

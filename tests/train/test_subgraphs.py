@@ -80,3 +80,13 @@ def test_what_is_refused(data):
     data.edge_index = data.edge_index[:, :0]
     with pytest.raises(ValueError, match="no edge to walk on"):
         Subgraphs(data, size=10)
+
+
+def test_a_walk_is_as_long_as_it_says_and_no_longer_than_the_piece(data):
+    path = torch.stack([torch.arange(119), torch.arange(1, 120)])
+    data.edge_index = torch.cat([path, path.flip(0)], dim=1)
+    torch.manual_seed(0)
+    for walk in (1, 3):
+        sizes = {Subgraphs(data, size=walk + 1, walk=walk).draw().num_nodes for _ in range(100)}
+        assert max(sizes) == walk + 1
+    assert {Subgraphs(data, size=3, walk=10).draw().num_nodes for _ in range(100)} == {2, 3}
