@@ -22,3 +22,18 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch, capsys):
     exec(compile(code, "your_own_data.md", "exec"), {})
     printed = capsys.readouterr().out
     assert re.search(r"^0 .*mine.*^1 .*mine.*^pixels .*mine", printed, re.DOTALL | re.MULTILINE)
+
+
+def test_of_two_weights_of_an_edge_the_larger_counts_with_or_without_one_way_edges():
+    from labkit.recipes._own_graph import _undirected
+
+    around = torch.arange(6)
+    there, back = torch.stack([around, around.roll(-1)]), torch.stack([around.roll(-1), around])
+    both = Data(edge_index=torch.cat([there, back], dim=1), num_nodes=6)
+    both.edge_weight = torch.cat([torch.ones(6), torch.full((6,), 5.0)])
+    assert _undirected(both).edge_weight.unique().tolist() == [5.0]
+    both.edge_index = torch.cat([both.edge_index, torch.tensor([[0], [3]])], dim=1)
+    both.edge_weight = torch.cat([both.edge_weight, torch.tensor([2.0])])
+    assert _undirected(both).edge_weight.unique().tolist() == [2.0, 5.0]
+    equal = Data(edge_index=torch.cat([there, back], dim=1), edge_weight=torch.ones(12), num_nodes=6)
+    assert _undirected(equal) is equal

@@ -72,6 +72,9 @@ def read_graphml(path: Path, label: str | None = None) -> Data:
             graph = networkx.read_graphml(path)
     except (networkx.NetworkXError, SyntaxError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is no GraphML that networkx can read ({type(error).__name__}: {error})") from error
+    for kind, elements in (("node_default", graph.nodes), ("edge_default", graph.edges)):  # networkx leaves them aside
+        for *_, attributes in elements(data=True):
+            attributes |= {**graph.graph.get(kind, {}), **attributes}
     return from_networkx(graph, label, str(path))
 
 

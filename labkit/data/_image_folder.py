@@ -20,7 +20,8 @@ def read_images(folder: str | Path, size: int = 32, channels: int = 3, test: flo
 
     The order is that of sorted paths, the classes are the sorted names of the subfolders. Each picture is turned as its
     EXIF says, scaled so that its shorter side is ``size``, and cut to a square around its middle. Of an animation the
-    first frame is taken. Files that are no pictures (by their suffix) and hidden files and folders are passed over.
+    first frame is taken; what is transparent shows white. Files that are no pictures (by their suffix) and hidden files
+    and folders are passed over.
 
     Args:
         folder: where the pictures, or the subfolders, are.
@@ -83,8 +84,11 @@ def _read(path: Path, size: int, channels: int) -> torch.Tensor:
         with Image.open(path) as picture:
             if picture.mode == "F" or picture.mode.startswith("I"):
                 raise ValueError(f"mode {picture.mode}: more than 8 bits a channel, which would be cut off; convert it")
-            upright = ImageOps.exif_transpose(picture).convert(MODES[channels])
-            square = ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS)
+            upright = ImageOps.exif_transpose(picture)
+            if upright.has_transparency_data:
+                white = Image.new("RGBA", upright.size, "white")
+                upright = Image.alpha_composite(white, upright.convert("RGBA"))
+            square = ImageOps.fit(upright.convert(MODES[channels]), (size, size), Image.Resampling.LANCZOS)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be read as a picture ({error}); repair or remove it") from error
     return torch.from_numpy(np.array(square)).reshape(size, size, channels).movedim(2, 0)

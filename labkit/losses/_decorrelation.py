@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit._arguments import checked
-from labkit._checks import require_between, require_in_range, require_pair
+from labkit._checks import require_between, require_counts, require_in_range, require_pair
 from labkit._processes import from_first
 from labkit.losses._precision import unit_rows, without_autocast
 
@@ -98,7 +98,8 @@ def w_mse(
         require_pair("view 0", views[0], f"view {number}", view, items=2)
     require_between("eps", eps, 0, 1)
     n = len(views[0])
-    size = size or n
+    size = n if size is None else size
+    require_counts(size=size)
     if n % size:
         raise ValueError(f"size must divide the batch: {n} items do not split into sub-batches of {size}")
     stacked = torch.stack(views)

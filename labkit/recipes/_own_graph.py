@@ -117,7 +117,9 @@ def _undirected(graph):
     from torch_geometric.transforms import ToUndirected
     from torch_geometric.utils import coalesce, is_undirected
 
-    if is_undirected(coalesce(graph.edge_index), num_nodes=graph.num_nodes):
+    weight = graph.get("edge_weight")
+    edges = coalesce(graph.edge_index) if weight is None else coalesce(graph.edge_index, weight, reduce="max")
+    if is_undirected(*([edges] if weight is None else edges), num_nodes=graph.num_nodes):
         return graph
     print("the graph is directed: every edge is taken in both directions, with the larger weight where both have one")
     return ToUndirected(reduce="max")(graph)

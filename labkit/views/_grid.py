@@ -25,7 +25,7 @@ def window_grid(
     Args:
         images: [items, channels, height, width], uint8 or in [0, 1].
         shift: pixels, 0 up to the side of the images.
-        crop: side of the window as a share of the image's, in (0, 1].
+        crop: side of the window as a share of the image's, from one pixel to 1.
 
     Raises:
         ValueError: as above, or images that are none.

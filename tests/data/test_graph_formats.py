@@ -337,3 +337,19 @@ def test_features_and_classes_of_any_width_are_read_as_methods_want_them(dtype, 
     save_graph(graph, tmp_path / "a.npz")
     again = read_graph(tmp_path / "a.npz")
     assert (again.x.dtype, again.y.dtype) == (torch.float32, torch.int64)
+
+
+def test_defaults_of_a_graphml_file_count(tmp_path):
+    keys = (
+        '<key id="w" for="edge" attr.name="weight" attr.type="double"><default>2.5</default></key>'
+        '<key id="a" for="node" attr.name="age" attr.type="double"><default>7</default></key>'
+    )
+    nodes = '<node id="0"/><node id="1"><data key="a">3</data></node><node id="2"/>'
+    edges = '<edge source="0" target="1"/><edge source="1" target="2"><data key="w">1</data></edge>'
+    head = '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">'
+    path = tmp_path / "a.graphml"
+    path.write_text(f'{head}{keys}<graph edgedefault="undirected">{nodes}{edges}</graph></graphml>')
+    graph = read_graph(path)
+    assert graph.x.flatten().tolist() == [7, 3, 7]
+    weights = dict(zip(map(tuple, graph.edge_index.T.tolist()), graph.edge_weight.tolist(), strict=True))
+    assert weights == {(0, 1): 2.5, (1, 0): 2.5, (1, 2): 1.0, (2, 1): 1.0}

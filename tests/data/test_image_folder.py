@@ -99,3 +99,15 @@ def test_a_picture_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
     save(tmp_path / "bomb.png", (0, 0, 0), size=(40, 40))
     with pytest.raises(ValueError, match=r"bomb\.png cannot be read as a picture"):
         read_images(tmp_path, test=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_transparent_shows_white(tmp_path, channels):
+    """A cut-out may be black under what cannot be seen, or have its shape in nothing but its transparency."""
+    picture = np.zeros((8, 8, 4), dtype=np.uint8)
+    picture[2:6, 2:6, 3] = 255
+    for name in ("a.png", "b.png"):
+        Image.fromarray(picture, "RGBA").save(tmp_path / name)
+    image = read_images(tmp_path, size=8, channels=channels).images[0]
+    assert (image[:, 2:6, 2:6] == 0).all()
+    assert (image[:, 0] == 255).all()

@@ -259,8 +259,13 @@ def test_bad_input_is_named():
         "no shape named 'cub'; did you mean 'cube'": lambda: world.sample(1, shape=["cub"]),
         "colour is empty": lambda: world.sample(1, colour=[]),
         "no factor with a range named 'angel'": lambda: world.sample(1, angel=(0, 1)),
-        "angle must be one number or": lambda: world.sample(1, angle=(3, 2)),
-        "scale must be one number or": lambda: world.sample(1, scale=(0, 1)),
+        "angle must be finite, the lowest first": lambda: world.sample(1, angle=(3, 2)),
+        "scale must lie between 0.001 and 1": lambda: world.sample(1, scale=(0, 1)),
+        "light_height must lie between 1 and 90": lambda: world.sample(1, light_height=0.0),
+        "background_period must lie": lambda: scenes.change(background_period=0.0),
+        "texture_period must lie": lambda: world.sample(1, texture_period=(-1, 1)),
+        "shadow must lie between 0 and 1": lambda: world.sample(1, shadow=(3.0, 4.0)),
+        "there are no scenes": lambda: world.render(scenes[:0], 16),
         "watermark must lie between": lambda: world.sample(1, watermark=1.5),
         "no factor named 'colr'; did you mean": lambda: scenes["colr"],
         "no factor named 'colr'": lambda: scenes.change(colr=1),
@@ -278,3 +283,13 @@ def test_bad_input_is_named():
             call()
     with pytest.raises(ValueError, match="stage must be"):
         world.Scenes(scenes.objects, scenes.stage[:1])
+
+
+def test_at_the_ends_of_what_is_allowed_every_pixel_is_a_number():
+    from labkit.data.world._factors import LIMITS
+
+    for name, ends in LIMITS.items():
+        for end in ends:
+            scenes = world.sample(20, seed=1, background=("striped",), texture=("striped",), **{name: end})
+            picture = world.render(scenes, 16, dtype=torch.float32)["image"]
+            assert ((picture >= 0) & (picture <= 1)).all(), (name, end)

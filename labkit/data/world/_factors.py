@@ -36,7 +36,7 @@ OBJECT = {
     "texture_shift": "0 to 1, a share of the period",
     "x": "of the centre, to the right",
     "y": "of the centre, upwards",
-    "scale": "radius of the circle or sphere around the object, at most 1",
+    "scale": "about the radius of the object, at most 1; a triangle reaches 1.15 times as far",
     "angle": "in-plane pose, degrees counter-clockwise",
     "azimuth": "viewpoint of a solid: turned about its own upright axis, degrees",
     "elevation": "viewpoint of a solid: seen from so many degrees above",
@@ -44,6 +44,14 @@ OBJECT = {
     "velocity_y": "length a frame",
     "spin": "change of angle, degrees a frame",
     "turn": "change of azimuth, degrees a frame",
+}
+# A light at the horizon has shadows without end, a pattern without a period no lines.
+LIMITS = {
+    "scale": (1e-3, 1.0),
+    "texture_period": (0.01, 100.0),
+    "background_period": (0.01, 100.0),
+    "light_height": (1.0, 90.0),
+    "shadow": (0.0, 1.0),
 }
 STAGE = {
     "background": "number of a name in BACKGROUNDS",
@@ -148,8 +156,7 @@ class Scenes:
         known = NAMES.get(name)
         if known and not ((value >= 0) & (value < len(known)) & (value == value.round())).all():
             raise ValueError(f"{name} must be a whole number from 0 to {len(known) - 1}: {', '.join(known)}")
-        if name == "scale" and not ((value > 0) & (value <= 1)).all():
-            raise ValueError(f"scale must lie above 0 and at most at 1, not {value.min():g} to {value.max():g}")
+        require_drawable(name, float(value.min()), float(value.max()))
         return value
 
     def after(self, frames: float = 1.0) -> "Scenes":
@@ -164,6 +171,14 @@ class Scenes:
 
     def __repr__(self) -> str:
         return f"Scenes({len(self)} items, up to {self.objects.shape[1]} objects, {self.objects.device})"
+
+
+def require_drawable(name: str, low: float, high: float) -> None:
+    """Refuse values of a factor that no picture can be drawn of."""
+    least, most = LIMITS.get(name, (-math.inf, math.inf))
+    if not (least <= low <= high <= most and math.isfinite(low) and math.isfinite(high)):
+        limits = f"lie between {least:g} and {most:g}" if name in LIMITS else "be finite, the lowest first"
+        raise ValueError(f"{name} must {limits}, not {low:g} to {high:g}")
 
 
 def radians(degrees: Tensor) -> Tensor:

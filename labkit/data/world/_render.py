@@ -54,7 +54,7 @@ def render(
     Cost: time O(items · size² · objects), memory that of the results and of one block.
 
     Raises:
-        ValueError: a size below 4, an unknown truth, another type.
+        ValueError: no scenes, a size below 4, an unknown truth, another type.
 
     Example:
         >>> drawn = world.render(world.sample(16), 128, truths=["visible", "depth"])
@@ -63,6 +63,8 @@ def render(
     """
     if isinstance(size, bool) or not isinstance(size, int) or size < 4:
         raise ValueError(f"size must be a whole number of pixels, at least 4, not {size!r}")
+    if not len(scenes):
+        raise ValueError("there are no scenes to draw")
     truths = [truths] if isinstance(truths, str) else list(truths)
     for name in truths:
         if name not in _truths.TRUTHS:

@@ -7,7 +7,17 @@ import torch
 from torch import Tensor
 
 from labkit._checks import require_between, unknown
-from labkit.data.world._factors import BACKGROUNDS, COLOURS, NAMES, OBJECT, SHAPES, STAGE, TEXTURES, Scenes
+from labkit.data.world._factors import (
+    BACKGROUNDS,
+    COLOURS,
+    NAMES,
+    OBJECT,
+    SHAPES,
+    STAGE,
+    TEXTURES,
+    Scenes,
+    require_drawable,
+)
 
 MOST_OBJECTS = 6
 Range = tuple[float, float]
@@ -140,7 +150,4 @@ def _check(items: int, objects: tuple[int, int], watermark, cast, ranges: dict[s
         if name not in RANGES and name not in ("x", "y"):
             raise ValueError(unknown("factor with a range", name, [*RANGES, "x", "y"]))
         low, high = bounds if isinstance(bounds, Sequence) else (bounds, bounds)
-        least = 0 if name == "scale" else -float("inf")
-        if not least < low <= high < (1 + 1e-9 if name == "scale" else float("inf")):
-            limits = "above 0 and at most 1" if name == "scale" else "finite"
-            raise ValueError(f"{name} must be one number or (lowest, highest), {limits}, not {bounds}")
+        require_drawable(name, low, high)

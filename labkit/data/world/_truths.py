@@ -15,7 +15,7 @@ from labkit.data.world._textures import SHARP
 
 EDGES = ("occlusion", "crease", "texture", "shadow")
 TRUTHS = {
-    "albedo": "float [items, 3, size, size]: colour without light; albedo · light is the picture before shortcuts",
+    "albedo": "float [items, 3, size, size]: colour; albedo · light, cut at 1, is the picture before shortcuts",
     "light": "float [items, size, size]: light received, 1 for what faces the viewer in the middle of the picture",
     "segments": "uint8 [items, size, size]: 0 for the background, 1 + k for object k",
     "visible": "bool [items, objects, size, size]: what can be seen of each object",

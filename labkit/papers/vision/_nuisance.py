@@ -121,7 +121,7 @@ def supervised(recipe: Recipe, view: Callable = view_of, encoder: Callable = enc
         name=f"supervised/{recipe.name.split('/')[1]}",
         build=partial(_with_labels, encoder, view),
         batches=partial(numbered, size=recipe.batch_size),
-        source="ours: encoder, views and training of the recipes that it stands beside, and the labels",
+        source="ours: encoder and views of the recipes that it stands beside, their usual training, and the labels",
     )
 
 

@@ -231,7 +231,7 @@ def _scores(lab: Lab, recipe: Recipe, kind: str) -> list[float]:
 
 
 def _against(lab: Lab, kind: str, recipe: Recipe, control: Recipe, *names: str) -> Evidence:
-    note = f"Firing on pictures of the class while its {kind} changes, the best 10 of 64 units: 33 % for dealt classes."
+    note = f"Firing on pictures of the class while its {kind} changes, the best 10 of 64 units."
     return Evidence(_scores(lab, recipe, kind), _scores(lab, control, kind), *names, "share of firing", note)
 
 

@@ -287,7 +287,11 @@ def ten_heads_help(lab: Lab) -> Evidence:
     return Evidence(*pair, "ten heads", "one head")
 
 
-@claim("So they are where the class hides under nuisances.", needs="nuisance-mnist", minutes=6)
+@claim(
+    "Neighbours find the classes better than k-means also where the class hides under nuisances.",
+    needs="nuisance-mnist",
+    minutes=6,
+)
 def beats_kmeans_on_nuisances(lab: Lab) -> Evidence:
     return _against_kmeans(lab, simclr.RECIPES[1])
 

@@ -155,8 +155,8 @@ own_guess.reveal(own_share)
 class_guess.reveal(class_share)
 
 # %% [markdown]
-# A GIN adds up its atoms: with fewer of them the sum is smaller, and the view lands among smaller molecules (drag *nodes
-# dropped* and watch the black points). Overwriting attributes moves it least. So for this encoder most views are nearer
+# A GIN adds up its atoms: with fewer of them the sum is smaller, and the view lands among smaller molecules and then
+# beyond them (drag *nodes dropped* and watch the black points). Overwriting attributes moves it least. So for this encoder most views are nearer
 # to some other molecule, often one of the other class, than to their own. That is what training has to mend; after it,
 # hand in `encoder=runs["MUTAG"][0].method.embed` and look again.
 #
@@ -400,7 +400,8 @@ plt.show()
 #
 # **GraphMAE** hides atoms and has their neighbours rebuild them. **MVGRL** looks at each molecule twice, once along its
 # bonds and once along a diffusion (personalised PageRank), and asks whether an atom $h$ seen one way belongs to a
-# molecule $g'$ seen the other way. With $\mathrm{sp}(x) = \log(1 + e^x)$, its loss over $n$ atoms and $M$ molecules is
+# molecule $g'$ seen the other way, both ways round. With $\mathrm{sp}(x) = \log(1 + e^x)$, its loss over $n$ atoms and
+# $M$ molecules is, for each way and but for a constant,
 #
 # $$\frac{1}{n}\sum_i \Big[ \mathrm{sp}\big(-h_i^\top g'_{m(i)}\big)
 # + \frac{1}{M-1}\sum_{m \ne m(i)} \mathrm{sp}\big(h_i^\top g'_m\big) \Big].$$

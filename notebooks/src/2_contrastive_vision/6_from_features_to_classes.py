@@ -163,7 +163,7 @@ plt.show()
 
 # %% [markdown]
 # Off the diagonal: digits that share a cluster, or one digit in two. k-means cuts where the *cloud* is wide; SCAN cuts
-# where few neighbours are parted. Is this start a good one? Over five splits, a single head of SCAN reaches 72 to 93 %.
+# where few neighbours are parted. Is this start a good one? Over five trainings, a single head of SCAN reaches 72 to 93 %.
 #
 # ## 4 · What holds it up, and what comes after
 #

@@ -349,7 +349,7 @@ check(
 #
 # <details><summary>Hint</summary>The second mode lives on the noise of the weights, and its rate hardly depends on w. The
 # first one's p is (own block − other block) over (own + other).</details>
-# <details><summary>Solution</summary>The first rate is close to (2/τ)((23 − 24w)/(23 + 24w) + 1/47), the second is 0.18
+# <details><summary>Solution</summary>The first rate is close to (2/τ)((23 − 24w)/(23 + 24w) + 1/47), the second is 0.175
 # for any w: w = 0.39 and below will do.</details>
 
 # %% slideshow={"slide_type": "skip"}

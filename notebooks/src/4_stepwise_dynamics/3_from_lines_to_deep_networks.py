@@ -248,9 +248,9 @@ sharper.reveal(sharpness["barlow-twins"])
 # %% [markdown]
 # All three grow their dimensions in turn. Barlow Twins falls down a staircase. VICReg's steps have other heights, as
 # each dimension also frees it from a penalty. SimCLR's loss hides them, and its eigenvalues show them less cleanly.
-# Directions vary before any training, so that most of its dimensions start above a tenth of their end and have no step to
-# wait for; the first three take off together, for the gradient of a cosine is large where embeddings are small (hence the
-# noise at the left). The last ones, which do start at the foot of a step, come one after the other.
+# Directions vary before any training, so that all of its dimensions but one start above a tenth of their end and have no
+# step to wait for: the number for it, at the end of this notebook, is that of a single dimension. The first three take
+# off together, for the gradient of a cosine is large where embeddings are small (hence the noise at the left).
 #
 # ## 6 · A convolutional network, and usual weights
 #
