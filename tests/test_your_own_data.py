@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from torch_geometric.data import Data
 
 PAGE = (Path(__file__).parents[1] / "docs" / "your_own_data.md").read_text()
 

@@ -1,5 +1,6 @@
 """Four losses, one spectrum: what a linear encoder learns of it, in which order, and how much it keeps."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -109,8 +110,9 @@ def _order(found: dict[str, Learned], number: Tensor) -> Panel:
     barlow, vicreg = found["Barlow Twins"], found["VICReg"]
     dropped = int((vicreg.rate <= 0).sum())
     agree = order_agreement(barlow, vicreg)
+    order = "not to be compared" if math.isnan(agree) else f"{agree:+.2f} (Kendall)"
     return Panel("When a mode is learned", layers, "mode", "log₁₀ of time to half its height",
-                 says=f"VICReg drops {dropped}; its order and Barlow Twins': {agree:+.2f} (Kendall)")  # fmt: skip
+                 says=f"VICReg drops {dropped}; its order and Barlow Twins': {order}")  # fmt: skip
 
 
 def _kept(found: dict[str, Learned], number: Tensor) -> Panel:

@@ -100,6 +100,10 @@ class _ImageViews:
         require_matrix("embed(images)", z)
         if len(z) != len(images):
             raise ValueError(f"embed must give a row for each of the {len(images)} images, not {len(z)}")
+        if z.shape[1] < 2:
+            raise ValueError(
+                "embed must give two dimensions or more: the lab draws directions, and of one there are two"
+            )
         return z.detach().float().cpu()
 
     def _place(self, z: Tensor) -> np.ndarray:

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from labkit import plot
 from labkit._arguments import checked
+from labkit._checks import require_counts
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.augmentation import (
     FAMILIES,
@@ -52,6 +53,7 @@ def risk_over_shares(
         "share": mask shares; "bias" and "variance" at each, on clean test labels; "bound": κ·‖f*‖/√n. Blocks have
         whole widths, so that their shares are multiples of 1/length.
     """
+    require_counts(2, length=length)
     if not 0 <= degree <= length:
         raise ValueError(f"degree must lie between 0 and length={length}, not {degree}")
     shares = _SHARES if kind == "random" else np.arange(1, length) / length
@@ -88,7 +90,8 @@ def _complexity(kind: str, length: int, share: float) -> Panel:
 def _spectrum(kind: str, length: int, share: float) -> Panel:
     values, degrees = masking_spectrum(kind, length, share)
     shades = plot.colours(8)
-    shown = torch.linspace(0, len(values) - 1, min(len(values), 256)).long()
+    # even on the axis, which is a logarithm: the first ones, the large ones, are all there
+    shown = torch.logspace(0, math.log10(len(values)), 400).round().long().unique() - 1
     layers = []
     for size in range(5):
         here = (degrees[shown] == size) if size < 4 else (degrees[shown] >= 4)
@@ -101,7 +104,7 @@ def _spectrum(kind: str, length: int, share: float) -> Panel:
 
 
 def _risk(kind: str, length: int, share: float, degree: int, labels: int) -> Panel:
-    found = risk_over_shares(kind, length, min(degree, length), labels)
+    found = risk_over_shares(kind, length, degree, labels)
     shares, total = found["share"], found["bias"] + found["variance"]
     top = float(min(max(total.max() * 1.1, 0.2), 2.0))
     best, bounded = shares[int(np.argmin(total))], shares[int(np.argmin(found["bound"]))]
@@ -113,6 +116,7 @@ def _risk(kind: str, length: int, share: float, degree: int, labels: int) -> Pan
         Layer("line", [bounded, bounded], [0, top], plot.COLOURS[2], "least bound", 1.5),
         Layer("line", [share, share], [0, top], plot.FLOOR, width=1.5, dash=True),
     ]
-    says = f"error least at α = {best:.2f} ({float(total.min()):.2f}), the bound at {bounded:.2f}"
+    says = f"error least at α = {best:.2f} ({float(total.min()):.2f}), the bound "
+    says += "infinite everywhere" if np.isnan(bounded) else f"at {bounded:.2f}"
     return Panel("Error of a probe, as theory has it", layers, "mask share α", "squared error", x_range=(0, 1),
                  y_range=(0, top), says=says)  # fmt: skip

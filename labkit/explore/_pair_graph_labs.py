@@ -9,7 +9,7 @@ from torch import Tensor
 
 from labkit import plot
 from labkit._arguments import checked
-from labkit._checks import require_counts
+from labkit._checks import require_between, require_counts
 from labkit.evaluate import effective_rank
 from labkit.explore._inputs import kinds_of
 from labkit.explore._playground import Layer, Panel, Playground, Slider
@@ -42,7 +42,8 @@ def temperature_lab(pi: Tensor | None = None, labels: Any = None, dim: int = 8, 
     if len(pi) > 64:
         raise ValueError(f"the lab trains anew at every step and takes up to 64 items, not {len(pi)}")
     kinds, _ = kinds_of(torch.arange(len(pi)) * 4 // len(pi) if labels is None else labels, len(pi))
-    require_counts(dim=dim, steps=steps)
+    require_counts(steps=steps)
+    require_between("dim", dim, 2, len(pi) - 1)
     sliders = {
         "tau": Slider("temperature τ", 0.5, 0.05, 5.0, 0.05),
         "draw": Slider("random start", 0, 0, 20, 1),

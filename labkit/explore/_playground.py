@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import ipywidgets
@@ -18,7 +19,7 @@ import torch
 
 from labkit import plot
 from labkit._arguments import checked
-from labkit._checks import unknown
+from labkit._checks import require_between, require_positive, unknown
 
 _WIDE = 280  # pixels of a panel: three of them beside the list of files on a small screen
 
@@ -81,6 +82,9 @@ class Slider:
         label: beside the slider, with its unit.
         value: at the start.
         low, high, step: what can be chosen.
+
+    Raises:
+        ValueError: a value outside of low to high, a step that is not positive.
     """
 
     label: str
@@ -89,13 +93,19 @@ class Slider:
     high: float
     step: float
 
+    def __post_init__(self):
+        require_between("value", self.value, self.low, self.high)
+        require_positive("step", self.step)
+
     def widget(self) -> Any:
         style = {"description_width": "initial"}
         whole = all(isinstance(v, int) for v in (self.value, self.low, self.high, self.step))
         kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
+        digits = max(len(f"{number:.6g}".partition(".")[2]) for number in (self.step, self.value))
         layout = ipywidgets.Layout(width=f"{220 + 7 * len(self.label)}px")  # as long a track for every label
         return kind(value=self.value, min=self.low, max=self.high, step=self.step, description=self.label, style=style,
-                    layout=layout, continuous_update=True)  # fmt: skip
+                    layout=layout, continuous_update=True,
+                    readout_format="d" if whole else f".{digits}f")  # fmt: skip
 
 
 class Playground(ipywidgets.VBox):
@@ -130,28 +140,45 @@ class Playground(ipywidgets.VBox):
                 raise ValueError(unknown("slider", name, self.sliders))
         for name, value in values.items():
             widget = self.sliders[name]
+            if not isinstance(value, Real):
+                raise TypeError(f"{name} must be a number, not {type(value).__name__}")
             if not widget.min <= value <= widget.max:
                 raise ValueError(f"{name} must lie between {widget.min:g} and {widget.max:g}, not {value}")
+            if isinstance(widget, ipywidgets.IntSlider) and value != int(value):
+                raise ValueError(f"{name} must be a whole number, not {value}")
+        before = self.values
+        self._move(values)
+        try:
+            panels = self._computed()
+        except BaseException:
+            self._move(before)  # sliders and pictures stay together
+            raise
+        if self.figure._view_count:
+            self._show(panels)
+        else:  # a figure that changes before the browser has drawn it, a picture's pixels above all, stays blank there
+            self.panels, old = panels, self.figure
+            self.figure = _figure(self.panels)
+            self.children = [self.children[0], self.figure]
+            old.close()
+        return self
+
+    def _move(self, values: dict[str, float]) -> None:
         self._quiet = True
         try:
             for name, value in values.items():
                 self.sliders[name].value = value
         finally:
             self._quiet = False
-        if self.figure._view_count:
-            self._on_change(None)
-        else:  # a figure that changes before the browser has drawn it, a picture's pixels above all, stays blank there
-            self.panels = self._computed()
-            self.figure = _figure(self.panels)
-            self.children = [self.children[0], self.figure]
-        return self
 
     _quiet = False
 
     def _on_change(self, _: Any) -> None:
         if self._quiet:
             return
-        self.panels = self._computed()
+        self._show(self._computed())
+
+    def _show(self, panels: list[Panel]) -> None:
+        self.panels = panels
         with self.figure.batch_update():
             _fill(self.figure, self.panels)
 
@@ -271,9 +298,11 @@ def _fill(figure: Any, panels: Sequence[Panel]) -> None:
         title.text = f"<b>{panel.title}</b><br><span style='font-size:11px'>{says}</span>"
     for column, panel in enumerate(panels, 1):
         suffix = "" if column == 1 else str(column)
-        for axis, limits in (("x", panel.x_range), ("y", panel.y_range)):
+        for axis, limits, name in (("x", panel.x_range, panel.x_name), ("y", panel.y_range, panel.y_name)):
             if limits is not None:
                 figure.layout[f"{axis}axis{suffix}"].range = list(limits)
+            if (figure.layout[f"{axis}axis{suffix}"].title.text or "") != name:
+                figure.layout[f"{axis}axis{suffix}"].title.text = name
 
 
 def _colours(colour: Any) -> Any:

@@ -57,13 +57,22 @@ def _landscape(name: str, loss: Tensor) -> Panel:
     low, high = loss.min(), loss.max()
     flat = bool(high - low < 1e-9)
     depth = torch.zeros_like(loss) if flat else ((high - loss) / (high - low)).pow(3)
-    lowest = (loss <= low + 1e-9 * (1 + low.abs())).nonzero()
+    lowest = (loss <= low + 1e-9 * (high - low)).nonzero()
     s, c = STD[lowest[:, 0]], CORRELATION[lowest[:, 1]]
-    many = len(lowest) > 1
-    says = "flat: nothing is asked" if flat else f"lowest {float(low):.2f} at c = {float(c[0]):.2f}, "
-    says += "" if flat else ("any s" if many else f"s = {float(s[0]):.2f}") + f"; highest {float(high):.2f}"
+    at = f"lowest {float(low):.2f} at {_where('c', c, CORRELATION)}, {_where('s', s, STD)}; highest {float(high):.2f}"
+    says = "flat: nothing is asked" if flat else at
     layers = [
         Layer("heat", CORRELATION, STD, values=depth),
         Layer("points", c[:: max(1, len(c) // 12)], s[:: max(1, len(s) // 12)], plot.COLOURS[3], width=9),
     ]
     return Panel(name, layers, "correlation of the two, c", "standard deviation s", (0, 0.98), (0.02, 1.5), says)
+
+
+def _where(name: str, lowest: Tensor, grid: Tensor) -> str:
+    """Where along one axis the loss is lowest: one value, a range, or anywhere."""
+    first, last = float(lowest.min()), float(lowest.max())
+    if first == last:
+        return f"{name} = {first:.2f}"
+    if first == grid.min() and last == grid.max():
+        return f"any {name}"
+    return f"{name} ≥ {first:.2f}" if last == grid.max() else f"{name} from {first:.2f} to {last:.2f}"

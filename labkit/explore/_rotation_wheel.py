@@ -60,9 +60,11 @@ def rotation_wheel(embed: Callable[[float], Tensor] | None = None) -> Playground
         return Playground(
             lambda a, b, bend: _panels(lambda angle: circle_embedding(angle, bend), a, b), sliders, _TITLE
         )
-    shape = embed(0.0).shape
-    if len(shape) != 2 or shape[1] > 64 or shape[1] < 2:
-        raise ValueError(f"embed must give [items, dim] with dim from 2 to 64, not {list(shape)}")
+    shape = getattr(embed(0.0), "shape", ())
+    if len(shape) != 2 or shape[0] < 2 or not 2 <= shape[1] <= 64:
+        raise ValueError(
+            f"embed must give a tensor [items, dim] of 2 items or more, dim from 2 to 64, not {list(shape)}"
+        )
     return Playground(lambda a, b: _panels(embed, a, b), sliders, _TITLE)
 
 

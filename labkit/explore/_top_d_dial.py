@@ -1,5 +1,7 @@
 """The top-d dial: how many dimensions of the closed-form encoder are worth having, beside kernel PCA's."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -97,7 +99,7 @@ class _Dial:
             found = closed_form_scores(self.images, self.labels, self.n, bandwidth, pixels, seed=draw)
             self.kept = (setting, *found)
         _, scores, encoder, z = self.kept
-        return [self._accuracy(scores, d), self._spectrum(encoder.gamma, d), self._map(z, d)]
+        return [self._accuracy(scores, d), self._spectrum(encoder.gamma, d, pixels), self._map(z, d)]
 
     def _accuracy(self, scores: dict[str, list[float]], d: int) -> Panel:
         x = torch.tensor(DIMS, dtype=torch.float64).log2()
@@ -111,16 +113,19 @@ class _Dial:
         ]
         gain = float(pairs[near] - views[near])
         says = f"d = {DIMS[near]}: {pairs[near]:.0f} % and {views[near]:.0f} %, a gain of {gain:+.0f}"
+        if math.isnan(gain):
+            says = f"d = {DIMS[near]}: more than the pairs share, or the views span"
         return Panel("5 nearest neighbours", layers, "log₂ of d", "accuracy (%)", y_range=(0, 100), says=says)
 
-    def _spectrum(self, gamma: Tensor, d: int) -> Panel:
+    def _spectrum(self, gamma: Tensor, d: int, pixels: int) -> Panel:
+        alone = 1 / (2 * self.n) if pixels else 1 / self.n  # without a shift the two views are one
         shown = torch.full((50,), torch.nan, dtype=torch.float64)
         shown[: len(gamma)] = gamma[:50]
         number = torch.arange(1, 51)
         layers = [
             Layer("bars", number, torch.where(number <= d, shown, torch.nan), plot.COLOURS[0], "in use"),
             Layer("bars", number, torch.where(number > d, shown, torch.nan), plot.FLOOR, "left out"),
-            Layer("line", [0.5, 50.5], [1 / (2 * self.n)] * 2, plot.INK, "1/2n: pairs alone", dash=True),
+            Layer("line", [0.5, 50.5], [alone] * 2, plot.INK, f"{'1/2n' if pixels else '1/n'}: pairs alone", dash=True),
         ]
         ratio = float(gamma[0] / gamma[min(4, len(gamma) - 1)])
         return Panel("Eigenvalues of the pair kernel", layers, "dimension", "γ: how fast it is learned",

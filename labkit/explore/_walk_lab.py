@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from labkit import plot
 from labkit._arguments import checked
-from labkit._checks import require_between, require_counts
+from labkit._checks import require_between, require_counts, require_edges
 from labkit.explore._layout import broken_line, nearest, principal
 from labkit.explore._maps import procrustes
 from labkit.explore._playground import Layer, Panel, Playground, Slider
@@ -48,6 +48,9 @@ def walk_lab(data: Any, names: Any = None, start: int = 0, window: int = 10) -> 
         raise TypeError(f"data must be a torch_geometric.data.Data, not {type(data).__name__}")
     if nodes > _MOST_NODES:
         raise ValueError(f"the walk lab redraws at every step and takes up to {_MOST_NODES} nodes, not {nodes}")
+    if getattr(data, "edge_index", None) is None:
+        raise ValueError("the walk lab needs edges to walk on: data has no edge_index")
+    require_edges(data.edge_index, nodes)
     require_counts(window=window)
     require_between("start", start, 0, nodes - 1)
     if not isinstance(names, Sequence | np.ndarray | None):

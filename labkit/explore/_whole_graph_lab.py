@@ -191,8 +191,9 @@ class _WholeGraphs:
             Layer("points", *self.xy[[graph]].T, plot.COLOURS[1], f"graph {graph}", 12, text=[self.text[graph]]),
         ]
         says = f"{int(own.sum())} of {_VIEWS} views are nearest to it"
-        middle = (self.xy.min(axis=0) + self.xy.max(axis=0)) / 2
-        half = 1.1 * float(np.abs(self.xy - middle).max()) + 1e-9
+        drawn = np.concatenate([self.xy, spot])  # views may lie beyond all whole graphs
+        middle = (drawn.min(axis=0) + drawn.max(axis=0)) / 2
+        half = 1.1 * float(np.abs(drawn - middle).max()) + 1e-9
         limits = [(float(at) - half, float(at) + half) for at in middle]
         return Panel("All graphs, and its views", layers, says=says, x_range=limits[0], y_range=limits[1])
 

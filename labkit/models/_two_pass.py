@@ -23,8 +23,8 @@ class TwoPass(nn.Module):
     the loss sees the embeddings of the whole batch, so that negatives are as many as ever, while the activations of one
     piece are all that is held. With a tiled loss (``nt_xent(..., block=...)``) nothing of a step grows faster than the
     embeddings. Put it around the encoder of any method: the pieces are of the views that the method made, which are
-    drawn once; dropout and the like inside the encoder draw the same numbers again. ``dim`` alone is reached through this
-    module: it is not for methods that look inside the encoder, as AMDIM does.
+    drawn once; dropout and the like inside the encoder draw the same numbers again. ``dim`` alone is reached through
+    this module: it is not for methods that look inside the encoder, as AMDIM does.
 
     The gradient is that of the plain step, exactly, for encoders that treat each item alone. Batch norm does not: its
     statistics are then those of a piece (as on several GPUs without synchronisation), in both passes, and its running

@@ -156,3 +156,39 @@ def test_the_view_lab_refuses_what_it_cannot_draw():
     graph.x = None
     with pytest.raises(ValueError, match="needs features"):
         graph_view_lab(graph)
+
+
+def test_a_slider_shows_the_number_that_counts(playground):
+    shown = Slider("λ", 0.005, 0.0, 0.05, 0.005).widget()
+    assert shown.readout_format == ".3f"
+    assert Slider("τ", 0.5, 0.0, 1.0, 0.25).widget().readout_format == ".2f"
+    assert Slider("n", 5, 1, 9, 1).widget().readout_format == "d"
+    for wrong in ({"value": 5.0}, {"step": 0.0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Slider(**{"label": "x", "value": 0.5, "low": 0.0, "high": 1.0, "step": 0.1} | wrong)
+
+
+def test_what_cannot_be_computed_leaves_sliders_and_pictures_as_they_were():
+    def panels(a: float, n: int) -> list[Panel]:
+        if a > 0.8:
+            raise ZeroDivisionError
+        return [Panel(f"at {a:g}", [Layer("points", [0.0], [a])], f"x at {a:g}", "y")]
+
+    sliders = {"a": Slider("a", 0.5, 0.0, 1.0, 0.1), "n": Slider("n", 2, 0, 5, 1)}
+    lab = Playground(panels, sliders, "Breaks")
+    with pytest.raises(ZeroDivisionError):
+        lab.set(a=0.9, n=3)
+    assert lab.values == {"a": 0.5, "n": 2}
+    assert lab.panels[0].title == "at 0.5"
+    with pytest.raises(ValueError, match=r"n must be a whole number, not 2\.5"):
+        lab.set(n=2.5)
+    lab.figure._view_count = 1
+    lab.set(a=0.7)
+    assert lab.figure.layout.xaxis.title.text == "x at 0.7"  # names of axes move with the sliders, too
+
+
+def test_a_figure_that_was_never_shown_is_closed_when_another_takes_its_place(playground):
+    before = playground.figure
+    playground.set(**{name: widget.min for name, widget in playground.sliders.items()})
+    assert playground.figure is not before
+    assert before.comm is None

@@ -288,7 +288,7 @@ def ten_heads_help(lab: Lab) -> Evidence:
 
 
 @claim(
-    "Neighbours find the classes better than k-means also where the class hides under nuisances.",
+    "SCAN's clusters are nearer to the classes than k-means' also where these hide under nuisances.",
     needs="nuisance-mnist",
     minutes=6,
 )
