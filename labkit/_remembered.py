@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
@@ -27,5 +28,6 @@ class Remembered:
             made = {}
             self._known[tensor] = tensor._version, made
         if key not in made:
-            made[key] = make()
+            with torch.inference_mode(False), torch.no_grad():  # a training may ask for it after an inference has
+                made[key] = make()
         return made[key]

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from labkit.data import stochastic_block_model
 from labkit.methods import GCNClassifier
 from labkit.models import Neighbourhoods, diffuse, propagation_matrix, sparse_if_faster
 from labkit.papers.graph import mvgrl
+from labkit.papers.graph.graphmae import GraphMAE
+from labkit.train import fit
 
 
 def test_it_is_made_once_for_each_key_and_anew_after_a_change():
@@ -56,3 +59,14 @@ def test_graphs_are_let_go(dense_below, monkeypatch):
     del data
     gc.collect()
     assert [reference() for reference in watched] == [None, None]
+
+
+@pytest.mark.parametrize("make", [partial(mvgrl.MVGRL, dim=4), partial(GraphMAE, hidden=8, heads=2), GCNClassifier])
+def test_what_was_embedded_in_inference_mode_can_be_trained_on(make):
+    data = stochastic_block_model([10, 10], p_in=0.5, p_out=0.1, features=4, seed=0)
+    data.x = data.x * (torch.rand(20, 4) < 0.05)
+    data.train_mask = data.val_mask = torch.ones(20, dtype=torch.bool)
+    method = make(4, 2) if make is GCNClassifier else make(4)
+    with torch.inference_mode():
+        method.embed(data)
+    assert fit(method, [data], epochs=2, progress=False).epochs == 2
