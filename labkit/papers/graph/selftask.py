@@ -163,7 +163,8 @@ def _answers_matter(task: type[Pretext]) -> Claim:
 
     test.__name__, test.__module__ = f"{_words(task).replace('-', '_')}_beats_its_shuffled_self", __name__
     return claim(f"{task.__name__} helps by its answers: dealt out to other nodes they help less.", needs="cora",
-                 minutes=3)(test)  # fmt: skip
+                 minutes=3, why_not="a second loss on noise is a regulariser, too, and asks for nothing else.")(
+                     test)  # fmt: skip
 
 
 distance_to_labeled_answers = _answers_matter(Distance2Labeled)
@@ -172,7 +173,7 @@ node_property_answers = _answers_matter(NodeProperty)
 
 
 @claim("Hiding an edge in both directions is a better pretext than in one, as the released code does.", needs="cora",
-       minutes=3)  # fmt: skip
+       minutes=3, why_not="with one direction hidden, the network keeps nearly all of its graph.")  # fmt: skip
 def both_directions_help(lab: Lab) -> Evidence:
     ours = WITH["cora", EdgeMask]
     released = replace(ours, build=partial(ours.build, pretext=partial(EdgeMask, released=True)))

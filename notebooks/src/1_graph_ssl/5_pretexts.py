@@ -285,8 +285,8 @@ shuffled_guess.reveal(dealt["Distance2Labeled"].mean() / gains["Distance2Labeled
 
 # %% [markdown]
 # What lies between the two colours is what the answers are worth. Where they overlap, four seeds can't tell. With ten
-# (`labkit claims verify selftask`, below) Distance2Labeled's answers are worth half a point, and DistanceCluster does
-# better with shuffled ones: there the task is a regulariser that happens to have a story.
+# (`labkit claims verify selftask`, below) they cannot for Distance2Labeled either, and DistanceCluster and NodeProperty
+# do better with shuffled answers: there the task is a regulariser that happens to have a story.
 #
 # ## 6 · The question inside the attention
 #
