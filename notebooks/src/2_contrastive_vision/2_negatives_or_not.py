@@ -311,11 +311,12 @@ below.reveal(sum(row["mean"] < row["floors"]["raw"]["mean"] for row in rows.valu
 # Read this with care: the names carry the epochs, and they differ. SimCLR and VICReg pass raw pixels within 16 epochs of
 # Adam, about 1 000 steps; Barlow Twins does in two trainings of three. The other eight do not; most knew no more by then
 # than their untrained encoder. They got the first of 48 and 150 epochs after which they pass raw pixels on images held out
-# of the training set, most of them with SGD in place of Adam; InstDisc passed there and stays below on these, and of
-# W-MSE's five trainings one learns to agree on something that is not the digit. So a bar says about when a method gets there, not which one is best: the ceiling and SimCLR might rise, too, if they got as long.
+# of the training set, most of them with SGD in place of Adam; InstDisc passed there and stays below on these, MoCo's three
+# trainings lie on both sides, and of W-MSE's five one learns to agree on something that is not the digit. So a bar says
+# about when a method gets there, not which one is best: the ceiling and SimCLR might rise, too, if they got as long.
 # By the claims below InstDisc stays below raw pixels (five trainings), and it is not decided for MoCo and W-MSE (five),
-# Barlow Twins, SwAV and DINO (three). Section 4 asks less, a method against
-# itself without one part, and can answer at this size.
+# Barlow Twins, SwAV and DINO (three). Section 4 asks less, a method against itself without one part, and can answer at
+# this size.
 #
 # And on photographs? The first 4 000 of CIFAR-10; again the names carry the epochs. The ceiling had 8: beside those with
 # more it is a comparison, and no ceiling.
