@@ -531,3 +531,11 @@ def test_a_folder_as_checkpoint_and_another_precision_are_refused_before_anythin
     for wrong, said in (({"checkpoint": tmp_path}, "is a folder"), ({"precision": "float16"}, "no precision named")):
         with pytest.raises(ValueError, match=said):
             fit(Watched(), [items()], epochs=1, snapshots=[0], progress=False, **wrong)
+
+
+def test_numbered_batches_say_which_rows_they_are():
+    rows = torch.arange(20.0)[:, None] * 7
+    torch.manual_seed(0)
+    seen = [(part, place) for part, place in Minibatches(rows, 6, drop_last=False, numbered=True)]
+    assert all(torch.equal(rows[place], part) for part, place in seen)
+    assert torch.cat([place for _, place in seen]).sort().values.tolist() == list(range(20))
