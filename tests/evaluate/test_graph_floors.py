@@ -46,8 +46,12 @@ def test_a_random_gin_depends_on_its_seed_alone(graphs):
     torch.testing.assert_close(random_gin(GraphBatch.of(graphs[:3]), 1), first[:3])
 
 
-def test_every_random_start_is_scored_on_the_same_folds(graphs):
+def test_every_random_start_is_scored_on_the_same_folds():
+    generator = torch.Generator().manual_seed(0)
+    parts = [Data(torch.rand(4, 2, generator=generator), torch.tensor([[0, 1, 2], [1, 2, 3]])) for _ in range(60)]
+    batch, y = GraphBatch.of(parts), torch.randint(2, (60,), generator=generator)  # noise: every fold counts
     protocol = CrossValidation(folds=3, strengths=(1.0,))
-    pooled = graph_set_floors(graphs.packed, graphs.y, None, protocol, random_gins=2, seed=4)["random GIN"]
-    starts = [protocol.score(random_gin(graphs.packed, 4 + i), graphs.y, None, 4).mean for i in range(2)]
+    pooled = graph_set_floors(batch, y, None, protocol, random_gins=2, seed=4)["random GIN"]
+    starts = [protocol.score(random_gin(batch, 4 + i), y, None, 4).mean for i in range(2)]
     assert list(pooled.values) == pytest.approx(starts)
+    assert starts[1] != protocol.score(random_gin(batch, 5), y, None, 5).mean
