@@ -91,8 +91,7 @@ def fit(
     first = _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume)
     watch = first if watch is None else to_device(watch, device)
     settings = {"epochs": epochs, "seed": seed, "lr": lr, "weight_decay": weight_decay, "schedule": schedule}
-    settings |= {"optimizer": str(optimizer), "batches": len(batches)}
-    settings |= {"precision": precision, "processes": processes()}
+    settings |= {"batches": len(batches), "precision": precision, "processes": processes()}
     method.to(device)
     with seeded(seed):  # it may try a view; training begins with the same draws whether it does or not
         method.check(first)
@@ -101,8 +100,7 @@ def fit(
     with seeded(_own_seed(seed)), memory_kept():
         run = Run(method, seed)
         optimize = _optimizer(optimizer, method, lr, weight_decay)
-        if callable(optimizer):
-            settings["optimizer"] = _told(optimize)
+        settings["optimizer"] = _told(optimize) if callable(optimizer) else optimizer
         saved = Checkpoint(checkpoint, checkpoint_seconds, settings) if checkpoint else None
         if saved and resume and saved.exists():
             run = saved.restore(method, optimize)
