@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from numbers import Real
 from typing import Any
 
@@ -126,6 +127,7 @@ class Playground(ipywidgets.VBox):
             widget.observe(self._on_change, "value")
         row = ipywidgets.HBox(list(self.sliders.values()), layout=ipywidgets.Layout(flex_flow="row wrap"))
         self.figure = _figure(self.panels)
+        self._warning = ipywidgets.HTML()
         super().__init__([row, self.figure])
 
     @property
@@ -156,9 +158,9 @@ class Playground(ipywidgets.VBox):
         if self.figure._view_count:
             self._show(panels)
         else:  # a figure that changes before the browser has drawn it, a picture's pixels above all, stays blank there
-            self.panels, old = panels, self.figure
+            self.panels, old, self._warning.value = panels, self.figure, ""
             self.figure = _figure(self.panels)
-            self.children = [self.children[0], self.figure]
+            self._put_together()
             old.close()
         return self
 
@@ -175,9 +177,23 @@ class Playground(ipywidgets.VBox):
     def _on_change(self, _: Any) -> None:
         if self._quiet:
             return
-        self._show(self._computed())
+        try:
+            panels = self._computed()
+        except Exception as error:  # nobody sees what is raised while a slider is dragged
+            said = escape(f"{type(error).__name__}: {error}")
+            self._warning.value = f"<b>Nothing could be computed here; the picture is an earlier one.</b> {said}"
+            self._put_together()
+            raise
+        self._show(panels)
+
+    def _put_together(self) -> None:
+        warning = [self._warning] if self._warning.value else []
+        self.children = [self.children[0], *warning, self.figure]
 
     def _show(self, panels: list[Panel]) -> None:
+        if self._warning.value:
+            self._warning.value = ""
+            self._put_together()
         self.panels = panels
         with self.figure.batch_update():
             _fill(self.figure, self.panels)

@@ -51,6 +51,22 @@ def test_the_legend_of_a_map_lies_below_its_points():
     assert axes.get_legend().get_window_extent().y1 <= axes.get_window_extent().y0
 
 
+def test_what_cannot_be_computed_is_said_above_the_picture_until_it_can():
+    def inverse(x):
+        if x == 0:
+            raise ValueError("1 / x needs x <> 0")
+        return [Panel("inverse", [Layer("bars", [0], [1 / x])])]
+
+    playground = Playground(inverse, {"x": Slider("x", 1.0, -1.0, 1.0, 0.5)}, "inverse")
+    with pytest.raises(ValueError, match="needs x"):
+        playground.sliders["x"].value = 0.0
+    _, warning, figure = playground.children
+    assert "an earlier one" in warning.value and "ValueError: 1 / x needs x &lt;&gt; 0" in warning.value
+    assert figure is playground.figure and figure.data[0].y[0] == 1
+    playground.sliders["x"].value = 0.5
+    assert playground.children[1:] == (figure,) and figure.data[0].y[0] == 2
+
+
 def test_set_moves_several_sliders_and_computes_once(playground):
     calls = []
     playground._compute = lambda **values: calls.append(values) or line(**values)
