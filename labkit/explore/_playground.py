@@ -128,7 +128,8 @@ class Playground(ipywidgets.VBox):
         row = ipywidgets.HBox(list(self.sliders.values()), layout=ipywidgets.Layout(flex_flow="row wrap"))
         self.figure = _figure(self.panels)
         self._warning = ipywidgets.HTML()
-        super().__init__([row, self.figure])
+        self._warn("")
+        super().__init__([row, self._warning, self.figure])
 
     @property
     def values(self) -> dict[str, float]:
@@ -158,9 +159,10 @@ class Playground(ipywidgets.VBox):
         if self.figure._view_count:
             self._show(panels)
         else:  # a figure that changes before the browser has drawn it, a picture's pixels above all, stays blank there
-            self.panels, old, self._warning.value = panels, self.figure, ""
+            self.panels, old = panels, self.figure
             self.figure = _figure(self.panels)
-            self._put_together()
+            self.children = [*self.children[:-1], self.figure]
+            self._warn("")
             old.close()
         return self
 
@@ -181,19 +183,16 @@ class Playground(ipywidgets.VBox):
             panels = self._computed()
         except Exception as error:  # nobody sees what is raised while a slider is dragged
             said = escape(f"{type(error).__name__}: {error}")
-            self._warning.value = f"<b>Nothing could be computed here; the picture is an earlier one.</b> {said}"
-            self._put_together()
+            self._warn(f"<b>Nothing could be computed here; the picture is an earlier one.</b> {said}")
             raise
         self._show(panels)
 
-    def _put_together(self) -> None:
-        warning = [self._warning] if self._warning.value else []
-        self.children = [self.children[0], *warning, self.figure]
+    def _warn(self, text: str) -> None:
+        """Hidden where there is nothing to say: a child that comes and goes would have the figure drawn anew."""
+        self._warning.value, self._warning.layout.display = text, None if text else "none"
 
     def _show(self, panels: list[Panel]) -> None:
-        if self._warning.value:
-            self._warning.value = ""
-            self._put_together()
+        self._warn("")
         self.panels = panels
         with self.figure.batch_update():
             _fill(self.figure, self.panels)
