@@ -76,11 +76,11 @@ def _read(source: Any, label: str | None) -> Data:
     path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    if path.suffix == ".graphml":
+    if path.suffix.lower() == ".graphml":
         return read_graphml(path, label)
     if label is not None:
         raise ValueError(f"label= names a node attribute of GraphML and networkx graphs; {path.name} has none")
-    return read_tables(path) if path.suffix in SUFFIXES else _read_tensors(path)
+    return read_tables(path) if path.suffix.lower() in SUFFIXES else _read_tensors(path)
 
 
 def _read_tensors(path: Path) -> Data:
@@ -96,7 +96,7 @@ def _read_tensors(path: Path) -> Data:
 
 
 def _read_arrays(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         arrays = read_npz(path, str(path))
         numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
         for name in set(arrays).difference(numbers).intersection(NUMBERS):
@@ -105,7 +105,7 @@ def _read_arrays(path: Path) -> dict[str, Tensor]:
             )
             raise ValueError(f"{name} of {path} holds {arrays[name].dtype} in place of numbers{hint}")
         return {name: torch.from_numpy(array) for name, array in numbers.items()}
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -165,17 +165,17 @@ def save_graph(data: Data, path: str | Path) -> None:
         labkit.data.save_graph(graph, "mine.safetensors")
     """
     path = Path(path)
-    if path.suffix not in (".npz", ".safetensors"):
+    if path.suffix.lower() not in (".npz", ".safetensors"):
         raise ValueError(f"path must end in .npz or .safetensors, not {path.name!r}")
     _check_graph(data)
     tensors = {name: value for name, value in data if isinstance(value, Tensor)}
     for name, value in tensors.items():
-        if value.layout != torch.strided or (value.dtype == torch.bfloat16 and path.suffix == ".npz"):
+        if value.layout != torch.strided or (value.dtype == torch.bfloat16 and path.suffix.lower() == ".npz"):
             what = "bfloat16" if value.layout == torch.strided else "sparse"
             raise ValueError(f"{name} is {what}, which {path.suffix} does not hold; save {name}.float() or .to_dense()")
     # copied: safetensors refuses tensors that share memory
     tensors = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         np.savez_compressed(packed := io.BytesIO(), **{name: value.numpy() for name, value in tensors.items()})
         write_whole(path, packed.getvalue())
     else:

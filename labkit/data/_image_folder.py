@@ -10,6 +10,7 @@ from labkit._arguments import checked
 from labkit._checks import require_between, require_counts
 from labkit.data._image_set import ImageSet
 
+_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 MODES = {1: "L", 3: "RGB"}
 
@@ -56,6 +57,12 @@ def read_images(folder: str | Path, size: int = 32, channels: int = 3, test: flo
         raise ValueError(
             f"{folder} holds pictures ({loose[0].name}, ...) and subfolders of pictures ({next(iter(in_class))}, ...): "
             "put every picture into the subfolder of its class, or all into one folder"
+        )
+    deeper = [path for name in in_class for path in (folder / name).iterdir() if path.is_dir()]
+    if deeper and in_class.keys() <= _SPLITS:
+        raise ValueError(
+            f"{folder} is split already ({', '.join(in_class)}), and its classes lie one level deeper; read one part, "
+            f"{folder / next(iter(in_class))}, or put the classes' folders side by side and let ``test`` split them"
         )
     paths = loose or [path for found in in_class.values() for path in found]
     if not paths:

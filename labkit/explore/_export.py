@@ -66,9 +66,9 @@ def picture(explorer: "Explorer") -> bytes:
 
 
 def save_picture(explorer: "Explorer", path: Path) -> None:
-    if path.suffix not in (".png", ".svg"):
+    if path.suffix.lower() not in (".png", ".svg"):
         raise ValueError(f"path must end in .png or .svg, not {path.suffix or path.name!r}")
-    if path.suffix == ".png":
+    if path.suffix.lower() == ".png":
         write_whole(path, picture(explorer))
     else:
         drawn = io.BytesIO()

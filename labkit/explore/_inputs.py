@@ -190,9 +190,9 @@ def _sums_are_finite(matrix: Any) -> bool:
 def _read_file(path: Path, name: str) -> tuple[Any, dict[str, np.ndarray]]:
     if not path.is_file():
         raise FileNotFoundError(f"{name}: the file {path} does not exist (looked in {path.resolve().parent})")
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         return _matrix("embedding", np.load(path, mmap_mode="r", allow_pickle=False)), {}
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
@@ -201,7 +201,7 @@ def _read_file(path: Path, name: str) -> tuple[Any, dict[str, np.ndarray]]:
                 f"{path} holds Python objects, which are not read; save plain arrays with numpy.savez"
             ) from error
         return _read_arrays(arrays, path.name)
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         try:
             import pandas
         except ImportError as error:

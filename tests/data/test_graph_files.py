@@ -22,7 +22,7 @@ def small(**changes) -> Data:
     return Data(**fields | changes)
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".NPZ"])
 def test_what_is_saved_comes_back(suffix, tmp_path):
     graph = small(edge_weight=torch.rand(4))
     save_graph(graph, tmp_path / f"mine{suffix}")

@@ -40,6 +40,15 @@ def test_subfolders_are_classes(folder):
     assert not torch.equal(read_images(folder, size=6, test=0.4, seed=2).splits["test"], test)
 
 
+def test_a_folder_that_is_split_already_is_not_taken_for_classes(tmp_path):
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            save(tmp_path / part / name / "0.png", (1, 2, 3))
+    with pytest.raises(ValueError, match=r"split already \(test, train\).*one level deeper"):
+        read_images(tmp_path)
+    assert read_images(tmp_path / "train", test=0).class_names == ("cat", "dog")
+
+
 def test_pictures_side_by_side_have_no_labels(folder):
     images = read_images(folder / "dog", size=4, channels=1, test=0)
     assert images.labels is None

@@ -61,11 +61,15 @@ def test_what_cannot_be_computed_is_said_above_the_picture_until_it_can():
     with pytest.raises(ValueError, match="needs x"):
         playground.sliders["x"].value = 0.0
     _, warning, figure = playground.children
-    assert "an earlier one" in warning.value and "ValueError: 1 / x needs x &lt;&gt; 0" in warning.value
-    assert figure is playground.figure and figure.data[0].y[0] == 1
+    assert "an earlier one" in warning.value
+    assert "ValueError: 1 / x needs x &lt;&gt; 0" in warning.value
+    assert figure is playground.figure
+    assert figure.data[0].y[0] == 1
     playground.sliders["x"].value = 0.5
-    assert warning.value == "" and warning.layout.display == "none"
-    assert playground.children[-1] is figure and figure.data[0].y[0] == 2
+    assert warning.value == ""
+    assert warning.layout.display == "none"
+    assert playground.children[-1] is figure
+    assert figure.data[0].y[0] == 2
 
 
 def test_set_moves_several_sliders_and_computes_once(playground):

@@ -1,5 +1,6 @@
 """Two and three processes (gloo) against one with the whole batch: loss, gradients, batch norm, resume, bad input."""
 
+import pickle
 import subprocess
 import sys
 from functools import partial
@@ -18,6 +19,7 @@ from labkit.papers.vision.moco import MoCo
 from labkit.papers.vision.nnclr import NNCLR
 from labkit.papers.vision.swav import SwAV
 from labkit.train import Minibatches, fit, seeded
+from labkit.train._parallel import _synchronise_batch_norms
 
 LOSSES = {
     "nt_xent": losses.nt_xent,
@@ -48,6 +50,15 @@ FAMILY = {
     "dino": partial(DINO, clusters=5),
     "swav": partial(SwAV, clusters=5, dim=4),
 }
+
+
+def test_batch_norms_that_were_synchronised_can_be_pickled():
+    encoder = Encoder()
+    _synchronise_batch_norms(encoder)
+    back = pickle.loads(pickle.dumps(encoder))
+    assert [type(part) for part in back] == [type(part) for part in encoder]
+    images = torch.rand(5, 1, 6, 6)
+    assert torch.equal(back(images), encoder(images))
 
 
 class Encoder(nn.Sequential):
