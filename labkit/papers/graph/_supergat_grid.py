@@ -33,8 +33,8 @@ def random_partition_graph(
 
     Two nodes of a class are linked with probability homophily · degree / nodes_a_class, two nodes of different classes
     with (1 − homophily) · degree / (nodes_a_class · (classes − 1)). Features are two-dimensional: class centres on a
-    circle of radius 300, overlapping normal clouds with standard deviations 157 and 84 whose long axis turns with the
-    class, standardised. 20 train, 50 validation and 100 test nodes of each class, drawn at random.
+    circle of radius 300, overlapping normal clouds with standard deviations 157 along the circle and 84 across it,
+    standardised. 20 train, 50 validation and 100 test nodes of each class, drawn at random.
 
     Args:
         homophily: expected share of a node's neighbours that are of its class, in [0, 1].
@@ -59,7 +59,7 @@ def random_partition_graph(
     cos, sin = angle.cos(), angle.sin()
     spread = torch.randn(len(data.y), 2, generator=generator) * torch.tensor([math.sqrt(24500.0), math.sqrt(7000.0)])
     turned = torch.stack([cos * spread[:, 0] + sin * spread[:, 1], cos * spread[:, 1] - sin * spread[:, 0]], dim=1)
-    x = 300 * torch.stack([cos, sin], dim=1) + turned
+    x = 300 * torch.stack([sin, cos], dim=1) + turned  # as in the released make_x: the long axis lies along the circle
     data.x = (x - x.mean()) / x.std()
     place = torch.stack([torch.randperm(nodes_a_class, generator=generator) for _ in range(classes)]).flatten()
     data.train_mask, data.val_mask, data.test_mask = (

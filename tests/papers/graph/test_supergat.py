@@ -103,6 +103,14 @@ def test_training_classifies_and_repeats(data, form):
     assert (z.argmax(dim=1) == data.y).float().mean() > 0.8
 
 
+def test_clouds_of_random_partition_graphs_lie_along_their_circle():
+    data = random_partition_graph(0.5, 5.0, nodes_a_class=2000, seed=0)
+    for kind in range(10):
+        x = data.x[data.y == kind]
+        long = torch.linalg.eigh(x.T.cov()).eigenvectors[:, 1]
+        assert abs(long @ x.mean(0)) < 0.1 * x.mean(0).norm()
+
+
 def test_random_partition_graphs_have_the_homophily_and_degree_asked_for():
     for homophily, degree in ((0.2, 4.0), (0.8, 20.0)):
         data = random_partition_graph(homophily, degree, seed=3)
