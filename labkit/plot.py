@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labkit._arguments import checked
+from labkit._checks import require_counts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,6 +48,7 @@ def colours(count: int) -> list[str]:
 
     Beyond 16 no set of colours can be told apart at a glance; a reader then needs names or a filter.
     """
+    require_counts(0, count=count)
     chosen = [*COLOURS, *_MORE][:count]
     if count > len(chosen):
         from matplotlib.colors import hsv_to_rgb, to_hex

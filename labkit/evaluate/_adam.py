@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from labkit._checks import require_positive, unknown
+from labkit._arguments import checked
+from labkit._checks import require_counts, require_positive, unknown
 from labkit.evaluate._inputs import check_labels, check_probe, unit_rows
 from labkit.evaluate._score import Score, counted
 from labkit.evaluate._split import Split
@@ -14,6 +15,7 @@ from labkit.evaluate._split import Split
 _SELECT = {"last": "the last one", "validation": "the best on validation"}
 
 
+@checked(numbers=False)
 @dataclass(frozen=True)
 class AdamProbe:
     """Test accuracy of a linear layer trained by full-batch Adam, stopped long before it has converged.
@@ -43,9 +45,7 @@ class AdamProbe:
     normalize: bool = False
 
     def __post_init__(self):
-        for name in ("steps", "starts"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        require_counts(steps=self.steps, starts=self.starts)
         require_positive("lr", self.lr)
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay must not be negative, not {self.weight_decay}")

@@ -39,7 +39,9 @@ def linear_probe(
     """Test accuracy of L2-regularised logistic regression on frozen embeddings, for every split at once.
 
     Objective and C are those of scikit-learn's ``LogisticRegression``: C · Σ loss + ½ ‖w‖², the sum over train rows,
-    the intercept not penalised. All strengths, splits and folds are solved together on the device of ``z``.
+    the intercept not penalised. With two classes scikit-learn has one weight vector in place of softmax's two: C here
+    is 2C there, and ``link="one_vs_rest"`` is its problem at the same C. All strengths, splits and folds are solved
+    together on the device of ``z``.
 
     Args:
         z: [items, dim] embeddings; float64 is solved in float64, all else in float32.

@@ -27,7 +27,8 @@ def neighbours(z: Tensor, k: int = 20, metric: str = "cosine", queries: Tensor |
         queries: [queries, dim] to look up. None: every row of ``z``, itself left out.
 
     Returns:
-        indices, int64 [queries, k], and similarities or distances, [queries, k].
+        indices, int64 [queries, k], and similarities or distances, [queries, k]. Similarities that float32 cannot tell
+        apart (6e-8 near 1) stand in any order.
 
     Cost: time O(queries · items · dim), memory O(queries · k) and a block of 2^23 numbers. Queries whose k-th neighbour
     float32 cannot tell from the next are looked up again in float64: all of them where an embedding has nearly

@@ -55,7 +55,7 @@ def explore(
         projection: the first map; default "pca", or the coordinates as they are when there are two. See
             ``Explorer.project``.
         metric: "euclidean", or "cosine": rows are scaled to length 1 first.
-        k: neighbours that are counted and shown.
+        k: neighbours that are counted and shown; of few items fewer, at most a fifth of them.
         height: of the map in pixels.
         max_points: above this an even, seeded sample is shown, and the widget says so.
         seed: of samples, UMAP, t-SNE and k-means.

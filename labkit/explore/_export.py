@@ -15,6 +15,7 @@ from labkit.explore._web import SCRIPT, STYLE
 if TYPE_CHECKING:
     from labkit.explore._explorer import Explorer
 
+_PAGE_TEXTS = 200_000  # points up to which a page carries their texts
 _TABLE = 2_000_000  # neighbours that a page carries along: points × k
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -85,16 +86,18 @@ def to_frame(explorer: "Explorer") -> Any:
     for side, lens in explorer._lenses.items():
         tail = "" if side == "left" else "_right"
         columns |= {f"x{tail}": lens.xy[:, 0], f"y{tail}": lens.xy[:, 1]}
-    coordinates = set(columns)
+    own = {*columns, "selected", "text"}
     if explorer._sources.labels:
         labels = explorer._sources.labels
-        columns[f"label: {labels.name}" if labels.name in coordinates else labels.name] = (
+        name = f"label: {labels.name}" if labels.name in own else labels.name
+        own.add(name)
+        columns[name] = (
             labels.values
             if labels.kind == "value"
             else pandas.Categorical.from_codes(labels.codes, _distinct(labels.names))
         )
     for name, values in explorer.items.columns.items():
-        columns.setdefault(f"column: {name}" if name in coordinates else name, values)
+        columns[f"column: {name}" if name in own else name] = values
     if explorer._sources.texts is not None:
         columns["text"] = explorer._sources.texts
     columns["selected"] = explorer._chosen()
@@ -118,6 +121,7 @@ def to_html(explorer: "Explorer", path: Path) -> None:
         table = {side: _table(lens.space, k) for side, lens in explorer._lenses.items()}
     note = " ".join(filter(None, [explorer.items.note, "This page stands alone: no kernel, no network."]))
     state["_data"] = {**state["_data"], "standalone": True, "table": table, "note": note, "asks": False}
+    state["_data"]["texts"] = explorer._all_texts(_PAGE_TEXTS)
     state["_data"]["timeline"] = None  # the table and the captions are of the epoch shown now
     state["_focus"] = state["_focus"] if table else -1
     esm = SCRIPT.replace("export default { render };", "const explorer = { render };")

@@ -70,10 +70,10 @@ class _GraphViews:
         edges = data.edge_index.sort(dim=0).values.unique(dim=1)  # each once, in whatever directions it was given
         self.edges, self.nodes = edges[:, edges[0] < edges[1]], data.num_nodes
         self.x, self.k = data.x.float(), min(k, max(1, data.num_nodes - 1))
-        kinds, _ = kinds_of(getattr(data, "y", None), self.nodes)
+        kinds, labels = kinds_of(getattr(data, "y", None), self.nodes)
         shades = plot.colours(int(kinds.max()) + 1)
         self.colour = [shades[kind] for kind in kinds.tolist()]
-        self.text = [f"node {node}, {name}" for node, name in enumerate(named(kinds.tolist(), class_names))]
+        self.text = [f"node {node}, {name}" for node, name in enumerate(named(labels, class_names))]
         graph = nx.Graph(self.edges.T.tolist())
         graph.add_nodes_from(range(self.nodes))
         place = nx.spring_layout(graph, seed=0)

@@ -43,6 +43,11 @@ class Lens:
         return self.series.at(self.frame)
 
     @property
+    def mapped(self) -> Space:
+        """What the map is of: a slow one stays that of its epoch while another is looked at."""
+        return self.series.at(self._epoch())
+
+    @property
     def xy(self) -> np.ndarray:
         """[n, 2] positions at the epoch looked at."""
         return self.map.at(self.frame)
@@ -77,6 +82,7 @@ class Lens:
         if kind in SLOW:
             result, note = self._results[kind, self.frame]
             axes = tuple(axes) if axes else None
+            note += f", epoch {self.series.epochs[self.frame]}" if len(self.series) > 1 else ""
             return finish(kind, result, note, axes, self.xy, self.frame if len(self.series) > 1 else None)
         if kind == "probe":
             return _maps.probe(self.series, self.classes.codes, self.classes.names, axes)
@@ -115,11 +121,11 @@ class Lens:
         return self._findings.get(self.map, {}).get(self._epoch())
 
     def measure(self) -> _words.Findings:
-        """Measure the current map at the current epoch against the original space; kept once measured."""
-        epoch, space, xy, frame = self._epoch(), self.space, self.xy, self.frame
+        """Measure the current map at its epoch against the original space; kept once measured."""
+        epoch, space, xy = self._epoch(), self.mapped, self.xy
         known = self._findings.setdefault(self.map, {})
         if epoch not in known:
-            known[epoch] = self._measure(space, xy, frame)
+            known[epoch] = self._measure(space, xy, epoch)
         return known[epoch]
 
     def _epoch(self) -> int:
@@ -134,8 +140,6 @@ class Lens:
             if len(space) <= most
             else np.sort(np.random.default_rng(self.seed).choice(len(space), most, replace=False))
         )
-        if space.dim <= 2 and self.map.kind == "raw":  # the map is the embedding
-            return _words.Findings(probe_full=self._probe_full(space, frame))
         trust = _trust.measure(space, np.asarray(xy, dtype=np.float64), self.k, rows)
         sample = space.x[:: max(1, len(space) // 3000)]
         rank = effective_rank(sample) if 2 < space.dim <= 2048 else None

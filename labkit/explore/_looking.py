@@ -54,9 +54,10 @@ def verdict(sources: Sources, lenses: dict[str, Lens], chosen: np.ndarray, k: in
     size, labels, lines = int(chosen.sum()), sources.classes, []
     if labels and 2 <= size < len(chosen):
         purity = np.bincount(labels.codes[chosen]).max() / size
-        count, step = 200, max(1, len(chosen) // 20_000)  # of many points every step-th: purities stay, work does not
+        # Of many points every step-th, for the work. A small blob keeps all of its own: of fewer it would be purer.
+        count, step = 200, max(1, min(len(chosen) // 20_000, size // 500))
         xy, codes = lenses["left"].xy[::step], labels.codes[::step]
-        chance = _selection.blob_purities(xy, codes, max(1, size // step), count, sources.seed)
+        chance = _selection.blob_purities(xy, codes, size // step, count, sources.seed)
         low, middle, high = (percent(share) for share in np.quantile(chance, [0.05, 0.5, 0.95]))
         lines.append(
             f"A random blob of this size is {middle} one class (5 to 95 %: {low} to {high}); "

@@ -74,7 +74,7 @@ class Painter:
             values = _trust.overlap(*spaces, self.k, np.arange(len(lens.space)), progress)
             about = f"of {self.k}, between the two embeddings"
             return Colouring("overlap", "neighbours shared", values=values, shared=True, about=about)
-        trust = _trust.measure(lens.space, lens.xy.astype(np.float64), self.k, progress=progress)
+        trust = _trust.measure(lens.mapped, lens.xy.astype(np.float64), self.k, progress=progress)
         name, about = {
             "kept": ("neighbours kept", f"of the {self.k} nearest on this map, truly nearest"),
             "false": ("false neighbours", f"of {self.k} on this map, not even among the {self.wide} truly nearest"),

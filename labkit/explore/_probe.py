@@ -8,6 +8,8 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
+_ROWS = 2**14  # that are in float64 at a time
+
 
 class Ridge:
     """Least squares with a ridge on centred data ``x`` [n, dim] and a free intercept.
@@ -24,15 +26,23 @@ class Ridge:
 
     def __init__(self, x: Tensor, ridge: float = 1e-3):
         self.x = x
-        gram = (x.T @ x).double()
+        gram = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)
+        for block in x.split(_ROWS):  # in float64: where points are few or lie far out, 1 − h is what rounding leaves
+            block = block.double()
+            gram.addmm_(block.T, block)
         scale = float(gram.diagonal().mean())
         gram.diagonal().add_(ridge * scale if scale > 0 else 1.0)
         self.factor = torch.linalg.cholesky(gram)
 
     @cached_property
     def leverage(self) -> Tensor:
-        inverse = torch.cholesky_inverse(self.factor).float()
-        return ((self.x @ inverse) * self.x).sum(dim=1) + 1 / len(self.x)
+        """[n], float64, in (0, 1): how much of its own score a point decides."""
+        blocks = (torch.linalg.solve_triangular(self.factor, part.T.double(), upper=False) for part in self._blocks)
+        return torch.cat([block.square().sum(dim=0) for block in blocks]) + 1 / len(self.x)
+
+    @property
+    def _blocks(self) -> tuple[Tensor, ...]:
+        return self.x.split(_ROWS)
 
     def fit(self, target: Tensor) -> tuple[Tensor, Tensor]:
         """Weights [dim, targets] and intercepts [targets] for ``target`` [n, targets]."""
@@ -41,9 +51,14 @@ class Ridge:
 
     def left_out(self, target: Tensor) -> Tensor:
         """Score [n, targets] of each point under the fit on all others."""
-        weight, bias = self.fit(target)
-        h = self.leverage.clamp(max=0.999)[:, None]
-        return (self.x @ weight + bias - h * target) / (1 - h)
+        h, exact = self.leverage[:, None], bool(self.leverage.max() > 0.9)
+        blocks = [part.double() for part in self._blocks] if exact else [self.x]
+        target = target.to(blocks[0])
+        bias = target.mean(dim=0)
+        product = sum(part.T @ of for part, of in zip(blocks, (target - bias).split(_ROWS if exact else len(target))))
+        weight = torch.cholesky_solve(product.double(), self.factor).to(blocks[0])
+        seen = torch.cat([part @ weight for part in blocks])
+        return ((seen + bias - h * target) / (1 - h)).float()
 
 
 @dataclass(frozen=True)

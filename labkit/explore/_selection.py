@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 
 def pack(chosen: np.ndarray) -> bytes:
@@ -65,7 +66,12 @@ def blob_purities(xy: np.ndarray, codes: np.ndarray, size: int, count: int = 200
     """Share of the largest class in each of ``count`` random blobs of ``size`` points.
 
     A blob is compact on the map, as a lasso is, and knows nothing of the classes: its purity is what any patch of
-    this map shows. Cost: O(count · n).
+    this map shows. Cost: O(count · n), or O(n · log n + count · size) where they are less than a hundredth of n.
     """
     generator = np.random.default_rng(seed)
-    return np.array([np.bincount(codes[blob(xy, size, generator)]).max() / size for _ in range(count)])
+    if 100 * size < len(xy):
+        _, rows = cKDTree(xy).query(xy[generator.integers(len(xy), size=count)], size)
+        blobs = codes[rows.reshape(count, size)]
+    else:
+        blobs = (codes[blob(xy, size, generator)] for _ in range(count))
+    return np.array([np.bincount(of).max() / size for of in blobs])

@@ -51,7 +51,14 @@ class Space:
         if itself is not None:
             near[itself] = -torch.inf
         # A few more than k, measured again: |a|² + |b|² − 2ab loses the order of very close points to rounding.
-        rows = near.topk(min(k + 8, len(self.x) - (itself is not None))).indices
+        found, rows = near.topk(min(k + 8, len(self.x) - (itself is not None)))
+        squares = point.square().sum() + 2 * self.half_square[rows[-1]]
+        rounding = 4 * torch.finfo(found.dtype).eps * self.dim**0.5 * squares
+        if k < len(rows) and found[k - 1] - found[-1] <= rounding:  # the nearest may not be among these few
+            exact = torch.cdist(point[None], self.x, compute_mode="donot_use_mm_for_euclid_dist")[0]
+            if itself is not None:
+                exact[itself] = torch.inf
+            rows = exact.topk(k, largest=False).indices
         distances = (self.x[rows] - point).norm(dim=1)
         order = distances.argsort(stable=True)[:k]
         return rows[order], distances[order]

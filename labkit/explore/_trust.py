@@ -61,7 +61,7 @@ def measure(
     k, wide = sizes(n, k)
     rows = np.arange(n) if rows is None else rows
     tree = cKDTree(xy)
-    scale = 1e-6 * max(space.variance, 1e-30) ** 0.5
+    scale = _rounding(space)
     shares = []
     for start in range(0, len(rows), _QUERIES):
         part = torch.from_numpy(rows[start : start + _QUERIES])
@@ -70,6 +70,11 @@ def measure(
             progress(min(1.0, (start + _QUERIES) / len(rows)))
     kept, false, torn = np.concatenate(shares, axis=1)
     return Trust(rows, kept, false, torn, k, wide)
+
+
+def _rounding(space: Space) -> float:
+    """What distances may differ by without being different; by the median point, which no outlier moves."""
+    return 1e-6 * max(2 * float(space.half_square.median()), 1e-30) ** 0.5
 
 
 def _shares(space: Space, tree: cKDTree, xy: np.ndarray, part: Tensor, k: int, wide: int, scale: float) -> np.ndarray:
@@ -103,7 +108,7 @@ def overlap(
     Ties count as shared, as in :func:`measure`: one is among them when it is as near as the k-th.
     """
     k = sizes(len(a), k)[0]
-    scale = 1e-6 * max(b.variance, 1e-30) ** 0.5
+    scale = _rounding(b)
     shares = []
     for start in range(0, len(rows), _QUERIES):
         part = torch.from_numpy(rows[start : start + _QUERIES])

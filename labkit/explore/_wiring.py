@@ -88,13 +88,12 @@ class Wiring(anywidget.AnyWidget):
     def _make_data(self) -> dict[str, Any]:
         s, rows = self._sources, self.items.rows
         identity = len(rows) == self.items.total
-        says = s.texts is not None or bool(self.items.columns)
+        sheet, texts = s.pictures.sheet(rows) if s.pictures else None, self._all_texts(_TEXTS)
         return {
             "n": len(rows), "k": self._k, "wide": self._wide, "note": self.items.note, "height": s.height,
             "rows": None if identity else rows.astype(np.int32).tobytes(),
-            "sheet": s.pictures.sheet(rows) if s.pictures else None, "timeline": s.timeline,
-            "texts": self._texts(np.arange(len(rows))) if says and len(rows) <= _TEXTS else None,
-            "asks": s.pictures is not None or says,
+            "sheet": sheet, "timeline": s.timeline, "texts": texts,
+            "asks": (sheet is not None and "pixels" not in sheet) or (self._says and texts is None),
             "edges": s.edges.pairs().tobytes() if s.edges else None,
         }  # fmt: skip
 
@@ -366,6 +365,13 @@ class Wiring(anywidget.AnyWidget):
         answer["texts"] = self._texts(points)
         pixels = s.pictures.thumbnails(self.items.rows[points]).tobytes() if s.pictures else b""
         self.send({**answer, **(s.pictures.size if s.pictures else {"width": 0, "height": 0, "channels": 0})}, [pixels])
+
+    @property
+    def _says(self) -> bool:
+        return self._sources.texts is not None or bool(self.items.columns)
+
+    def _all_texts(self, most: int) -> list[str] | None:
+        return self._texts(np.arange(len(self.items))) if self._says and len(self.items) <= most else None
 
     def _texts(self, points: np.ndarray) -> list[str]:
         """A few words about each point: its text and its first columns."""

@@ -38,7 +38,7 @@ def caption(drawn: Map, frame: int, space: Space, found: Findings | None) -> str
         return "One point: it has no neighbours, and no map can be wrong about it."
     if space.variance == 0:
         return f"**All {len(space):,} points are the same vector**: this embedding has collapsed to one spot."
-    if space.dim <= 2 and drawn.kind == "raw":
+    if drawn.kind == "raw" and set(drawn.axes) == set(range(space.dim)):
         probe = f" A linear probe reaches **{percent(found.probe_full)}**." if found and found.probe_full else ""
         they = "These are the 2 dimensions" if space.dim == 2 else "This is the one dimension"
         themselves = "themselves" if space.dim == 2 else "itself"

@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from labkit._arguments import checked
 from labkit._checks import require_pair, require_positive
@@ -43,10 +44,9 @@ def nt_xent(
     require_pair("a", a, "b", b, items=2)
     _check(temperature, block)
     z = unit_rows(torch.cat([a, b])) * temperature**-0.5
-    positive = (z[: len(a)] * z[len(a) :]).sum(dim=1).mean()
-    bounds = (-1 / temperature, 1 / temperature)
-    total = log_sums(Products(z), z, bounds=bounds, block=block, ring=ring)
-    return mean_over_processes(total.mean() - positive, ring)
+    positive = (z[: len(a)] * z[len(a) :]).sum(dim=1)
+    loss = _told_from_others(positive.repeat(2), z, None, len(a), temperature, block, ring)
+    return mean_over_processes(loss, ring)
 
 
 @checked(numbers=False)
@@ -117,10 +117,28 @@ def info_nce(
     require_pair("queries", queries, "keys", keys, items=2)
     _check(temperature, block)
     q, k = (unit_rows(torch.cat([queries, keys])) * temperature**-0.5).chunk(2)
-    positive = (q * k).sum(dim=1).mean()
-    bounds = (-1 / temperature, 1 / temperature)
-    total = log_sums(Products(q), q, k, bounds=bounds, block=block, ring=ring)
-    return mean_over_processes(total.mean() - positive, ring)
+    loss = _told_from_others((q * k).sum(dim=1), q, k, 0, temperature, block, ring)
+    return mean_over_processes(loss, ring)
+
+
+def _told_from_others(
+    positive: Tensor,
+    rows: Tensor,
+    columns: Tensor | None,
+    partner: int,
+    temperature: float,
+    block: int | None,
+    ring: bool,
+) -> Tensor:
+    """The mean over rows of log Σ exp(logits) − positive, the logit of row i with column i + ``partner``.
+
+    In bfloat16 the positive is left out of the products, and put back as it is: where views agree the two terms cancel,
+    and a positive that was rounded in one of them only would leave nothing but its rounding.
+    """
+    products, how = Products(rows), {"bounds": (-1 / temperature, 1 / temperature), "block": block, "ring": ring}
+    if products.precision is products.dtype:
+        return log_sums(products, rows, columns, **how).mean() - positive.mean()
+    return softplus(log_sums(products, rows, columns, partner=partner, **how) - positive).mean()
 
 
 def _check(temperature: float, block: int | None) -> None:

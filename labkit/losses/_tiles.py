@@ -28,6 +28,7 @@ def log_sums(
     columns: Float[Tensor, "k dim"] | None = None,
     *,
     bounds: tuple[float, float],
+    partner: int | None = None,
     block: int | None = None,
     ring: bool = False,
 ) -> Float[Tensor, "n"]:
@@ -40,6 +41,7 @@ def log_sums(
             upper triangle serves its rows and its columns.
         bounds: between which all logits lie. While the type's exponents span them, one shift (to their middle) serves
             all rows, so that one exponential gives a tile's row sums and column sums.
+        partner: the sum of row i leaves out column (i + partner) mod k, of those that are here. None: it has all.
         block: rows of a tile. None: dense up to 1 024 rows, else 512 on a CPU and 4 096 on a GPU. At least n: dense.
         ring: the rows and columns here are this process's share, equally many in each process. Columns go round; the
             sums are over those of all processes, in memory O(n·dim + block²) of the share's n.
@@ -50,10 +52,14 @@ def log_sums(
             tile = logits(rows, rows if columns is None else columns)
             if columns is None:
                 tile = tile.masked_fill(torch.eye(len(rows), dtype=torch.bool, device=rows.device), -torch.inf)
+            if partner is not None:
+                itself = torch.eye(tile.shape[1], dtype=torch.bool, device=rows.device)[: len(rows)]
+                tile = tile.masked_fill(itself.roll(partner, 1), -torch.inf)
             return tile.logsumexp(dim=1)
         low, high = bounds
         shift = (low + high) / 2 if high - low < _EXPONENTS.get(rows.dtype, 80.0) else None
-        return _LogSums.apply(rows, columns, logits, shift, block or TILE.get(rows.device.type, 4096), steps)
+        block = block or TILE.get(rows.device.type, 4096)
+        return _LogSums.apply(rows, columns, logits, shift, block, steps, partner)
 
 
 class Products:
@@ -77,6 +83,16 @@ def check_block(block: int | None) -> None:
         raise ValueError(f"block must be at least 1 row, not {block}")
 
 
+def _leave_out(tile: Tensor, i: slice, j: slice, partner: int, columns: int) -> None:
+    """−inf at column (row + partner) mod ``columns`` of each row of a tile."""
+    for away in (partner % columns, partner % columns - columns):
+        first, last = max(i.start, j.start - away), min(i.stop, j.stop - away)
+        if first < last:
+            tile[first - i.start : last - i.start, first + away - j.start : last + away - j.start].fill_diagonal_(
+                -torch.inf
+            )
+
+
 def _tiles(rows: int, columns: int, block: int, triangle: bool) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of each tile; of a symmetric matrix those of the upper triangle."""
     for i in range(0, rows, block):
@@ -88,7 +104,8 @@ class _LogSums(torch.autograd.Function):
     """``log_sums`` by tiles. ``shift`` None: each row has its own maximum, and tiles are worked on as logarithms."""
 
     @staticmethod
-    def forward(ctx, rows: Tensor, columns: Tensor | None, logits: Logits, shift: float | None, block: int, steps: int):
+    def forward(ctx, rows: Tensor, columns: Tensor | None, logits: Logits, shift: float | None, block: int, steps: int,
+                partner: int | None):  # fmt: skip
         keys = rows if columns is None else columns
         left, right = (_operand(logits, side) for side in (rows, keys))
         total = rows.new_full((len(rows),), -torch.inf if shift is None else 0.0)
@@ -100,6 +117,8 @@ class _LogSums(torch.autograd.Function):
                 tile = logits(left[i], right[j])
                 if itself and i == j:
                     tile.fill_diagonal_(-torch.inf)
+                if partner is not None and step == 0:
+                    _leave_out(tile, i, j, partner, len(keys))
                 if shift is not None:
                     tile = _exponentials(tile, shift)
                 if tile.nbytes <= room:
@@ -112,7 +131,7 @@ class _LogSums(torch.autograd.Function):
                         total[part].add_(tile.sum(dim))
         result = total if shift is None else total.log() + shift
         ctx.save_for_backward(rows, columns, result)
-        ctx.settings = logits, shift, block, steps
+        ctx.settings = logits, shift, block, steps, partner
         ctx.kept = kept
         return result
 
@@ -120,12 +139,12 @@ class _LogSums(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, upstream: Tensor):
         with torch.autocast(upstream.device.type, enabled=False):
-            return *_LogSums._gradients(ctx, upstream), None, None, None, None
+            return *_LogSums._gradients(ctx, upstream), None, None, None, None, None
 
     @staticmethod
     def _gradients(ctx, upstream: Tensor) -> tuple[Tensor, Tensor | None]:
         rows, columns, log_sum = ctx.saved_tensors
-        logits, shift, block, steps = ctx.settings
+        logits, shift, block, steps, partner = ctx.settings
         keys = rows if columns is None else columns
         left, right = (_operand(logits, side) for side in (rows, keys))
         into_rows, into_keys = torch.zeros_like(rows), torch.zeros_like(keys)
@@ -146,6 +165,8 @@ class _LogSums(torch.autograd.Function):
                     pull = _pull_of_products(logits, left[i], right[j])
                 else:
                     tile, pull = _with_pull(logits, left[i], right[j])
+                    if partner is not None and step == 0:
+                        _leave_out(tile, i, j, partner, len(keys))
                     tile = tile if shift is None else _exponentials(tile, shift)
                 symmetric = itself and i == j  # what its columns get is in what its rows get
                 weight = share(tile, i, 1)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch_geometric.data import Data
 
-from labkit.explore import _words, compare, explore
+from labkit.explore import _wiring, _words, compare, explore
 from labkit.explore._colours import Colouring
 
 RNG = np.random.default_rng(0)
@@ -507,6 +507,46 @@ def test_to_frame_has_a_line_for_each_shown_row():
     assert {"x", "y", "probe score"} <= set(frame.columns)
 
 
+def test_to_frame_keeps_columns_that_are_named_as_its_own():
+    mine = {name: np.arange(150.0) for name in ("selected", "text", "label", "x")}
+    frame = explore(Z, Y, columns=mine, texts=["words"] * 150).to_frame()
+    for name in mine:
+        np.testing.assert_array_equal(frame[f"column: {name}"], np.arange(150))
+    assert (frame["text"] == "words").all()
+    assert not frame["selected"].any()
+    assert frame["label"].astype(str).tolist() == [str(y) for y in Y]
+
+
+def test_small_selections_of_many_points_are_compared_with_blobs_as_small():
+    y = np.arange(50_000) % 10
+    explorer = explore(RNG.normal(size=(50_000, 2)), y)
+    explorer.select(range(4))
+    explorer.wait()
+    (line,) = explorer._verdict["lines"]
+    middle, _, low, high = (int(share) for share in re.findall(r"(\d+) %", line)[:4])
+    assert 25 <= low <= middle <= high < 100
+
+
+def test_texts_beyond_those_that_travel_are_asked_for_and_are_on_the_page(tmp_path):
+    n = _wiring._TEXTS + 1
+    pictures, texts = np.zeros((n, 2, 2), dtype=np.uint8), [f"item {i}." for i in range(n)]
+    explorer = explore(RNG.normal(size=(n, 2)), images=pictures, texts=texts)
+    assert "pixels" in explorer._data["sheet"]
+    assert (explorer._data["texts"], explorer._data["asks"]) == (None, True)
+    explorer.to_html(tmp_path / "map.html")
+    assert f"item {n - 1}." in (tmp_path / "map.html").read_text()
+    assert not explore(RNG.normal(size=(n, 2)), images=pictures)._data["asks"], "all of it came along"
+
+
+def test_two_dimensions_drawn_as_they_are_lose_nothing_and_one_of_them_twice_loses_much():
+    explorer = explore(RNG.normal(size=(300, 2)))
+    assert explorer.trust().kept.min() == 1
+    assert "nothing is projected" in explorer.wait().caption
+    explorer.project("raw", axes=(0, 0))
+    assert "nothing is projected" not in explorer.wait().caption
+    assert explorer.trust().kept.mean() < 0.9
+
+
 @pytest.mark.attack("names and captions")
 def test_a_page_of_its_own_holds_everything_and_no_script_of_strangers(tmp_path):
     names = ["</script><script>alert(1)</script>", "b", "c"]
@@ -564,6 +604,21 @@ def test_what_was_measured_of_a_map_is_not_said_of_another():
         lens = explorer._lenses["left"]
         fresh = _words.caption(lens.map, lens.frame, lens.space, lens._measure(lens.space, lens.xy, lens.frame))
         assert explorer._caption[0] == fresh
+
+
+def test_a_slow_map_is_measured_against_its_own_epoch_whichever_is_looked_at():
+    run, y = fake_run()
+    explorer = explore(run, labels=y)
+    explorer.time(1)
+    explorer.project("spectral")
+    explorer.wait()
+    assert "epoch 1" in explorer.caption
+    kept = explorer.trust().kept
+    explorer.time(9)
+    np.testing.assert_array_equal(explorer.trust().kept, kept)
+    explorer.colour_by("kept")
+    explorer.wait()
+    np.testing.assert_allclose(explorer._colouring.values, kept)
 
 
 def test_an_exported_page_stays_at_the_epoch_that_its_neighbours_are_of(tmp_path):

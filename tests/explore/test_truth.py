@@ -52,6 +52,17 @@ def test_neighbours_are_those_of_the_original_space(metric):
         np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
+def test_neighbours_in_classes_tighter_than_rounding_are_the_true_ones():
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.nn.functional.normalize(torch.randn(5, 16, generator=generator), dim=1)
+    x = centres[torch.arange(500) % 5] + 1e-4 * torch.randn(500, 16, generator=generator)
+    space = Space(x)
+    distances = cdist(space.x.double(), space.x.double())
+    np.fill_diagonal(distances, np.inf)
+    for row in range(0, 500, 50):
+        assert space.neighbours(row, 10)[0].tolist() == distances[row].argsort()[:10].tolist()
+
+
 def test_neighbours_of_very_close_points_keep_their_order():
     x = torch.zeros(50, 3)
     x[:, 0] = 1000 + torch.arange(50) * 1e-3
@@ -225,6 +236,24 @@ def test_left_out_scores_are_those_of_n_separate_fits():
         assert found[i] == pytest.approx(fitted.predict(z[i : i + 1])[0], abs=2e-3)
 
 
+@pytest.mark.parametrize("outlier", [1, 1000], ids=["few and wide", "and one far out"])
+def test_left_out_scores_do_not_know_the_label_that_is_left_out(outlier):
+    x = torch.randn(60, 300, generator=torch.Generator().manual_seed(0))
+    x[0] *= outlier
+    x = x - x.mean(0)
+    ridge, y = Ridge(x), torch.arange(60)[:, None] % 2.0
+    turned = y.clone()
+    turned[:5] = 1 - turned[:5]
+    z = torch.cat([x, torch.ones(60, 1)], 1).double()
+    penalty = torch.eye(301, dtype=torch.float64) * 1e-3 * float(x.square().sum(0).mean())
+    penalty[-1, -1] = 0
+    for target in (y, turned):
+        hat = z @ torch.linalg.solve(z.T @ z + penalty, z.T)
+        exact = ((hat @ target.double()) - hat.diagonal()[:, None] * target) / (1 - hat.diagonal()[:, None])
+        torch.testing.assert_close(ridge.left_out(target).double(), exact, atol=1e-4, rtol=1e-4)
+    assert separate(ridge, y[:, 0].bool().numpy()).auc < 0.8
+
+
 def test_auc_is_that_of_the_left_out_scores():
     x, y = blobs(300, 6, 3, spread=0.7)
     verdict = separate(Ridge(Space(torch.from_numpy(x)).x), y == 1)
@@ -289,6 +318,23 @@ def test_a_blob_is_the_points_nearest_to_one_of_them():
         (np.argsort(cdist(xy[i : i + 1], xy)[0])[:12] == np.flatnonzero(chosen)[:, None]).any(1).all()
         for i in range(100)
     )
+
+
+def test_an_outlier_does_not_make_a_bad_map_look_good():
+    x, xy = RNG.normal(size=(400, 8)), RNG.normal(size=(400, 2))
+    plain = _trust.measure(Space(torch.from_numpy(x)), xy, 10).kept[1:].mean()
+    x[0] = 1e7
+    assert _trust.measure(Space(torch.from_numpy(x)), xy, 10).kept[1:].mean() < plain + 0.01
+
+
+def test_small_blobs_of_many_points_are_found_by_a_tree_and_are_the_same():
+    xy, codes = RNG.normal(size=(3000, 2)), np.arange(3000)
+    codes[::2] = 0
+    of_all = [_selection.blob(xy, 20, np.random.default_rng(seed)) for seed in range(3000)]
+    known = {np.bincount(codes[chosen]).max() / 20 for chosen in of_all}
+    found = _selection.blob_purities(xy, codes, 20, 200)
+    assert set(found) <= known
+    assert 0.3 < found.mean() < 0.7
 
 
 def test_blobs_of_a_map_without_structure_have_about_the_largest_base_rate():

@@ -36,7 +36,7 @@ export class Messages {
   // Thumbnail and text of a point: from the sheet that came along, or asked for in one message for all wanted.
   item(i, fill) {
     const sheet = this.data.sheet;
-    if (sheet?.pixels) {
+    if (sheet?.pixels && !this.data.asks) {
       const size = sheet.width * sheet.height * sheet.channels;
       return fill({ ...sheet, pixels: this.sheet.subarray(i * size, (i + 1) * size), text: this.data.texts?.[i] });
     }
