@@ -1,7 +1,9 @@
 """A file is either whole or not there."""
 
+import errno
 import os
 import secrets
+import shutil
 from pathlib import Path
 
 
@@ -9,12 +11,15 @@ def write_whole(path: str | Path, data: bytes) -> None:
     """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part.
 
     It is written beside its place under a hidden name and moved over it in one step. A crash, ``kill -9`` or a full
-    disk leaves the older file as it was.
+    disk leaves the older file as it was. A link stays one, to the new file; who may read the file stays as it was.
 
     Raises:
-        OSError: it could not be written (full disk, read-only folder); the message names the file.
+        OSError: it could not be written (full disk, read-only folder), or is no file (a folder, /dev/null); the message
+            names it.
     """
-    path = Path(path)
+    path = Path(path).resolve()
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, f"{path} is no file that could be replaced")
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -22,6 +27,8 @@ def write_whole(path: str | Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, beside)
         os.replace(beside, path)
     except BaseException as error:
         beside.unlink(missing_ok=True)

@@ -48,7 +48,7 @@ class GraphBatch:
         sizes = torch.tensor([len(graph.x) for graph in graphs])
         edges = torch.tensor([graph.edge_index.shape[1] for graph in graphs])
         ptr = _offsets(sizes)
-        local = torch.cat([graph.edge_index for graph in graphs], dim=1)
+        local = torch.cat([graph.edge_index.long() for graph in graphs], dim=1)  # one that is empty may be of floats
         owner = torch.repeat_interleave(torch.arange(len(graphs)), edges)
         outside = ((local < 0) | (local >= sizes[owner])).any(dim=0).nonzero().flatten()
         if len(outside):
@@ -181,6 +181,11 @@ def _check_features(graphs: Sequence[Any]) -> None:
                 f"graph {i} has no features x [nodes, features]; load the set with a PyG transform, e.g. transform="
                 "torch_geometric.transforms.Constant(), or OneHotDegree(max_degree)"
             )
+        edges = graph.edge_index
+        if not isinstance(edges, Tensor) or edges.dim() != 2 or len(edges) != 2:
+            raise ValueError(f"graph {i} has no edge_index [2, edges]; one without edges has torch.empty(2, 0).long()")
+        if edges.numel() and (edges.is_floating_point() or edges.dtype == torch.bool):
+            raise ValueError(f"edge_index of graph {i} must hold whole numbers, not {edges.dtype}")
         widths.setdefault(graph.x.shape[1], i)
     if len(widths) > 1:
         (a, i), (b, j), *_ = widths.items()

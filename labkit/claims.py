@@ -175,6 +175,8 @@ def verify(what: Claim, lab: Lab, folder: str | Path | None = None) -> dict[str,
     Returns:
         dict: claim, paper, sentence, verdict ("no verdict" at smoke scale), the numbers and where they were measured.
     """
+    if folder is not None and Path(folder).exists() and not Path(folder).is_dir():
+        raise ValueError(f"{folder} is no folder; nothing could be written there")
     started, where = time.perf_counter(), recipes.circumstances(choose_device(lab.device))
     evidence = what.test(lab)
     mean, half = evidence.difference
@@ -189,7 +191,10 @@ def verify(what: Claim, lab: Lab, folder: str | Path | None = None) -> dict[str,
         if before > now:
             warnings.warn(f"{path} holds {before} seeds and stays; delete it to write {now} in its place", stacklevel=2)
         else:
-            write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+            try:
+                write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+            except OSError as error:  # minutes of measuring are worth more than the file
+                warnings.warn(f"{error.strerror or error}; the record is returned all the same", stacklevel=2)
     return record
 
 
@@ -210,7 +215,7 @@ def _seeds(path: Path) -> int:
     """How many seeds a record has; 0 where there is none, or a torn one."""
     try:
         return len(json.loads(path.read_text(encoding="utf-8"))["seeds"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return 0
 
 

@@ -1,6 +1,7 @@
 """The command line: labkit data | run | claims | bench | doctor."""
 
 import argparse
+import json
 import os
 import shlex
 import sys
@@ -84,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "verify",
         help="test the claims of a paper",
         description="Test claims and write what came out to results/claims/, over what was measured there before "
-        "(at smoke scale nothing is written).",
+        "unless that has more seeds (at smoke scale nothing is written).",
     )
     verify.add_argument("paper", nargs="?", help="one of `labkit claims list`, without the claim's own name")
     verify.add_argument("--all", action="store_true", help="of every paper")
@@ -168,6 +169,8 @@ def _run_here(options) -> None:
         raise ValueError(f"--json: {options.json} is a folder; name a file in it")
     if options.json and not os.access(options.json.parent, os.W_OK):
         raise ValueError(f"--json: nothing can be written to {options.json.parent}; choose another folder")
+    if options.json and options.json.exists():
+        _require_result(options.json)
     dataset = None
     if options.data:
         recipe, dataset = recipes.for_own_graph(recipe, options.data, options.features, options.label)
@@ -200,6 +203,16 @@ def _run_here(options) -> None:
             forget(kept, {seed for result in results for seed in result.seeds})
     for result in results:
         say(result)
+
+
+def _require_result(file: Path) -> None:
+    """Refuse to write over what is no result of a recipe, before work starts."""
+    try:
+        known = file.is_file() and "recipe" in json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, TypeError):
+        known = False
+    if not known:
+        raise ValueError(f"--json: {file} is there and holds no result of a recipe; name another file")
 
 
 def _again(typed: list[str]) -> str:

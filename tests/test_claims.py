@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from scipy.stats import ttest_rel
 
-from labkit import cli, papers, recipes
+from labkit import claims, cli, papers, recipes
 from labkit._board import THEMES, board
 from labkit.claims import FAILS, HOLDS, OPEN, Claim, Evidence, Lab, arm, claim, difference, minutes, show, verify
 from labkit.recipes._recipe import printed
@@ -82,6 +82,19 @@ def test_a_record_of_more_seeds_stays(tmp_path):
     written.write_text('{"seeds": ')
     verify(two_is_more, Lab(seeds=[0]), tmp_path)
     assert json.loads(written.read_text())["seeds"] == [0]
+
+
+def test_a_record_that_cannot_be_written_is_returned(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="is no folder"):
+        verify(two_is_more, Lab("laptop"), tmp_path / "file")
+
+    def full(*_):
+        raise OSError(28, "the disk is full")
+
+    monkeypatch.setattr(claims, "write_whole", full)
+    with pytest.warns(UserWarning, match="the disk is full; the record is returned all the same"):
+        assert verify(two_is_more, Lab("laptop"), tmp_path)["verdict"] == HOLDS
 
 
 def test_a_record_is_of_the_code_that_its_test_started_with(monkeypatch):

@@ -44,6 +44,16 @@ def test_a_result_is_saved_under_its_own_protocol_s_name(run, tmp_path, asked, f
     assert saved(tmp_path) == files
 
 
+def test_what_is_no_result_is_not_written_over(run, tmp_path, capsys):
+    (tmp_path / "notes.txt").write_text("my notes")
+    assert run("--seeds", "1", "--json", "notes.txt") == 2
+    assert "notes.txt is there and holds no result of a recipe" in capsys.readouterr().err
+    assert (tmp_path / "notes.txt").read_text() == "my notes"
+    os.mkfifo(tmp_path / "pipe")
+    assert run("--seeds", "1", "--json", "pipe") == 2
+    assert run("--seeds", "1", "--json", "x.json") == run("--seeds", "2", "--json", "x.json") == 0
+
+
 def test_a_run_that_writes_a_file_goes_on_when_nobody_reads_what_it_prints(run, tmp_path, monkeypatch):
     reader, writer = os.pipe()
     os.close(reader)

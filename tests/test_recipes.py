@@ -440,3 +440,9 @@ def test_a_lab_trains_each_seed_once_and_embeds_as_it_is_told():
     assert lab.scores(recipe, embed=lambda run: run.snapshots[0]) == untrained
     trained = [material.score(protocol, run.method.embed(material.items)).mean for run in runs]
     assert lab.scores(recipe) == trained != untrained
+
+
+def test_looks_past_the_end_of_a_shorter_training_are_left_out():
+    recipe = replace(small_recipe(), training={"epochs": 3, "lr": 1e-2, "snapshots": [1, 3]})
+    run = recipes.train(recipe, recipes.Material(two_groups()), seed=0, epochs=2, progress=False)
+    assert list(run.snapshots) == [0, 1]

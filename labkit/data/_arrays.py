@@ -1,6 +1,7 @@
 """Arrays from files nobody vouches for: npz without pickles, safetensors, zips without tricks."""
 
 import io
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -29,7 +30,8 @@ def read_npz(source: Path | bytes, where: str, limit: int = LIMIT) -> dict[str, 
                 for info in packed.infolist()
                 if info.filename.endswith(".npy") and (array := _read_npy(packed, info)) is not None
             }
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, MemoryError, ValueError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, MemoryError, ValueError, RuntimeError,
+            tokenize.TokenError) as error:  # fmt: skip
         if isinstance(error, _Refused):
             raise
         raise ValueError(f"{where} is no whole npz file ({_first_line(error)}); write or download it again") from error

@@ -1,5 +1,6 @@
 """Sets of many small graphs: the TU benchmark, and the GIN authors' text files with their ten folds."""
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,7 +44,11 @@ class GraphSet(Sequence):
         """One graph for an int; those of a slice, of a tensor of indices or of a mask as a set without folds."""
         if isinstance(index, slice):
             return GraphSet(self.graphs[index], self.name)
+        if isinstance(index, list | np.ndarray):
+            index = torch.as_tensor(index)
         if isinstance(index, Tensor) and index.dim():
+            if index.dtype == torch.uint8 or index.is_floating_point():
+                raise TypeError(f"graphs are chosen by int64 numbers or a bool mask, not by {index.dtype}")
             if index.dtype == torch.bool:
                 if index.shape != (len(self),):
                     raise ValueError(
@@ -51,7 +56,7 @@ class GraphSet(Sequence):
                     )
                 index = index.nonzero().flatten()
             return GraphSet(tuple(self.graphs[i] for i in index.tolist()), self.name)
-        return self.graphs[int(index)]
+        return self.graphs[operator.index(index)]
 
     def __iter__(self) -> Iterator[Data]:
         return iter(self.graphs)

@@ -59,7 +59,7 @@ def read_graph(source: Any, transform: Callable[[Data], Data] | None = None, *, 
     if isinstance(x, Tensor) and x.is_floating_point() and x.dtype != torch.float32:
         data = copy.copy(data)
         data.x = x.float()
-    if isinstance(y, Tensor) and y.dtype in (torch.int8, torch.uint8, torch.int16, torch.int32):
+    if isinstance(y, Tensor) and not y.is_floating_point() and y.dtype not in (torch.int64, torch.bool):
         data = copy.copy(data)
         data.y = y.long()
     _check_graph(data)
@@ -97,7 +97,8 @@ def _read_tensors(path: Path) -> Data:
 
 def _read_arrays(path: Path) -> dict[str, Tensor]:
     if path.suffix.lower() == ".npz":
-        arrays = read_npz(path, str(path))
+        arrays = {name: array.astype(array.dtype.newbyteorder("="), copy=False)  # torch takes no other byte order
+                  for name, array in read_npz(path, str(path)).items()}  # fmt: skip
         numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
         for name in set(arrays).difference(numbers).intersection(NUMBERS):
             hint = (
@@ -142,6 +143,8 @@ def npz_graph(arrays: dict[str, np.ndarray], where: str) -> Data:
         data.x = torch.from_numpy(matrix("attr").toarray()).float()
     elif "attr_matrix" in arrays:
         data.x = torch.from_numpy(arrays["attr_matrix"]).float()
+    if data.x is not None and len(data.x) != n:
+        raise ValueError(f"{where} has {n} nodes by adj_shape and features of {len(data.x)}")
     if "labels" in arrays:
         labels = arrays["labels"]
         if labels.dtype.kind == "f" and not np.array_equal(labels, np.rint(labels)):  # no NaN equals itself
@@ -199,7 +202,7 @@ def check_graph(data: Any) -> None:
     """
     _check_graph(data)
     if data.x.dtype == torch.float64:
-        raise ValueError("x is float64, as NumPy has it, and weights are float32; use data.x = data.x.float()")
+        raise ValueError("x is float64, as NumPy has it, and models here are float32; use data.x = data.x.float()")
 
 
 def _check_graph(data: Any) -> None:

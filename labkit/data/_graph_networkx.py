@@ -102,7 +102,7 @@ def refuse_xml_tricks(path: Path) -> None:
     try:
         with open(path, "rb") as file:
             parser.ParseFile(file)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:
         raise ValueError(f"{path} is no whole XML file ({error}); write it again") from error
 
 
@@ -123,7 +123,7 @@ def _attributes(graph: Any) -> dict[str, dict[int, Any]]:
     found: dict[str, dict[int, Any]] = {}
     for i, (_, attributes) in enumerate(graph.nodes(data=True)):
         for name, value in attributes.items():
-            found.setdefault(str(name), {})[i] = value
+            found.setdefault(str(name), {})[i] = value.item() if isinstance(value, np.generic) else value
     return found
 
 

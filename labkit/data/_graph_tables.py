@@ -3,7 +3,7 @@
 import csv
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +27,14 @@ def read_tables(path: Path) -> Data:
     edges: ``source target`` or ``source target weight`` on each line. features: ``node number number …``. labels:
     ``node class``. Columns are separated by comma, tab, semicolon or spaces, whichever the first line has (two kinds of
     marks there are refused: decimal commas would look like columns); lines that start with # or % and empty lines are
-    skipped, and so is a first line that names its columns (edges: "source target", "src dst", "from to"; the others:
-    when it starts with "node" or "id"). A node whose name starts with # stands in quotes.
+    skipped, and so is a first line that names its columns (edges: "source target", "src dst", "from to", "u v", "node1
+    node2"; the others: when it starts with "node" or "id"). A node whose name starts with # stands in quotes.
 
     Nodes are numbered as the features list them, else as the labels do, else by size where all names are whole numbers,
     else as the edges name them first; ``node_names`` keeps the names. Classes are numbered in the order of their sorted
     names, kept in ``class_names``. An edge stands for both directions; self-loops are left out.
 
-    Cost: O(edges + nodes · features), some 2 µs a number: it is text.
+    Cost: O(edges + nodes · features), some 0.2 µs a number: it is text.
     """
     stem = path.name.removesuffix(path.suffix)
     features, labels = (_beside(path, f"{stem}.{part}") for part in ("features", "labels"))
@@ -49,6 +49,12 @@ def read_tables(path: Path) -> Data:
     data.node_names = tuple(names)
     if tables["features"]:
         data.x = tables["features"][1]
+        counted = data.x[0].tolist() == list(range(data.x.shape[1])) and data.x.shape[1] > 1
+        if names[0] not in {*sources, *targets} and (counted or _names_columns(names[:1], names[1:])):
+            raise ValueError(
+                f"the first line of {features.name} ({names[0]}, ...) seems to name its columns: no edge knows this "
+                "node; remove it, or put it further down"
+            )
         del data.num_nodes  # x says it; two sources could disagree
     if tables["labels"]:
         row = {name: value for name, value in zip(*tables["labels"], strict=True)}
@@ -101,7 +107,19 @@ def classes(values: list) -> tuple[Tensor, tuple]:
 
 def _edges(path: Path) -> tuple[list[str], list[str], list[float] | None]:
     sources, targets, weights = [], [], []
-    for line, row in _rows(path, lambda row: tuple(cell.lower() for cell in row[:2]) in _HEADERS):
+    header: list[str] = []
+
+    def is_header(row: list[str]) -> bool:
+        named = tuple(cell.lower() for cell in row[:2]) in _HEADERS
+        header[:] = row if named else header
+        return named
+
+    for line, row in _rows(path, is_header):
+        if header and len(row) > len(header):
+            raise ValueError(
+                f"line {line} of {path.name} has {len(row)} columns, and its first line names {len(header)}: a "
+                "column of row numbers, maybe; write the table without it"
+            )
         if len(row) not in (2, 3):
             raise ValueError(f"line {line} of {path.name} has {len(row)} columns; expected source, target[, weight]")
         sources.append(row[0])
@@ -110,6 +128,11 @@ def _edges(path: Path) -> tuple[list[str], list[str], list[float] | None]:
             weights.append(_number(row[2], path, line))
     if not sources:
         raise ValueError(f"the graph is empty: {path.name} lists no edge")
+    if {*header[:2]} & {*sources, *targets}:
+        raise ValueError(
+            f"the first line of {path.name} ({', '.join(header)}) may be an edge or the columns' names: there are "
+            "nodes of that name; put another line first, or name the columns source,target"
+        )
     if _names_columns((sources[0], targets[0]), sources[1:] + targets[1:]):
         raise ValueError(
             f"the first line of {path.name} ({sources[0]}, {targets[0]}) seems to name its columns; remove it"
@@ -144,7 +167,7 @@ def _labels(path: Path) -> tuple[list[str], list]:
         names.append(row[0])
         values.append(row[1])
     _require_once(names, path)
-    whole = all(re.fullmatch(r"[+-]?\d{1,18}", value) for value in values)
+    whole = all(re.fullmatch(r"-?\d{1,18}", value) and str(int(value)) == value for value in values)  # 01 is not 1
     return names, [int(value) for value in values] if whole else values
 
 
@@ -158,9 +181,9 @@ def _rows(path: Path, is_header) -> Iterator[tuple[int, list[str]]]:
                 if len(text) > LINE or "\0" in text:
                     raise ValueError(f"{path.name} is no text table: line {line} is " + (
                         "longer than 16 MB" if len(text) > LINE else "binary"))  # fmt: skip
-                text = text.strip()
-                if not text:
+                if not text.strip():
                     continue
+                text = text.rstrip().lstrip(" ")  # a tab in front stands behind an empty cell
                 if text[0] in "#%":
                     comments += [(line, text)] if re.match(r"[#%][^\s#%!]", text) else []
                     continue
@@ -211,7 +234,7 @@ def _cells(text: str, separator: str) -> list[str]:
         return text.split(separator)
 
 
-def _names_columns(first: tuple[str, str], others: list[str]) -> bool:
+def _names_columns(first: Sequence[str], others: list[str]) -> bool:
     """Whether the first line holds no number where all others hold nothing else; looked at first, as it rarely does."""
     whole = re.compile(r"[+-]?\d{1,18}").fullmatch
     return bool(others) and not any(map(whole, first)) and all(map(whole, others))

@@ -17,8 +17,8 @@ STAR = ([(0, 1), (0, 2), (0, 3), (0, 4)], [5, 6, 6, 6, 6])
 def read_planted_roles(entry: Entry, ring: int = 500, built: int = 100, extra: int = 50, seed: int = 0) -> Data:
     """A ring with houses and stars built onto it, after the synthetic graphs of GraphWave (Donnat et al. 2018).
 
-    Nodes of one role are far apart and never linked to each other's neighbours: neither communities nor walks tell
-    them, their surroundings do.
+    Copies of a house or a star lie scattered over the ring: neither communities nor walks tell which roles are alike,
+    their surroundings do.
 
     Args:
         ring: nodes of the ring.

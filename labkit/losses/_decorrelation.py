@@ -107,9 +107,9 @@ def w_mse(
         order = torch.randperm(n, generator=generator).to(stacked.device)
         stacked = stacked[:, from_first(order)]  # processes that hold the whole batch whiten the same items together
     white = unit_rows(whiten(stacked.unflatten(1, (-1, size)), eps))
-    # the sum of cosines over pairs of views is (|sum of views|² − one for each view) / 2
+    # the sum of cosines over pairs of views is (|sum of views|² − |each view|²) / 2; a view at the mean has length 0
     d = len(views)
-    cosines = (white.sum(0).square().sum(-1) - d) / (d * (d - 1))
+    cosines = (white.sum(0).square().sum(-1) - white.square().sum(-1).sum(0).round()) / (d * (d - 1))
     return 2 - 2 * cosines.mean()
 
 

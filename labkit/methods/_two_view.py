@@ -86,6 +86,8 @@ class TwoView(Method):
         weights = next(self.encoder.parameters(), images)
         if images.dtype == torch.float64 != weights.dtype:
             raise ValueError(f"images are float64, the encoder is {weights.dtype}: hand in images.float()")
+        if weights.dtype == torch.float64 != images.dtype:
+            raise ValueError(f"the encoder is float64, images are {images.dtype}: hand in doubles, in [0, 1]")
 
 
 def scaled(images: Tensor) -> Tensor:

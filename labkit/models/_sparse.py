@@ -211,6 +211,11 @@ def product(matrix: Tensor, dense: Float[Tensor, "columns dim"]) -> Float[Tensor
     """A CSR matrix times a dense one. MKL writes over what is there; with ``@`` torch fills it with zeros, twice."""
     if dense.device.type != "cpu" or not torch.backends.mkl.is_available():
         return matrix @ dense
+    if dense.dim() != 2 or len(dense) != matrix.shape[1]:
+        raise ValueError(
+            f"a sparse matrix {list(matrix.shape)} is multiplied by a matrix [{matrix.shape[1]}, dim], not by one of "
+            f"shape {list(dense.shape)}; a vector goes as vector[:, None]"
+        )
     out = dense.new_empty(matrix.shape[0], dense.shape[1])
     return torch.addmm(out, matrix, dense, beta=0, out=out)
 

@@ -33,7 +33,9 @@ def over_seeds(
         arms: recipes by name.
         seeds: trainings of each: how many (0, 1, ...) or which.
         path: JSON to which every arm is written as it is done; those that are there with these settings, of the same
-            recipe, are not redone. None: nothing is written.
+            recipe, are not redone. What tells recipes apart is name, training and the untrained method with its plain
+            values: two that differ only in their batches or in a plain function need another name. None: nothing is
+            written.
         protocol: one that the recipes have; None: the first.
         floors: what a floor is called here -> its name among those of the material ("raw", "propagated", ...).
         looks: epochs after which to score; (): after the last one.

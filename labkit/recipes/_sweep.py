@@ -68,7 +68,10 @@ def train(recipe: Recipe, material: Material, seed: int, **changes) -> Run:
     with seeded(seed):
         method = recipe.build(material.dataset)
     arguments = recipe.training | changes
-    arguments["snapshots"] = sorted({0, *(arguments.get("snapshots") or ())})
+    looks = {0, *(arguments.get("snapshots") or ())}
+    if "epochs" in changes and "snapshots" not in changes:  # the recipe's own looks, as far as they are reached
+        looks = {epoch for epoch in looks if epoch <= changes["epochs"]}
+    arguments["snapshots"] = sorted(looks)
     batches = recipe.batches(material.dataset) if recipe.batches else material.batches(recipe.batch_size)
     return finished(fit(method, batches, seed=seed, watch=material.items, **arguments))
 

@@ -5,10 +5,9 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from labkit._processes import agreed, everyone, rank
-from labkit.methods import Method
 from labkit.train._files import read_tensors, refused_if_torn, write_tensors
 from labkit.train._run import Run, pack, unpack
 
@@ -28,23 +27,26 @@ class Checkpoint:
         if not agreed(last or time.monotonic() - self.written >= self.seconds):
             return
         tensors, facts = pack(run)
-        tensors |= _optimizer_tensors(optimizer)
         for state in everyone(_random_state()):
             tensors |= state
         try:
+            tensors |= _optimizer_tensors(optimizer)
             if rank() == 0:
                 write_tensors(self.path, tensors, facts | {"settings": self.settings})
         except OSError as error:
-            warnings.warn(f"{error.strerror}; training goes on", stacklevel=4)
+            warnings.warn(f"{error.strerror or error}; training goes on", stacklevel=4)
         self.written = time.monotonic()
 
-    def restore(self, method: Method, optimizer: torch.optim.Optimizer) -> Run:
+    def restore(self, method: nn.Module, optimizer: torch.optim.Optimizer) -> Run:
         """Put ``method``, ``optimizer`` and the random state where the file left them.
 
         Raises:
             ValueError: the file is torn, or comes from a run with other settings.
         """
         tensors, facts = read_tensors(self.path)
+        if "settings" not in facts or f"random.{rank()}.cpu" not in tensors:
+            raise ValueError(f"{self.path} holds a finished run (Run.save) and nothing to go on from: look at it with "
+                             "Run.load, and give checkpoint= another file")  # fmt: skip
         with refused_if_torn(self.path):
             finished, settings = len(facts["history"]["loss"]), dict(facts.get("settings", {}))
         for name, now in self.settings.items():
@@ -65,12 +67,17 @@ class Checkpoint:
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     state = optimizer.state_dict()["state"]
-    return {
-        f"optimizer.{index}.{name}": torch.as_tensor(value)
-        for index, values in state.items()
-        for name, value in values.items()
-        if value is not None
-    }
+    tensors = {}
+    for index, values in state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor | int | float):
+                tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
+            elif value is not None:
+                of = type(optimizer).__name__
+                raise OSError(
+                    f"{of} remembers {name!r} as {type(value).__name__}; checkpoints hold numbers and tensors alone"
+                )
+    return tensors
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
@@ -79,7 +86,9 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tens
     for key, value in tensors.items():
         if key.startswith("optimizer."):
             _, index, name = key.split(".", 2)
-            state.setdefault(int(index), {})[name] = _laid_out_like(parameters[int(index)], value, optimizer, key)
+            value = _laid_out_like(parameters[int(index)], value, optimizer, key)
+            count = not value.dim() and not value.is_floating_point()  # SparseAdam counts its steps by a Python number
+            state.setdefault(int(index), {})[name] = value.item() if count else value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

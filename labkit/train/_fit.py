@@ -16,7 +16,6 @@ from tqdm.auto import tqdm
 from labkit._arguments import checked
 from labkit._checks import NotFinite, require_between, require_positive, unknown
 from labkit._processes import processes, rank, summed
-from labkit.methods import Method
 from labkit.train._batches import Minibatches
 from labkit.train._checkpoint import Checkpoint
 from labkit.train._device import PRECISIONS, autocast, choose_device, seeded, to_device
@@ -55,7 +54,8 @@ def fit(
         method: anything with ``forward(batch) -> loss``, ``embed(batch)`` and ``after_step()``; trained in place.
         batches: one epoch, iterated anew in each: ``Minibatches``, a list with one PyG ``Data``, a ``DataLoader``.
         epochs: passes over ``batches``, at least 1.
-        seed: governs everything random in training. The same seed on the same machine gives the same bits.
+        seed: of torch's own generators, which govern everything random in training unless something draws elsewhere
+            (NumPy, a ``DataLoader(generator=...)``). The same seed on the same machine gives the same bits.
         device: "auto", "cpu", "cuda", ...
         precision: "auto" (bfloat16 autocast for vision encoders where the hardware has it and the method allows it),
             "float32", "bfloat16".
@@ -94,7 +94,7 @@ def fit(
     settings |= {"batches": len(batches), "precision": precision, "processes": processes()}
     method.to(device)
     with seeded(seed):  # it may try a view; training begins with the same draws whether it does or not
-        method.check(first)
+        getattr(method, "check", lambda _: None)(first)
     trained = in_parallel(method, device)
 
     with seeded(_own_seed(seed)), memory_kept():
@@ -158,7 +158,8 @@ def _epoch(method, trained, batches, optimize, precision, schedule, epoch, epoch
     ``trained`` is the method, or what averages its gradients over processes.
     """
     method.train()
-    total, steps = torch.zeros((), device=device), 0
+    exact = torch.float32 if device.type == "mps" else torch.float64  # of many small losses float32 loses the end
+    total, steps = torch.zeros((), device=device, dtype=exact), 0
     for batch in batches:
         if schedule != "constant":
             share = _share_of_rate(schedule, (epoch - 1 + steps / len(batches)) / epochs)
@@ -167,6 +168,9 @@ def _epoch(method, trained, batches, optimize, precision, schedule, epoch, epoch
         try:
             with autocast(precision, device, method):
                 loss = trained(to_device(batch, device))
+            if not isinstance(loss, torch.Tensor) or loss.dim():
+                found = f"shape {list(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
+                raise ValueError(f"{type(method).__name__}.forward must return a loss without dimensions, not {found}")
         except NotFinite as error:
             if epoch == 1 and steps == 0:  # nothing was trained yet: it is what was handed in
                 raise
@@ -191,7 +195,7 @@ def _share_of_rate(schedule: str, done: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _optimizer(optimizer, method: Method, lr: float, weight_decay: float) -> torch.optim.Optimizer:
+def _optimizer(optimizer, method: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
     parameters = [parameter for parameter in method.parameters() if parameter.requires_grad]
     if callable(optimizer):
         return optimizer(parameters)
@@ -213,7 +217,9 @@ def _told(optimizer: torch.optim.Optimizer) -> str:
 def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume):
     """Refuse what can't be used; return the first batch, or None when looking at it would use up an iterator."""
     if not isinstance(method, nn.Module) or not hasattr(method, "embed"):
-        raise TypeError(f"method must be a labkit Method (an nn.Module that can embed), not {type(method).__name__}")
+        raise TypeError(
+            f"method must be a labkit Method, or another nn.Module that can embed, not {type(method).__name__}"
+        )
     if not any(parameter.requires_grad for parameter in method.parameters()):
         raise ValueError(f"{type(method).__name__} has no trainable parameters")
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:

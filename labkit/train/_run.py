@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from labkit.evaluate import collapse
-from labkit.methods import Method
 from labkit.train._files import read_tensors, refused_if_torn, write_tensors
 
 _LOOKED_AT = 256  # items of a batch: a matrix of similarities of half a megabyte
@@ -45,7 +44,7 @@ class Run:
         >>> run.history["loss"][-1], run.snapshots[20].shape
     """
 
-    method: Method
+    method: nn.Module
     seed: int = 0
     history: dict[str, list[float]] = field(default_factory=lambda: {"loss": [], "seconds": []})
     snapshots: dict[int, Tensor] = field(default_factory=dict)
@@ -78,7 +77,7 @@ class Run:
         write_tensors(path, *pack(self))
 
     @classmethod
-    def load(cls, path: str | Path, method: Method) -> "Run":
+    def load(cls, path: str | Path, method: nn.Module) -> "Run":
         """Read what ``save`` or a checkpoint wrote; the weights go into ``method``.
 
         Raises:
@@ -104,7 +103,7 @@ def pack(run: Run) -> tuple[dict[str, Tensor], dict]:
     return tensors, facts
 
 
-def unpack(tensors: dict[str, Tensor], facts: dict, method: Method, path: str | Path) -> Run:
+def unpack(tensors: dict[str, Tensor], facts: dict, method: nn.Module, path: str | Path) -> Run:
     """The run that ``pack`` wrote; ``method`` gets its weights."""
     weights = {name.removeprefix("method."): value for name, value in tensors.items() if name.startswith("method.")}
     try:
@@ -124,7 +123,7 @@ def unpack(tensors: dict[str, Tensor], facts: dict, method: Method, path: str | 
         )
 
 
-def require_converging(loss: float, method: Method, epoch: int) -> None:
+def require_converging(loss: float, method: nn.Module, epoch: int) -> None:
     """Refuse a loss, or weights after an epoch's last step, that are NaN or infinite."""
     if not math.isfinite(loss):
         raise diverged(f"the loss became {loss}", epoch)

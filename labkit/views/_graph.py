@@ -55,7 +55,7 @@ def hide_nodes(
     Args:
         nodes: number of nodes.
         share: of nodes that are hidden, rounded down.
-        borrow: share of these, rounded down, that get another node's features; the others get the mask token.
+        borrow: share of these, rounded down, that get a random node's features; the others get the mask token.
 
     Returns:
         the visible nodes; the hidden ones; those of them that get the token; and for every place [nodes] the node whose

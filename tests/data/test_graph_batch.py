@@ -118,3 +118,13 @@ def test_one_index_is_a_batch_of_one_and_another_pooling_is_refused():
         assert batch[one].edge_index.tolist() == [[1], [2]]
     with pytest.raises(ValueError, match="no pooling named 'avg'"):
         batch.pool(batch.x, "avg")
+
+
+def test_a_graph_without_edges_may_have_them_as_floats_and_none_may_have_half_a_node():
+    x = torch.ones(2, 3)
+    empty, pair = Data(x=x, edge_index=torch.empty(2, 0)), Data(x=x, edge_index=torch.tensor([[0, 1], [1, 0]]))
+    assert GraphBatch.of([empty, pair]).edge_index.tolist() == [[2, 3], [3, 2]]
+    with pytest.raises(ValueError, match="edge_index of graph 1 must hold whole numbers, not"):
+        GraphBatch.of([pair, Data(x=x, edge_index=torch.tensor([[0.5], [1.0]]))])
+    with pytest.raises(ValueError, match="graph 0 has no edge_index"):
+        GraphBatch.of([Data(x=x)])

@@ -224,3 +224,17 @@ def test_check_graph_lets_good_graphs_pass():
 def test_check_graph_wants_a_pyg_graph():
     with pytest.raises(TypeError, match=r"torch_geometric\.data\.Data, not dict"):
         check_graph({"x": torch.ones(3, 3)})
+
+
+def test_labels_of_any_whole_numbers_and_any_byte_order_are_read(tmp_path):
+    x, edges = np.ones((3, 2), dtype=">f4"), np.array([[0, 1], [1, 0]])
+    np.savez(tmp_path / "a.npz", x=x, edge_index=edges, y=np.array([0, 1, 0], dtype="uint16"))
+    graph = read_graph(tmp_path / "a.npz")
+    assert graph.y.dtype == torch.int64
+    assert graph.x.tolist() == [[1, 1]] * 3
+
+
+def test_features_of_more_nodes_than_there_are(tmp_path):
+    amazon_like(tmp_path / "a.npz", attr_data=None, attr_matrix=np.ones((9, 2), dtype="float32"))
+    with pytest.raises(ValueError, match="has 6 nodes by adj_shape and features of 9"):
+        read_graph(tmp_path / "a.npz")

@@ -1,5 +1,7 @@
 """Graphs in the formats people have them in: edge lists with tables beside them, GraphML, networkx, PyG."""
 
+import re
+
 import networkx
 import pytest
 import torch
@@ -353,3 +355,35 @@ def test_defaults_of_a_graphml_file_count(tmp_path):
     assert graph.x.flatten().tolist() == [7, 3, 7]
     weights = dict(zip(map(tuple, graph.edge_index.T.tolist()), graph.edge_weight.tolist(), strict=True))
     assert weights == {(0, 1): 2.5, (1, 0): 2.5, (1, 2): 1.0, (2, 1): 1.0}
+
+
+R_TABLE = '"source" "target"\n"1" 5 6\n"2" 6 7\n"3" 7 5\n'
+PANDAS = "\tsource\ttarget\n0\t5\t6\n1\t6\t7\n2\t7\t5\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "edges", "says"),
+    [
+        ("a.txt", R_TABLE, "line 2 of a.txt has 3 columns, and its first line names 2"),
+        ("a.tsv", PANDAS, "line 1 of a.tsv has an empty cell"),
+        ("a.csv", "from,to\nto,be\nbe,from\n", "may be an edge or the columns' names"),
+    ],
+)
+def test_a_column_of_row_numbers_is_not_taken_for_nodes(name, edges, says, tmp_path):
+    (tmp_path / name).write_text(edges)
+    with pytest.raises(ValueError, match=re.escape(says)):
+        read_graph(tmp_path / name, transform=Constant())
+
+
+@pytest.mark.parametrize("first", ["person,0,1,2", "user,2017,2018,2019"])
+def test_a_line_that_names_features_is_not_a_node(first, tmp_path):
+    (tmp_path / "a.csv").write_text("10,11\n11,12\n")
+    (tmp_path / "a.features.csv").write_text(f"{first}\n10,1,2,3\n11,1,2,3\n12,4,5,6\n")
+    with pytest.raises(ValueError, match="seems to name its columns"):
+        read_graph(tmp_path / "a.csv")
+
+
+def test_labels_with_leading_zeros_are_other_labels(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n")
+    (tmp_path / "a.labels.csv").write_text("a,01\nb,1\n")
+    assert read_graph(tmp_path / "a.csv", transform=Constant()).class_names == ("01", "1")

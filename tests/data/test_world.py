@@ -293,3 +293,29 @@ def test_at_the_ends_of_what_is_allowed_every_pixel_is_a_number():
             scenes = world.sample(20, seed=1, background=("striped",), texture=("striped",), **{name: end})
             picture = world.render(scenes, 16, dtype=torch.float32)["image"]
             assert ((picture >= 0) & (picture <= 1)).all(), (name, end)
+
+
+@pytest.mark.parametrize("shape", ["cube", "house", "pyramid"])
+@pytest.mark.parametrize(("elevation", "azimuth"), [(0.0, 90.0), (0.0, -90.0), (90.0, 0.0), (90.0, 90.0)])
+def test_solids_seen_square_on_are_there(shape, elevation, azimuth):
+    scenes = single(1, shape=[shape], scale=0.8, x=0.0, y=0.0, angle=0.0)
+    square, near = (
+        int(world.render(scenes.change(elevation=elevation + off, azimuth=azimuth + off), 64, ["full"])["full"].sum())
+        for off in (0.0, 0.5)
+    )
+    assert square == pytest.approx(near, rel=0.06)
+    assert square > 300
+
+
+@pytest.mark.parametrize(
+    ("factors", "says"), [({"present": 2.0}, "0 to 1"), ({"watermark": 99.0}, "-1 to 11"), ({"cast": 0.5}, "-1 to 11")]
+)
+def test_factors_that_count_are_not_changed_to_what_they_cannot_be(factors, says):
+    with pytest.raises(ValueError, match=f"must be a whole number from {says}"):
+        single(1).change(**factors)
+
+
+@pytest.mark.parametrize("angle", [(0, 1, 2), torch.tensor([0.0, 30.0])])
+def test_a_range_is_a_number_or_two(angle):
+    with pytest.raises((ValueError, TypeError), match="angle"):
+        world.sample(2, angle=angle)

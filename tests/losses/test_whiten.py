@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from labkit.losses import whiten
+from labkit.losses import byol, w_mse, whiten
 
 
 def test_each_batch_is_white_and_lower_triangular_in_what_it_was():
@@ -33,3 +33,9 @@ def test_what_cannot_be_whitened_is_refused():
     with pytest.raises(ValueError, match="eps must lie between 0 and 1"):
         whiten(x, eps=2.0)
     assert whiten(x * torch.tensor([1.0, 1.0, 0.0, 1.0]), eps=1e-3).isfinite().all()
+
+
+def test_a_whitened_view_at_the_mean_is_unlike_every_other_not_opposite():
+    a = torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1], [0, 0]], dtype=torch.float64)
+    white = whiten(a)
+    torch.testing.assert_close(w_mse(a, a), byol(white, white))

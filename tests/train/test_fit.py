@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from labkit.losses import nt_xent
-from labkit.methods import Method, inference
+from labkit.methods import Method, SkipGram, inference
 from labkit.train import Minibatches, Run, choose_device, fit, seeded, to_device
 
 
@@ -539,3 +539,75 @@ def test_numbered_batches_say_which_rows_they_are():
     seen = [(part, place) for part, place in Minibatches(rows, 6, drop_last=False, numbered=True)]
     assert all(torch.equal(rows[place], part) for part, place in seen)
     assert torch.cat([place for _, place in seen]).sort().values.tolist() == list(range(20))
+
+
+def test_a_sparse_optimizer_goes_on_to_the_same_bits(tmp_path):
+    walks = torch.randint(0, 12, (40, 6), generator=torch.Generator().manual_seed(0))
+
+    def train(epochs, **keep):
+        with seeded(0):
+            method = SkipGram(12, dim=4, sparse=True)
+        how = {"optimizer": lambda weights: torch.optim.SparseAdam(list(weights), lr=0.05), "progress": False}
+        return fit(method, Minibatches(walks, 8), epochs=epochs, **how, **keep)
+
+    train(3, checkpoint=tmp_path / "c")
+    assert same(train(9, checkpoint=tmp_path / "c", resume=True), train(9))
+
+
+def test_a_run_that_was_saved_is_no_checkpoint_and_stays_as_it_was(tmp_path):
+    train(epochs=1, snapshots=[0]).save(tmp_path / "run")
+    with seeded(1):
+        method = Autoencoder()
+    before = {name: value.clone() for name, value in method.state_dict().items()}
+    with pytest.raises(ValueError, match=r"holds a finished run \(Run.save\) and nothing to go on from"):
+        fit(method, [torch.randn(4, 6)], epochs=2, checkpoint=tmp_path / "run", resume=True, progress=False)
+    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+
+
+def test_what_a_checkpoint_does_not_hold_is_said_and_training_goes_on(tmp_path):
+    class Named(torch.optim.SGD):
+        def step(self):
+            super().step()
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    self.state[parameter]["name"] = "x"
+
+    named = {"optimizer": lambda weights: Named(weights, lr=0.1), "checkpoint": tmp_path / "c"}
+    with pytest.warns(UserWarning, match="Named remembers 'name' as str"):
+        run = train(epochs=2, snapshots=[0], **named)
+    assert run.epochs == 2
+
+
+def test_anything_with_a_loss_and_an_embedding_is_trained():
+    class Bare(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, batch):
+            return (self.weight * batch).square().mean()
+
+        def embed(self, batch):
+            return batch
+
+        def after_step(self):
+            pass
+
+    assert fit(Bare(), [torch.ones(3)], epochs=2, progress=False).epochs == 2
+
+
+@pytest.mark.parametrize(("loss", "found"), [(lambda x: x.flatten()[:1] * 0, r"shape \[1\]"), (lambda _: 0.5, "float")])
+def test_a_loss_is_one_number(loss, found):
+    method = Autoencoder()
+    method.forward = loss
+    with pytest.raises(ValueError, match=f"must return a loss without dimensions, not {found}"):
+        fit(method, [torch.randn(4, 6)], epochs=1, progress=False)
+
+
+def test_the_mean_of_many_small_losses_keeps_its_digits():
+    class Constant(Autoencoder):
+        def forward(self, batch):
+            return 0.1 + 0 * super().forward(batch)
+
+    run = fit(Constant(), [torch.zeros(2, 6)] * 4000, epochs=1, progress=False)
+    assert run.history["loss"][0] == pytest.approx(float(torch.tensor(0.1)), rel=1e-7)

@@ -156,6 +156,9 @@ class Scenes:
         known = NAMES.get(name)
         if known and not ((value >= 0) & (value < len(known)) & (value == value.round())).all():
             raise ValueError(f"{name} must be a whole number from 0 to {len(known) - 1}: {', '.join(known)}")
+        low, high = {"present": (0, 1), "watermark": (-1, 11), "cast": (-1, 11)}.get(name, (None, None))
+        if low is not None and not ((value >= low) & (value <= high) & (value == value.round())).all():
+            raise ValueError(f"{name} must be a whole number from {low} to {high}")
         require_drawable(name, float(value.min()), float(value.max()))
         return value
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from labkit._checks import unknown
+from labkit._checks import require_counts, unknown
 from labkit.data.world import _truths
 from labkit.data.world._factors import SHAPES, Scenes, radians
 from labkit.data.world._objects import Drawn, light
@@ -71,6 +71,8 @@ def render(
             raise ValueError(unknown("truth", name, _truths.TRUTHS))
     if dtype != torch.uint8 and not dtype.is_floating_point:
         raise ValueError(f"dtype must be torch.uint8 or a floating-point type, not {dtype}")
+    if block is not None:
+        require_counts(block=block)
     most = _PIXELS if scenes.objects.device.type == "cpu" else 2**25
     block = block or max(1, most // size**2)
     whole: dict[str, Tensor] = {}

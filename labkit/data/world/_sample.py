@@ -1,11 +1,13 @@
 """Scenes from a seed."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit._checks import require_between, unknown
 from labkit.data.world._factors import (
     BACKGROUNDS,
@@ -52,6 +54,7 @@ RANGES: dict[str, Range] = {
 }
 
 
+@checked(numbers=False)
 def sample(
     items: int,
     seed: int = 0,
@@ -149,5 +152,8 @@ def _check(items: int, objects: tuple[int, int], watermark, cast, ranges: dict[s
     for name, bounds in ranges.items():
         if name not in RANGES and name not in ("x", "y"):
             raise ValueError(unknown("factor with a range", name, [*RANGES, "x", "y"]))
-        low, high = bounds if isinstance(bounds, Sequence) else (bounds, bounds)
+        pair = tuple(bounds) if isinstance(bounds, Sequence) else (bounds, bounds)
+        if len(pair) != 2 or not all(isinstance(bound, Real) for bound in pair):
+            raise ValueError(f"{name} must be a number or (lowest, highest), not {bounds!r}")
+        low, high = pair
         require_drawable(name, low, high)

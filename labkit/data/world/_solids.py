@@ -124,6 +124,7 @@ def outline(solid: Int64[Tensor, " m"], turned: Float[Tensor, "m 3 3"], x: Tenso
     parts = facing.gather(1, sides[..., 0]) != facing.gather(1, sides[..., 1])
     ends = torch.einsum("mij,mepj->mepi", turned, shapes.ends[solid])[..., :2]
     along = ends[:, :, 1] - ends[:, :, 0]
+    parts = parts & (along.norm(dim=-1) > 1e-4)  # an edge seen end on is a point, whose direction is what rounding says
     normal = normalize(torch.stack([along[..., 1], -along[..., 0]], -1), dim=-1)
     distance = (normal * ends[:, :, 0]).sum(-1)
     normal, distance = normal * distance.sign()[..., None], distance.abs()  # away from the centre, which is inside

@@ -268,6 +268,7 @@ def classified(data, rounds: int = 10) -> Float[Tensor, "nodes classes"]:
     first label for each node; a second one, on features and on how many neighbours have each label, says them again,
     ``rounds`` times. Labels of train nodes stay.
     """
+    require_counts(rounds=rounds)
     from sklearn.linear_model import LogisticRegression
 
     classes, known = int(data.y.max()) + 1, data.train_mask.cpu().numpy()

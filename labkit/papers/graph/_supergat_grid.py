@@ -21,7 +21,6 @@ from labkit.recipes import Kept
 from labkit.train import finished, fit, seeded
 
 MODELS = ("GCN", "GAT", "SuperGAT-SD", "SuperGAT-MX")
-FLOORS = ("raw", "propagated")
 LAPTOP = {"degrees": (2.5, 5.0, 10.0, 20.0, 40.0), "homophilies": (0.1, 0.3, 0.5, 0.7, 0.9), "seeds": range(3)}
 SMOKE = {"degrees": (5.0,), "homophilies": (0.3, 0.9), "seeds": range(1), "nodes_a_class": 170, "epochs": 2}
 

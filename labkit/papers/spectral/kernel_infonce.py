@@ -43,7 +43,7 @@ class KernelInfoNCE(TwoView):
         mixture: str = "sum",
         projector: nn.Module | None = None,
     ):
-        projector = projector or MLP(encoder.dim, 2 * encoder.dim, encoder.dim)
+        projector = MLP(encoder.dim, 2 * encoder.dim, encoder.dim) if projector is None else projector
         super().__init__(encoder, projector, view, partial(kernel_nt_xent, kernels=kernels, mixture=mixture))
 
 

@@ -45,7 +45,8 @@ class BYOL(SelfDistillation):
         momentum: float | None = 0.99,
     ):
         dim = encoder.dim
-        super().__init__(encoder, projector or head(dim, dim), view, byol, predictor or head(dim, dim), momentum)
+        projector, predictor = (head(dim, dim) if part is None else part for part in (projector, predictor))
+        super().__init__(encoder, projector, view, byol, predictor, momentum)
 
 
 def _build(images, predictor: nn.Module | None = None, **changes) -> BYOL:

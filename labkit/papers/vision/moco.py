@@ -41,7 +41,7 @@ class MoCo(SelfDistillation):
         momentum: float = 0.99,
         temperature: float = 0.2,
     ):
-        projector = projector or MLP(encoder.dim, 2 * encoder.dim, encoder.dim)
+        projector = MLP(encoder.dim, 2 * encoder.dim, encoder.dim) if projector is None else projector
         super().__init__(encoder, projector, view, self.contrast, momentum=momentum, symmetric=False)
         self.queue, self.temperature, self.keys = Queue(queue, projector.dim), temperature, None
 

@@ -49,7 +49,7 @@ class SimCLR(TwoView):
         temperature: float = 0.5,
         views: int = 2,
     ):
-        projector = projector or MLP(encoder.dim, 2 * encoder.dim, encoder.dim)
+        projector = MLP(encoder.dim, 2 * encoder.dim, encoder.dim) if projector is None else projector
         loss = nt_xent if views == 2 else multi_view_nt_xent
         super().__init__(encoder, projector, view, partial(loss, temperature=temperature), views=views)
 

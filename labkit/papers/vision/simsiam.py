@@ -47,7 +47,7 @@ class SimSiam(SelfDistillation):
         stop_gradient: bool = True,
     ):
         projector = nn.Sequential(head(encoder.dim, dim), nn.BatchNorm1d(dim, affine=False))
-        predictor = predictor or MLP(dim, bottleneck, dim, norm="batch")
+        predictor = MLP(dim, bottleneck, dim, norm="batch") if predictor is None else predictor
         super().__init__(encoder, projector, view, negative_cosine, predictor, stop_gradient=stop_gradient)
 
 
