@@ -103,6 +103,8 @@ class Split:
         Raises:
             ValueError: shares outside (0, 1), above 1 together, or too small to hold an item.
         """
+        if not hasattr(y, "__len__"):
+            raise ValueError(f"y must hold one label for each item, not {y!r}: what has no labels can't be scored")
         shares = {"train": train, "validation": validation or 0, "test": test}
         for part, share in shares.items():
             if not (0 < share < 1 or (part == "validation" and share == 0)):

@@ -59,7 +59,7 @@ def _landscape(name: str, loss: Tensor) -> Panel:
     depth = torch.zeros_like(loss) if flat else ((high - loss) / (high - low)).pow(3)
     lowest = (loss <= low + 1e-9 * (high - low)).nonzero()
     s, c = STD[lowest[:, 0]], CORRELATION[lowest[:, 1]]
-    at = f"lowest {float(low):.2f} at {_where('c', c, CORRELATION)}, {_where('s', s, STD)}; highest {float(high):.2f}"
+    at = f"lowest {float(low):.4g} at {_where('c', c, CORRELATION)}, {_where('s', s, STD)}; highest {float(high):.4g}"
     says = "flat: nothing is asked" if flat else at
     layers = [
         Layer("heat", CORRELATION, STD, values=depth),

@@ -58,22 +58,27 @@ def beside_floors(results: Sequence[Result]) -> "Figure":
             for name, floor in result.floors.items():
                 marker, label = MARKS[name]
                 off = 100 * (floor["mean"] - best)
-                shown[label] = axis.scatter(max(off, -FURTHEST), row, marker=marker, s=34, edgecolor=FLOOR, zorder=2,
-                                            facecolor=FLOOR if off > -FURTHEST else "white")  # fmt: skip
+                look = {"marker": marker, "s": 34, "edgecolor": FLOOR, "zorder": 2}
+                axis.scatter(max(off, -FURTHEST), row, facecolor=FLOOR if off > -FURTHEST else "white", **look)
+                shown[label] = axis.scatter([], [], facecolor=FLOOR, **look)
             if result.paper:
                 off = result.paper["mean"] - 100 * best
                 shown["the paper's number"] = axis.scatter(off, row, marker="x", s=44, color=INK, zorder=3)
             mean, spread = 100 * (result.mean - best), 100 * result.std
             ours = {"marker": "o", "color": COLOURS[0], "ls": "none", "zorder": 4}
+            shown["trained here"] = axis.plot([], [], **ours)[0]
             if mean < -FURTHEST:
-                shown.setdefault("trained here", axis.plot(-FURTHEST, row, mfc="white", **ours)[0])
+                axis.plot(-FURTHEST, row, mfc="white", **ours)
             else:
-                shown["trained here"] = axis.errorbar(mean, row, xerr=spread, capsize=3, **ours)
+                axis.errorbar(mean, row, xerr=spread, capsize=3, **ours)
             axis.annotate(f"{100 * result.mean:.1f} ± {spread:.1f}", (1, row), (6, 0), va="center", fontsize=10,
                           xycoords=("axes fraction", "data"), textcoords="offset points")  # fmt: skip
         axis.axvline(0, color=INK, lw=1, zorder=1)
         axis.set_yticks(range(len(results))[::-1], [_name(result) for result in results])
-        axis.set(xlabel="points beyond the best floor", ylim=(-0.7, len(results) - 0.3))
+        axis.set(
+            xlabel="points beyond the best floor (in outline: further down than is shown)",
+            ylim=(-0.7, len(results) - 0.3),
+        )
         axis.set_xlim(left=-FURTHEST - 0.6)
         axis.set_xticks(np.arange(-12, axis.get_xlim()[1], 2))
         axis.grid(axis="y", visible=False)

@@ -1,8 +1,8 @@
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # Start here: look into an embedding, and don't be fooled by the map
 #
-# **The question.** 1 797 handwritten digits, no labels for training. What does a small network learn from them in half a
-# minute, how do you know, how much of it was there *before*, and what does a picture of the result hide?
+# **The question.** 1 797 handwritten digits, no labels for training. What does a small network learn from them in a
+# few seconds, how do you know, how much of it was there *before*, and what does a picture of the result hide?
 #
 # <!-- measured -->
 #
@@ -93,7 +93,7 @@ run
 # ## Evidence
 #
 # A score alone says nothing. The same probe on the same network *untrained*, and on raw pixels, says what training added.
-# **Predict**: by how much does the half minute raise the accuracy of the network?
+# **Predict**: by how much do those seconds raise the accuracy of the network?
 
 # %%
 gained = predict(
@@ -118,8 +118,7 @@ check(
 print(after)
 
 # %% [markdown]
-# No label was used until this figure. Training improves on the network's random start, and adds little to the pixels, or
-# nothing: centred digits on black have no nuisance that is worth ignoring. Where place, contrast and background change
+# No label was used in training. It improves on the network's random start, and adds little to the pixels, or nothing: centred digits on black have no nuisance that is worth ignoring. Where place, contrast and background change
 # from image to image, pixels fail and the same method does not: that is
 # [2_contrastive_vision/1_simclr](2_contrastive_vision/1_simclr.ipynb).
 

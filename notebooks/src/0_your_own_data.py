@@ -75,7 +75,7 @@ if GRAPH is None:
 
 # %%
 images = labkit.data.read_images(IMAGES, size=24, channels=1, test=0.3)
-plot.image_grid(images.images[:: len(images) // 24][:24], columns=12)
+plot.image_grid(images.images[:: max(1, len(images) // 24)][:24], columns=12)
 plt.show()
 images
 
@@ -95,7 +95,8 @@ view = simclr(
 )  # what should not matter: crop, mirror, brightness, contrast
 with labkit.train.seeded(0):
     method = SimCLR(resnet8(width=16, channels=1), view, temperature=0.2)
-batches = labkit.train.Minibatches(images.images[images.splits["train"]], size=64)
+train = images.images[images.splits["train"]]
+batches = labkit.train.Minibatches(train, size=min(64, len(train)))
 run = labkit.fit(
     method, batches, epochs=EPOCHS, lr=4e-3, schedule="cosine", snapshots=[0, EPOCHS // 2, EPOCHS],
     watch=images.images, seed=0,
@@ -127,7 +128,8 @@ labkit.explore.explore(run=run, images=images, views=view)
 # ## 2 · A graph
 #
 # An edge list (`source target` on each line) with features and labels in tables beside it; or GraphML, `.npz`, a networkx
-# graph, a PyG `Data`. From the shell the same is `labkit run grace --data mine.edges`.
+# graph, a PyG `Data`. From the shell the same is `labkit run grace --data mine.edges`. Without labels a graph can be
+# trained on and looked into, and not scored. A small one (some tens of nodes) needs larger shares than the 10 % below.
 #
 # **Predict**: average every node's features with its neighbours', twice (A²X). What does a linear probe make of it?
 
@@ -178,7 +180,8 @@ if EMBEDDING is None:
     print("STAND-IN for your embedding: the one that was just trained on the graph")
     EMBEDDING = scratch / "embedding.npz"
     np.savez(EMBEDDING, z=z.numpy(), y=graph.y.numpy())
-labkit.explore.explore(EMBEDDING, labels="y")
+LABELS = "y" if str(EMBEDDING).endswith(".npz") else None  # a name in the file, an array, or None
+labkit.explore.explore(EMBEDDING, labels=LABELS)
 
 # %% [markdown]
 # ## 4 · Two embeddings of the same items

@@ -361,8 +361,8 @@ plt.show()
 best.reveal(aucs["hadamard"][0])
 
 # %% [markdown]
-# The average says where the two nodes are, not whether they are near each other: it can't work well. Differences do as
-# well as products here, and better where training is longer (the claims below).
+# The average says where the two nodes are, not whether they are near each other: it can't work well. Differences come
+# within a point or two of products here, and do better where training is longer (the claims below).
 #
 # ## 7 · Leave out the outside
 #

@@ -134,8 +134,8 @@ plt.show()
 
 # %% [markdown]
 # Colours are atoms; grey is an overwritten one. The **released code** differs: it damages one view only, at half the
-# ratio, drops edges without adding any, and its subgraph never leaves the first atom's neighbours (a lost line:
-# `union` returns a new set). Both are here: `labkit run graphcl/mutag` and `graphcl/mutag-released`.
+# ratio (but a subgraph keeps a fifth in place of four fifths), drops edges without adding any, overwrites attributes by
+# noise, and its subgraph never leaves the first atom's neighbours (a lost line: `union` returns a new set). Both are here: `labkit run graphcl/mutag` and `graphcl/mutag-released`.
 #
 # **Drag them.** Two views of a graph should be nearer to each other than to other graphs: that is what training will
 # ask for. Is a view, before training, still nearest to the molecule it is of? And is the nearest *other* molecule of

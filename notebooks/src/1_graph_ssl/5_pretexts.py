@@ -410,8 +410,8 @@ plt.show()
 #
 # ## 9 · Look into it
 #
-# The hidden layer of the GCN that was asked for hops. Lay the citations over the map, and colour by *hops to the nearest
-# centre* or by *wrong*: are the papers that the network gets wrong far from everything, or between two topics?
+# The hidden layer of the GCN that was asked for hops. Lay the citations over the map, and colour by *nearness to
+# centres* or by *wrong*: are the papers that the network gets wrong far from everything, or between two topics?
 
 # %%
 TOPICS = (

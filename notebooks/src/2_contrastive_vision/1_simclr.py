@@ -351,8 +351,8 @@ beside_paper(
      "changes that we chose ourselves, and neighbours where the paper has a linear probe"),
     ("h less z, behind the head, in points", "more than 10 (section 4.2)",
      100 * (knn(z).mean - knn(g).mean),
-     "perhaps because these views change nothing that the class needs: the head has little to "
-     "throw away"),
+     "one seed gives either sign; these views change nothing that the class needs, so that the "
+     "head has little to throw away"),
 )  # fmt: skip
 
 # %% [markdown] slideshow={"slide_type": "slide"}

@@ -263,7 +263,7 @@ for name, (_, *both) in runs.items():
 # ## 6 · The family at a realistic size
 #
 # The same encoder, views and batch size for all, 20 nearest neighbours on the representation. Each bar is made by
-# `labkit run NAME/nuisance-mnist-small --seeds 3 --json ...` (and `NAME/cifar10-4k`), and is here only when that was
+# `labkit run NAME/nuisance-mnist-small --seeds 3 --json ...` (W-MSE's: 5 seeds; and `NAME/cifar10-4k`), and is here only when that was
 # run; the ± is over trainings. Beside them what the same probe finds with nothing trained, and the **ceiling**: the same
 # encoder, views and 16 epochs, *with* the labels.
 #

@@ -95,7 +95,8 @@ from_where.reveal(grid[redundancy.vicreg_std(grid) >= 1][0].item())
 # %% [markdown]
 # Dark is low, the dot is the lowest point. Left: one valley, at c = 0 and at an s that depends on r. Middle: Barlow Twins
 # asks for c = 0 and does not care about s, because it divides by it. Right: where VICReg's s comes to rest,
-# $s = \mu\,/\,4\lambda(1-r)$, at most 1. Below r = ¾ the variance of one **cannot** be kept at the paper's weights. Drag μ
+# $s = \mu\,/\,4\lambda(1-r)$, at most 1. Below r = ¾ the variance of one **cannot** be kept at the paper's weights (its
+# code takes the mean over dimensions, and so does this). Drag μ
 # to 0: the dot falls to the floor. That is collapse, and it is the exact minimum.
 #
 # ## 3 · The same in a network
@@ -327,8 +328,8 @@ except ValueError as error:
 # ## 7 · What it is worth
 #
 # At a realistic size: 4 000 digits on 36 × 36, 18 epochs, 20 nearest neighbours on the representation, three trainings
-# each (`labkit run NAME/nuisance-mnist --seeds 3 --json ...`). W-MSE, which takes 48 epochs, was run on smaller digits
-# alone (notebook 2). The ceiling is the same encoder, views and
+# each (`labkit run NAME/nuisance-mnist --seeds 3 --json ...`). W-MSE, which takes 48 epochs, was run on smaller
+# digits and on CIFAR-10 (notebook 2). The ceiling is the same encoder, views and
 # epochs *with* the labels.
 
 # %%
@@ -394,8 +395,8 @@ check(
 # Twins' loss for d = 16 and λ = 0.005? And for d = 8 192?
 #
 # <details><summary>Hint</summary>Every off-diagonal entry is 1. How many are there?</details>
-# <details><summary>Solution</summary><code>0.005 * 16 * 15 = 1.2</code>, and 335 503: why wide projections need the
-# term less than narrow ones need λ.</details>
+# <details><summary>Solution</summary><code>0.005 * 16 * 15 = 1.2</code>, and 335 503: the term grows with d², so
+# that a wide projection needs a smaller λ.</details>
 
 # %%
 loss_of_copies = 0.005 * 16 * 15  # your answer here
@@ -436,7 +437,7 @@ beside_paper(
 
 # %% [markdown]
 # **What this does not show.** One seed per training in sections 3 to 6, and short ones; the claims have several seeds
-# and more steps. Projections are 16 wide here, 256 and 32 in section 7, where papers have 8 192 (Barlow Twins, VICReg)
+# and more steps. Projections are 16 wide here, 256 in section 7 (W-MSE's 32 in its claims), where papers have 8 192 (Barlow Twins, VICReg)
 # and 64 (W-MSE). Formulas of section 1 are for Gaussian dimensions of equal s and r.
 #
 # **References.** Ermolov et al. 2021, *Whitening for Self-Supervised Representation Learning* · Zbontar et al. 2021,

@@ -362,7 +362,7 @@ def lead_of_first(w):
     return first / second
 
 
-check("rate of the first mode over the second", w if w is ... else lead_of_first(w), 10, 1000,
+check("rate of the first mode over the second", w if w is ... else lead_of_first(float(w)), 10, 1000,
       hint="make the blocks more separate: a smaller w")  # fmt: skip
 
 # %% [markdown] slideshow={"slide_type": "skip"}

@@ -378,7 +378,7 @@ check(
 
 # %%
 a = (features @ features.T).fill_diagonal_(-1).max().item()  # your answer here
-apart = a if a is ... else int(greedy_multicut(features, a).labels.max()) + 1
+apart = a if a is ... else int(greedy_multicut(features, float(a)).labels.max()) + 1
 check("clusters", apart, 150, 150, hint="the largest inner product of a pair")
 check("a, below 1", a, -1, 1 - 1e-9, hint="the points are unit vectors: 1 is never exceeded")
 

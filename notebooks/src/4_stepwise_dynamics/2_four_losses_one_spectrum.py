@@ -272,7 +272,7 @@ check(
 )
 one = torch.ones(1, dtype=torch.float64)
 if beta is not ...:
-    around = (modes.vicreg(0.6 * one, one, beta + e).rate.item() for e in (-0.01, 0.01))
+    around = (modes.vicreg(0.6 * one, one, float(beta) + e).rate.item() for e in (-0.01, 0.01))
     print("rates just below and above:", *(f"{rate:+.3f}" for rate in around))
 
 # %% [markdown]
