@@ -93,10 +93,11 @@ class Missing:
     entry: str
     peer: str
     how: str
+    why: str = ""
 
     @property
     def record(self) -> dict[str, Any]:
-        return {"entry": self.entry, "peer": self.peer, "missing": self.how}
+        return {"entry": self.entry, "peer": self.peer, "missing": self.how} | ({"why": self.why} if self.why else {})
 
     def __str__(self) -> str:
         return f"{self.entry:<58} │ {self.peer:<38} │ {self.how}"

@@ -23,14 +23,15 @@ def report(folder: Path = ROOT / "results" / "bench") -> str:
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text())
         lines = ["| " + " | ".join(_TITLES) + " |", "|---" * len(_TITLES) + "|", *map(_line, record["rows"])]
-        whys = [f"\n{row['entry']}, against {row['peer']}: {row['why']}." for row in record["rows"] if _short(row)]
+        whys = [f"\n{row['entry']}, against {row['peer']}: {row['why']}." for row in record["rows"] if _asks_why(row)]
         parts.append("\n".join([f"## {record['what']}", "", *lines, *whys, "", _where(record)]))
     return "\n\n".join(parts) + "\n"
 
 
-def _short(row: dict[str, Any]) -> bool:
-    """Whether a row is slower than its peer, or less quick than it was to be."""
-    return "missing" not in row and row["ratio"] < max(1, row["asked"] or 1)
+def _asks_why(row: dict[str, Any]) -> bool:
+    """Whether a row is slower than its peer or less quick than it was to be, or says why it once was or is not there."""
+    short = "missing" not in row and row["ratio"] < max(1, row["asked"] or 1)
+    return short or (bool(row.get("why")) and row.get("least", 0) < 1)
 
 
 def _line(row: dict[str, Any]) -> str:
