@@ -29,7 +29,7 @@ def report(folder: Path = ROOT / "results" / "bench") -> str:
 
 
 def _asks_why(row: dict[str, Any]) -> bool:
-    """Whether a row is slower than its peer or less quick than it was to be, or says why it once was or is not there."""
+    """Whether a row is slower than its peer or less quick than it was to be, or says why it was so or is not there."""
     short = "missing" not in row and row["ratio"] < max(1, row["asked"] or 1)
     return short or (bool(row.get("why")) and row.get("least", 0) < 1)
 

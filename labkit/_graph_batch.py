@@ -190,3 +190,15 @@ def _check_features(graphs: Sequence[Any]) -> None:
     if len(widths) > 1:
         (a, i), (b, j), *_ = widths.items()
         raise ValueError(f"all graphs need as many features: graph {i} has {a}, graph {j} has {b}")
+
+
+def check_graph_batch(batch: Any, least: int = 1) -> None:
+    """Refuse what is no batch of graphs, or one of too few to tell apart.
+
+    Raises:
+        ValueError: another type, fewer than ``least`` graphs.
+    """
+    if not isinstance(batch, GraphBatch):
+        raise ValueError(f"a batch must be a labkit.data.GraphBatch, e.g. graphs.packed, not {type(batch).__name__}")
+    if len(batch) < least:
+        raise ValueError(f"a batch needs at least {least} graphs to tell apart, not {len(batch)}")

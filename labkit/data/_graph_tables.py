@@ -280,7 +280,7 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return True
+    return "_" not in cell  # Python reads 1_0 as ten
 
 
 def _require_once(names: list[str], path: Path) -> None:

@@ -43,6 +43,10 @@ class ImageSet:
         if self.labels is not None and (self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]):
             found = f"{self.labels.dtype} {list(self.labels.shape)}"
             raise ValueError(f"labels must be int64 [{len(self.images)}], one for each image, not {found}")
+        if self.labels is not None and self.class_names and len(self.labels):
+            low, high = (int(end) for end in self.labels.aminmax())
+            if low < 0 or high >= len(self.class_names):
+                raise ValueError(f"labels go from {low} to {high}, and class_names has {len(self.class_names)} names")
         for split, rows in self.splits.items():
             _require_rows(f"split {split!r}", rows, len(self.images))
 

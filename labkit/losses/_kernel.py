@@ -108,7 +108,7 @@ def _check(dim: int, kernels: Sequence[tuple[float, float]], mixture: str, weigh
         if not 0 < gamma <= 2:
             raise ValueError(f"gamma must lie in (0, 2], where the kernel is positive definite, not {gamma}")
         require_positive("tau", tau)
-    if weights is not None and (len(weights) != len(kernels) or min(weights) <= 0):
+    if weights is not None and (len(weights) != len(kernels) or not all(0 < weight < math.inf for weight in weights)):
         raise ValueError(f"weights must hold {len(kernels)} numbers > 0, one for each kernel, not {list(weights)}")
     parts = len(kernels) if mixture.startswith("concatenation") else 1
     if dim % parts:

@@ -76,7 +76,13 @@ class Pretext(Method):
 
     @inference
     def embed(self, images: Tensor) -> Float[Tensor, "items dim"]:
-        return in_blocks(lambda part: self.encoder(self.evaluation_view(part)).float(), images, block=256)
+        precision = next(self.encoder.parameters(), torch.empty(0)).dtype
+
+        def encode(part: Tensor) -> Tensor:
+            view = self.evaluation_view(part)
+            return self.encoder(view.to(precision) if precision == torch.float64 else view).float()
+
+        return in_blocks(encode, images, block=256)
 
     def check(self, images: Any) -> None:
         check_images(images)

@@ -181,5 +181,6 @@ class SkipGram(Method):
                 "SkipGram trains on walks, int64 [walks, length] with length of at least 2: use WalkBatches(...), not "
                 f"{list(walks.shape) if isinstance(walks, Tensor) else type(walks).__name__}"
             )
-        if int(walks.max()) >= len(self.table.weight):
-            raise ValueError(f"walks reach node {int(walks.max())}, but num_nodes is {len(self.table.weight)}")
+        low, high = (int(end) for end in walks.aminmax())
+        if low < 0 or high >= len(self.table.weight):
+            raise ValueError(f"walks reach from node {low} to {high}, but num_nodes is {len(self.table.weight)}")

@@ -85,6 +85,8 @@ def logistic_modes(
             raise ValueError(f"{name} must be ≥ 0, not {values.min().item()}")
     if (rate * plateau < 0).any() or plateau.isnan().any():
         raise ValueError("rate and plateau of a mode must have one sign: a mode that grows ends above zero")
+    if ((rate > 0) & (plateau == 0)).any():
+        raise ValueError("a mode that grows must have a plateau above 0")
     share = torch.where(rate == 0, 0.0, start / plateau)  # u(0)/u*
     exponent = rate.abs() * t[:, None]
     fallen, gone = torch.exp(-exponent), -torch.expm1(-exponent)

@@ -134,6 +134,8 @@ class RandomChoice:
         self.views = tuple(views)
 
     def __call__(self, batch: GraphBatch, generator: torch.Generator | None = None) -> GraphBatch:
+        if not len(batch):
+            return batch
         choice = (_draw(torch.rand, (len(batch),), batch.device, generator) * len(self.views)).long()
         rows = [(choice == k).nonzero().flatten() for k in range(len(self.views))]
         parts = [view(batch[of], generator=generator) for view, of in zip(self.views, rows, strict=True) if len(of)]

@@ -34,8 +34,8 @@ class RandomResizedCrop(Geometric):
     """A random window of the image, resized to ``size``: bilinear, averaging where it shrinks.
 
     The window's share of the area is uniform in ``scale`` and its width/height log-uniform in ``ratio``, as in
-    torchvision (ten tries for one that fits, then the largest centred one that respects ``ratio``); its place is
-    uniform and, unlike there, not rounded to whole pixels.
+    torchvision (ten tries for one that fits, then the largest centred one that respects ``ratio``). Two things differ
+    from there: its place is uniform and not rounded to whole pixels, and its rim blends with the pixels just outside.
 
     Args:
         size: side of the square output in pixels, or (height, width).

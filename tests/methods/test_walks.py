@@ -121,7 +121,8 @@ def test_training_finds_the_blocks_and_the_seed_governs_it():
         (lambda a: WalkBatches(a, p=0), "p must be a positive"),
         (lambda a: SkipGram(34).check(load("karate")), "trains on walks, .* not Data"),
         (lambda a: SkipGram(34).check(torch.zeros(3, 1).long()), "length of at least 2"),
-        (lambda a: SkipGram(5).check(torch.full((2, 2), 5)), "walks reach node 5, but num_nodes is 5"),
+        (lambda a: SkipGram(5).check(torch.full((2, 2), 5)), "walks reach from node 5 to 5, but num_nodes is 5"),
+        (lambda a: SkipGram(5).check(torch.full((2, 2), -1)), "walks reach from node -1 to -1, but num_nodes is 5"),
         (lambda a: SkipGram(5).embed(Data(num_nodes=6)), "a graph of 6 nodes needs a training of its own"),
     ],
 )

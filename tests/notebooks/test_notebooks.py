@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from trust.notebooks import TIMED, compared, stay_here
 
+import labkit
 from labkit import data
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +67,20 @@ def test_cells_equal_the_source(source):
     assert [cell.cell_type for cell in expected] == [cell["cell_type"] for cell in found]
     for one, other in zip(expected, found, strict=True):
         assert without_measurement(one.source) == without_measurement(text(other))
+
+
+SHOW = "labkit.claims.show("
+
+
+@pytest.mark.parametrize("source", [one for one in SOURCES if SHOW in one.read_text()], ids=ids)
+def test_claims_are_shown_as_they_were_last_measured(source, capsys):
+    """`make notebooks` was run after the last `labkit claims verify`."""
+    for cell in committed(source)["cells"]:
+        if cell["cell_type"] == "code" and SHOW in text(cell):
+            exec(text(cell).replace("score()", ""), {"labkit": labkit})
+            printed = "".join("".join(output.get("text", "")) for output in cell["outputs"])
+            for line in filter(None, capsys.readouterr().out.splitlines()):
+                assert line in printed
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=ids)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit._checks import require_between, require_counts, require_positive, unknown
+from labkit._graph_batch import check_graph_batch
 from labkit.data import GraphBatch
 from labkit.losses import scaled_cosine_error
 from labkit.methods import Method, in_blocks, inference
@@ -72,10 +73,7 @@ class GraphMAEOfGraphs(Method):
         return in_blocks(lambda part: part.pool(self.encode(part.x, neighbours_and_itself(part)), self.pool), batch)
 
     def check(self, batch) -> None:
-        if not isinstance(batch, GraphBatch):
-            raise ValueError(
-                f"a batch must be a labkit.data.GraphBatch, e.g. graphs.packed, not {type(batch).__name__}"
-            )
+        check_graph_batch(batch)
 
 
 def _update(dim: int, hidden: int, out: int) -> nn.Sequential:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit._checks import require_counts, unknown
+from labkit._graph_batch import check_graph_batch
 from labkit.data import GraphBatch
 from labkit.methods import Method, in_blocks, inference
 from labkit.models import PPR, GraphConvolution, OneStep, SparseMatrix, propagation_matrix
@@ -78,12 +79,7 @@ class MVGRLOfGraphs(Method):
         return in_blocks(lambda part: torch.cat([graphs for _, graphs in self.encode(part)], dim=1), batch, 256)
 
     def check(self, batch) -> None:
-        if not isinstance(batch, GraphBatch):
-            raise ValueError(
-                f"a batch must be a labkit.data.GraphBatch, e.g. graphs.packed, not {type(batch).__name__}"
-            )
-        if len(batch) < 2:
-            raise ValueError(f"a batch needs at least 2 graphs to tell apart, not {len(batch)}")
+        check_graph_batch(batch, least=2)
 
 
 def node_to_graph(

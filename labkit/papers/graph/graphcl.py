@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch_geometric.transforms import Constant
 
 from labkit._checks import require_positive, unknown
-from labkit._graph_batch import argsort, take
+from labkit._graph_batch import argsort, check_graph_batch, take
 from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import GraphBatch, GraphSet, load
@@ -72,12 +72,7 @@ class GraphCL(Method):
         return in_blocks(lambda part: self.encoder(self.clean(part)), batch)
 
     def check(self, batch) -> None:
-        if not isinstance(batch, GraphBatch):
-            raise ValueError(
-                f"a batch must be a labkit.data.GraphBatch, e.g. graphs.packed, not {type(batch).__name__}"
-            )
-        if len(batch) < 2:
-            raise ValueError(f"a batch needs at least 2 graphs to tell apart, not {len(batch)}")
+        check_graph_batch(batch, least=2)
 
 
 def contrast(a: Tensor, b: Tensor, temperature: float) -> Float[Tensor, ""]:
