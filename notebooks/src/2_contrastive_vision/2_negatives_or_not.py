@@ -347,7 +347,10 @@ if curves:
             axis.fill_between(looks, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
         axis.axhline(raw, color=plot.FLOOR, linestyle=(0, (4, 3)))
         axis.annotate("raw pixels", (0, raw), (0, 4), color=plot.FLOOR, textcoords="offset points")
-        axis.set(xlabel="epoch", ylabel="k-NN accuracy (%)", title="InstDisc over training")
+        axis.set(
+            xlabel="epoch", ylabel="k-NN accuracy (%)", title="InstDisc over training",
+            ylim=(None, raw + 5),
+        )  # fmt: skip
         axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     plt.show()
 
