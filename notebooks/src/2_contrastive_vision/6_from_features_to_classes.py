@@ -385,7 +385,7 @@ with plot.style():
     for place, (name, floor) in enumerate(selfaugment.floors(0).items()):
         axis.axhline(100 * floor, color=plot.COLOURS[3], ls=("--", ":")[place], lw=1.3,
                      label={"raw": "raw pixels"}.get(name, name))  # fmt: skip
-    axis.legend(loc="lower right")
+    axis.legend(loc=(0.02, 0.68))
     points = sorted(zip(rotation, classes, names))
     for (right, up, name), after in zip(points, [*points[1:], (1e9, 0, "")]):
         near = (
