@@ -216,9 +216,7 @@ probe_gained.reveal(100 * (arms["bad lens"][1] - learned))
 with plot.style():
     figure, ax = plt.subplots(figsize=(6.4, 4.2))
     for (name, (x, y)), colour, marker in zip(arms.items(), plot.COLOURS, plot.MARKERS):
-        ax.plot(100 * x, 100 * y, marker, color=colour, ms=10)
-        below = -14 if name == "colour blurred" else 4
-        ax.annotate(name, (100 * x, 100 * y), (8, below), textcoords="offset points", fontsize=10)
+        ax.plot(100 * x, 100 * y, marker, color=colour, ms=10, label=name)
     for name, level in (("pixels", raw), ("untrained", untrained)):
         ax.axhline(100 * level, color=plot.FLOOR, ls="--", lw=1.2)
         ax.annotate(name, (0.01, 100 * level), (0, 3), xycoords=("axes fraction", "data"),
@@ -230,6 +228,7 @@ with plot.style():
         ylabel="linear probe on shapes (%)",
         ylim=(0, None),
     )
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     ax.set_title("More right answers are not better features")
 plt.show()
 
