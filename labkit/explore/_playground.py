@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from html import escape
 from numbers import Real
 from typing import Any
 
@@ -127,7 +126,7 @@ class Playground(ipywidgets.VBox):
             widget.observe(self._on_change, "value")
         row = ipywidgets.HBox(list(self.sliders.values()), layout=ipywidgets.Layout(flex_flow="row wrap"))
         self.figure = _figure(self.panels)
-        self._warning = ipywidgets.HTML()
+        self._warning = ipywidgets.Label()
         self._warn("")
         super().__init__([row, self._warning, self.figure])
 
@@ -182,8 +181,8 @@ class Playground(ipywidgets.VBox):
         try:
             panels = self._computed()
         except Exception as error:  # nobody sees what is raised while a slider is dragged
-            said = escape(f"{type(error).__name__}: {error}")
-            self._warn(f"<b>Nothing could be computed here; the picture is an earlier one.</b> {said}")
+            said = f"{type(error).__name__}: {error}"
+            self._warn(f"Nothing could be computed here, and the picture is an earlier one. {said}")
             raise
         self._show(panels)
 

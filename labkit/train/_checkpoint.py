@@ -44,11 +44,13 @@ class Checkpoint:
             ValueError: the file is torn, or comes from a run with other settings.
         """
         tensors, facts = read_tensors(self.path)
-        if "settings" not in facts or f"random.{rank()}.cpu" not in tensors:
+        if "history" in facts and "settings" not in facts and not any(name.startswith("random.") for name in tensors):
             raise ValueError(f"{self.path} holds a finished run (Run.save) and nothing to go on from: look at it with "
                              "Run.load, and give checkpoint= another file")  # fmt: skip
         with refused_if_torn(self.path):
             finished, settings = len(facts["history"]["loss"]), dict(facts.get("settings", {}))
+            if f"random.{rank()}.cpu" not in tensors:  # seen before the method's weights are written over
+                raise KeyError("no random state")
         for name, now in self.settings.items():
             before = settings.get(name, now)  # of older checkpoints, which did not say
             # with a constant rate the epochs so far don't depend on how many are to come
