@@ -60,11 +60,11 @@ def sample(
     seed: int = 0,
     *,
     objects: tuple[int, int] = (1, 3),
-    shape: Sequence[str] = SHAPES,
-    colour: Sequence[str] = COLOURS,
-    texture: Sequence[str] = TEXTURES,
-    background: Sequence[str] = BACKGROUNDS,
-    background_colour: Sequence[str] = COLOURS,
+    shape: str | Sequence[str] = SHAPES,
+    colour: str | Sequence[str] = COLOURS,
+    texture: str | Sequence[str] = TEXTURES,
+    background: str | Sequence[str] = BACKGROUNDS,
+    background_colour: str | Sequence[str] = COLOURS,
     watermark: float | None = None,
     cast: float | None = None,
     **ranges: Range | float,
@@ -79,7 +79,7 @@ def sample(
         items: how many, at least 1.
         seed: the same arguments give the same bits.
         objects: fewest and most objects in a scene, 1 to 6.
-        shape, colour, texture, background, background_colour: the names to choose from.
+        shape, colour, texture, background, background_colour: the names to choose from, or one.
         watermark: a planted shortcut. With this probability the mark in the corner spells the class of the nearest
             object, else a class drawn at random; None: no mark.
         cast: the same for the tint of the whole picture.
@@ -131,7 +131,7 @@ def _within(uniform: Tensor, bounds: Range | float) -> Tensor:
     return low + (high - low) * uniform
 
 
-def _numbers(name: str, allowed: Sequence[str]) -> Tensor:
+def _numbers(name: str, allowed: str | Sequence[str]) -> Tensor:
     allowed = [allowed] if isinstance(allowed, str) else list(allowed)
     if not allowed:
         raise ValueError(f"{name} is empty: name at least one of {', '.join(NAMES[name])}")

@@ -362,7 +362,8 @@ def lead_of_first(w):
     return first / second
 
 
-check("rate of the first mode over the second", w if w is ... else lead_of_first(float(w)), 10, 1000,
+lead = w if w is ... else lead_of_first(float(w))
+check("rate of the first mode over the second", lead, 10, 1000,
       hint="make the blocks more separate: a smaller w")  # fmt: skip
 
 # %% [markdown] slideshow={"slide_type": "skip"}

@@ -324,10 +324,8 @@ plt.show()
 
 # %%
 alpha = 0.5  # your answer here
-check(
-    "κ²", alpha if alpha is ... else augmentation.masking_complexity("block", 12, float(alpha)), 63.9,
-    64.1, hint="take the logarithm to base 2",
-)  # fmt: skip
+found = alpha if alpha is ... else augmentation.masking_complexity("block", 12, float(alpha))
+check("κ²", found, 63.9, 64.1, hint="take the logarithm to base 2")
 
 # %% [markdown]
 # **Exercise 2** (medium, 10 min). An augmentation that replaces x by a random other input with probability q, and leaves
