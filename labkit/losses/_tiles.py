@@ -88,9 +88,8 @@ def _leave_out(tile: Tensor, i: slice, j: slice, partner: int, columns: int) -> 
     for away in (partner % columns, partner % columns - columns):
         first, last = max(i.start, j.start - away), min(i.stop, j.stop - away)
         if first < last:
-            tile[first - i.start : last - i.start, first + away - j.start : last + away - j.start].fill_diagonal_(
-                -torch.inf
-            )
+            square = tile[first - i.start : last - i.start, first + away - j.start : last + away - j.start]
+            square.fill_diagonal_(-torch.inf)
 
 
 def _tiles(rows: int, columns: int, block: int, triangle: bool) -> Iterator[tuple[slice, slice]]:
