@@ -23,7 +23,7 @@ from labkit.data import check_graph, load
 from labkit.evaluate import Protocol
 from labkit.methods import Method, inference
 from labkit.models import GraphConvolution, dropout, propagation_matrix, sparse_if_faster
-from labkit.papers.graph._links import ONE_SPLIT, LinkScore, link_split, rank_links
+from labkit.papers.graph._links import LinkScore, link_split, rank_links
 from labkit.recipes import Kept, PaperNumber, Recipe, spread
 from labkit.train import finished, fit, seeded
 
@@ -126,7 +126,7 @@ LINKS_OF_THE_PAPER = {"cora": (95.71, 95.25), "citeseer": (96.89, 97.16)}
 
 
 def predict_links(
-    data, seed: int = 0, *, split: int = ONE_SPLIT, epochs: int = 300, every: int = 10, lr: float = 1e-3,
+    data, seed: int = 0, *, split: int | None = None, epochs: int = 300, every: int = 10, lr: float = 1e-3,
     weight_decay: float = 5e-4, device: str = "auto", **changes,
 ) -> LinkScore:  # fmt: skip
     """Train without 15 % of the edges and rank them (section 5.1; ``train_link.py`` of the released code).
@@ -135,7 +135,7 @@ def predict_links(
 
     Args:
         data: graph with x and edge_index.
-        split: seed of the edges held out; the default is the same for all ``seed``s, as in the paper.
+        split: seed of the edges held out; None: those of the released code, the same for all ``seed``s.
         every: epochs between two looks at the validation edges; at most ``epochs``.
         changes: arguments of :class:`Bandana`; default: the released settings for Cora.
 
@@ -161,8 +161,8 @@ def links(
 ) -> dict[str, list[list[float]]]:
     """(AUC, AP) of held-out links at the released settings, beside what ranks them with nothing trained.
 
-    Once on the paper's way, one split for all trainings, and once with a split for each: which edges are held out moves
-    the numbers more than the seed of a training does.
+    Once on the paper's way, its one split for all trainings, and once with a split for each: which edges are held out
+    moves the numbers more than the seed of a training does.
 
     Args:
         data: "cora" or "citeseer".
@@ -181,7 +181,7 @@ def links(
     if data not in LINK_SETTINGS:
         raise ValueError(unknown("graph with released link settings", data, LINK_SETTINGS))
     graph, kept = load(data), Kept(path, "links", data=data, epochs=epochs, seeds=list(seeds))
-    for which, splits in (("", [ONE_SPLIT] * len(seeds)), (", own split", list(seeds))):
+    for which, splits in (("", [None] * len(seeds)), (", own split", list(seeds))):
         kept.found |= {floor + which: pairs for floor, pairs in _floors(graph, dict.fromkeys(splits)).items()}
         trained = kept.found.setdefault("Bandana" + which, [])
         for seed, split in list(zip(seeds, splits, strict=True))[len(trained) :]:
@@ -191,7 +191,7 @@ def links(
     return kept.found
 
 
-def _floors(graph, splits: Iterable[int]) -> dict[str, list[list[float]]]:
+def _floors(graph, splits: Iterable[int | None]) -> dict[str, list[list[float]]]:
     found: dict[str, list[list[float]]] = {"raw": [], "A²X": []}
     for split in splits:
         train, _, test = link_split(graph, split)

@@ -407,7 +407,8 @@ labkit.claims.show("bandana")
 # %% [markdown]
 # Held-out links, ranked by the dot product of two nodes' codes after the paper's 1 000 epochs, and by that of two nodes'
 # words (`raw`) and of A²X, where nothing is trained. The paper has an AUC of 95.7 on Cora and 96.9 on CiteSeer, with ±
-# over trainings on one split of the edges. With a split of its own for each training (`own split`) the ± says more.
+# over trainings on one split of the edges, which its code draws on a GPU. The first rows are on that very split, drawn
+# again here by the GPU's own generator. With a split of its own for each training (`own split`) the ± says more.
 
 # %%
 links = {"Bandana on cora": "not measured"}
@@ -435,8 +436,8 @@ beside_paper(
      f"{100 * (masked['Bandana'].mean - masked['edges dropped'].mean):+.1f}",
      "one short training of each here: such a difference is within what a seed does"),
     ("Bandana, AUC of held-out links, Cora", "95.7 ± 0.1", links["Bandana on cora"],
-     "one split in both, not the same; targets stand in another order there, and training stops "
-     "where validation links no longer improve"),
+     "the same split in both; targets stand in another order there, and training stops where "
+     "validation links no longer improve"),
     ("A²X, nothing trained", "not reported", floor,
      "the papers compare with other trained methods"),
 )  # fmt: skip
