@@ -78,6 +78,8 @@ def require_matrix(name: str, values: Tensor, rows: int = 1) -> None:
         raise TypeError(f"{name} must be a torch tensor, not {type(values).__name__}; use torch.as_tensor({name})")
     if values.dim() != 2 or values.shape[1] == 0:
         raise ValueError(f"{name} must have shape [items, dim], not {list(values.shape)}")
+    if values.layout != torch.strided:
+        raise ValueError(f"{name} must be dense, not {values.layout}; use {name}.to_dense()")
     if not values.is_floating_point():
         raise ValueError(f"{name} must be floating point, not {values.dtype}; use {name}.float()")
     if len(values) < rows:

@@ -120,7 +120,9 @@ def scatter(
         else:
             _scatter_classes(ax, xy, values, names, look)
             if legend:
-                ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2, markerscale=1.4)
+                key = ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2, markerscale=1.4)
+                for text in key.get_texts():
+                    text.set_parse_math(False)  # the "$" of a name is text
         ax.set(xlabel=axis_names[0], ylabel=axis_names[1], xticks=[], yticks=[], aspect="equal")
         ax.set_aspect("equal", adjustable="datalim")
         if title:

@@ -45,7 +45,7 @@ class Prediction:
         if self.truth is None:
             return "not revealed"
         off = abs(self.guess - self.truth) / (self.high - self.low)
-        return "spot on" if off < 0.02 else "close" if off < 0.1 else "a surprise"
+        return "spot on" if off < 0.02 else "close" if off < 0.1 + 1e-9 else "a surprise"
 
 
 @checked

@@ -160,3 +160,9 @@ def test_what_the_labels_of_a_scatter_may_be():
     for labels in (["a", "b", "a", "b"], [0.1, 0.2, 0.3, 0.4]):
         with pytest.raises(ValueError, match="names are of integer labels"):
             plot.scatter(xy, labels, names=("x", "y"))
+
+
+def test_a_name_that_is_no_formula_is_drawn_as_it_is():
+    ax = plot.scatter(np.random.default_rng(0).normal(size=(6, 2)), [0, 1] * 3, names=("$x^^y$", "b"))
+    ax.figure.canvas.draw()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["$x^^y$", "b"]

@@ -7,6 +7,7 @@ import re
 import shlex
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -446,3 +447,15 @@ def test_looks_past_the_end_of_a_shorter_training_are_left_out():
     recipe = replace(small_recipe(), training={"epochs": 3, "lr": 1e-2, "snapshots": [1, 3]})
     run = recipes.train(recipe, recipes.Material(two_groups()), seed=0, epochs=2, progress=False)
     assert list(run.snapshots) == [0, 1]
+
+
+def test_two_recipes_of_one_name_are_refused_and_a_paper_without_recipes_has_none(monkeypatch):
+    grace = papers.modules()["grace"]
+    copied = {"grace": grace, "mine": SimpleNamespace(RECIPES=grace.RECIPES), "unfinished": SimpleNamespace()}
+    monkeypatch.setattr(papers, "modules", lambda: copied)
+    with pytest.raises(
+        ValueError, match=r"two recipes are named 'grace/cora', one of them in mine\.py; rename that one"
+    ):
+        papers.recipes()
+    del copied["mine"]
+    assert "grace/cora" in papers.recipes()

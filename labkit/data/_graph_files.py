@@ -188,21 +188,29 @@ def save_graph(data: Data, path: str | Path) -> None:
 
 
 @checked(numbers=False)
-def check_graph(data: Any) -> None:
+def check_graph(data: Any, features: int | None = None) -> None:
     """Refuse a graph that no method here can use, in one sentence. Isolated nodes are fine: x says how many there are.
+
+    Args:
+        features: how many each node must have: what a method was built for.
 
     Raises:
         TypeError: not a PyG ``Data``.
-        ValueError: no nodes, edges or features; NaN or infinite features or edge weights; features in float64, which
-            float32 weights can't be multiplied by; ``edge_index`` that is not int64 [2, edges] or points outside the
-            nodes; y or a mask whose length is not the number of nodes, or edge_weight or edge_attr whose length is not
-            that of edges.
+        ValueError: no nodes, edges or features; another number of features; NaN or infinite features or edge weights;
+            features in float64, which float32 weights can't be multiplied by; ``edge_index`` that is not int64
+            [2, edges] or points outside the nodes; y or a mask whose length is not the number of nodes, or edge_weight
+            or edge_attr whose length is not that of edges.
 
     Cost: O(nodes · features + edges).
     """
     _check_graph(data)
     if data.x.dtype == torch.float64:
         raise ValueError("x is float64, as NumPy has it, and models here are float32; use data.x = data.x.float()")
+    if features is not None and data.num_features != features:
+        raise ValueError(
+            f"x has {data.num_features} features a node, and the method was built for {features}; build it for "
+            "data.num_features"
+        )
 
 
 def _check_graph(data: Any) -> None:

@@ -82,6 +82,7 @@ class Split:
         return cls(*parts, name=f"public {'/'.join(sizes)}")
 
     @classmethod
+    @checked(numbers=False)
     def random(
         cls,
         y: Tensor,

@@ -86,7 +86,7 @@ def _panels(classes: int, negatives: int, spread: float, strength: float) -> lis
     power = np.log2(k)
     top = max(2.5, 1.3 * float(loss.max()))
     clipped = np.minimum(bound, 20 * top)  # leaves the panel, does not end
-    sign = "≤" if at[3] <= at[4] else ">"  # both are means over draws
+    sign = "≈" if abs(at[3] - at[4]) < 0.02 else "≤" if at[3] < at[4] else ">"  # both are means over draws
     says = f"k = {at[0]:.0f}: loss {at[3]:.2f} {sign} {at[4]:.2f}, the bound"
     if not np.isfinite(at[3]):
         says = "no draw without collision"

@@ -21,6 +21,8 @@ _GREY = "#9a9a9a"
 class Colouring:
     """Colours for the shown points: classes (``codes`` into ``names``) or measurements (``values``).
 
+    Classes that are numbers without names stand in ``values``, too.
+
     Attributes:
         id: how the menu calls it.
         name: what the legend says.
@@ -100,7 +102,8 @@ def column(id: str, name: str, values: np.ndarray, class_names: list[str] | None
         place[keep] = np.arange(len(keep))
         codes, names = place[codes], [*(names[k] for k in keep), f"(the {len(sizes) - len(keep):,} smallest classes)"]
     about = f"{len(names):,} classes, colours too many to tell apart" if len(names) > 16 else ""
-    return Colouring(id, name, codes=codes, names=names, about=about)
+    numbers = values if class_names is None and values.dtype.kind in "iub" else None
+    return Colouring(id, name, codes=codes, names=names, values=numbers, about=about)
 
 
 def _class_name(code: str, class_names: list[str]) -> str:

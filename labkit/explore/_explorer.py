@@ -71,12 +71,12 @@ class Explorer(Wiring):
     @property
     def projection(self) -> np.ndarray:
         """[n, 2] positions on the (left) map at the epoch shown."""
-        return self._lenses["left"].xy
+        return self._lenses["left"].coordinates
 
     @property
     def projections(self) -> dict[str, np.ndarray]:
         """Positions on every map, by "left" and "right"."""
-        return {side: lens.xy for side, lens in self._lenses.items()}
+        return {side: lens.coordinates for side, lens in self._lenses.items()}
 
     @property
     def caption(self) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labkit._files import write_whole
-from labkit.explore import _twin
+from labkit.explore import _twin, _words
 from labkit.explore._web import SCRIPT, STYLE
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def figure(explorer: "Explorer") -> Any:
             near = [(xy[focus], xy[j]) for j in lens.space.neighbours(focus, explorer._k)[0].tolist()]
         note = lens.map.notes[lens.frame] if len(lens.map.notes) > lens.frame else ""
         words = [explorer._caption[list(explorer._lenses).index(side)], note, explorer.items.note]
-        title = ": ".join(filter(None, [lens.series.name, _title(lens.map.label)]))
+        title = ": ".join(filter(None, [lens.series.name, _words.opening(lens.map.label)]))
         panes.append({"title": title, "xy": xy, "view": lens.map.view, "names": lens.map.names, "near": near,
                       "caption": " ".join(filter(None, words))})  # fmt: skip
     return _twin.draw(panes, explorer._colouring, chosen)
@@ -85,7 +85,7 @@ def to_frame(explorer: "Explorer") -> Any:
     columns: dict[str, Any] = {}
     for side, lens in explorer._lenses.items():
         tail = "" if side == "left" else "_right"
-        columns |= {f"x{tail}": lens.xy[:, 0], f"y{tail}": lens.xy[:, 1]}
+        columns |= dict(zip((f"x{tail}", f"y{tail}"), lens.coordinates.T, strict=True))
     own = {*columns, "selected", "text"}
     if explorer._sources.labels:
         labels = explorer._sources.labels
@@ -93,7 +93,7 @@ def to_frame(explorer: "Explorer") -> Any:
         own.add(name)
         columns[name] = (
             labels.values
-            if labels.kind == "value"
+            if labels.values is not None
             else pandas.Categorical.from_codes(labels.codes, _distinct(labels.names))
         )
     for name, values in explorer.items.columns.items():
@@ -164,7 +164,3 @@ def _distinct(names: list[str]) -> list[str]:
         seen[name] = seen.get(name, 0) + 1
         out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return out
-
-
-def _title(label: str) -> str:
-    return label[:1].upper() + label[1:]

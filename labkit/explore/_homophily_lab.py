@@ -14,7 +14,7 @@ from labkit._arguments import checked
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 
 _STEPS = 6  # of the second panel
-_BINS = torch.linspace(0, 4, 41)
+_BINS = 40  # of the third panel
 
 
 @checked
@@ -97,8 +97,10 @@ class _Homophily:
     @staticmethod
     def _edges(data: Any, apart: Tensor) -> Panel:
         same = data.y[data.edge_index[0]] == data.y[data.edge_index[1]]
-        middle = ((_BINS[1:] + _BINS[:-1]) / 2).numpy()
-        counts = [torch.histogram(apart[which].sqrt().float(), _BINS).hist.numpy() for which in (same, ~same)]
+        distance = apart.sqrt().double()
+        bins = torch.linspace(0, max(4.0, float(distance.max())) if len(distance) else 4.0, _BINS + 1).double()
+        middle = ((bins[1:] + bins[:-1]) / 2).numpy()
+        counts = [torch.histogram(distance[which], bins).hist.numpy() for which in (same, ~same)]
         most = max(1.0, float(max(count.max() for count in counts)))
         layers = [
             Layer("line", middle, counts[0] / most, plot.COLOURS[0], "within a class", 2.5),

@@ -1,9 +1,11 @@
 """What a user hands in, brought to one form: arrays, tables, files; which rows can be drawn, which were left out."""
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -116,14 +118,15 @@ def take(matrix: Any, rows: np.ndarray) -> Tensor:
 def array(name: str, values: Any) -> np.ndarray:
     """Any array-like as NumPy; pandas' missing values become NaN or None."""
     if isinstance(values, Tensor):
-        if values.is_meta:
-            raise ValueError(f"{name} is on the meta device, which holds no numbers")
+        _require_dense(name, values)
         values = values.detach().cpu()
         return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     if hasattr(values, "to_numpy"):
         missing, values = getattr(values, "isna", None), values.to_numpy()
         if values.dtype == object and missing:  # pandas.NA is neither equal to itself nor unequal
             values = np.where(missing(), None, values)
+    if isinstance(values, np.ma.MaskedArray):
+        return values.astype(float).filled(np.nan) if values.dtype.kind in "fiub" else values.filled()
     try:
         return np.asarray(values)
     except ValueError as error:
@@ -148,10 +151,11 @@ def as_classes(values: np.ndarray) -> tuple[np.ndarray, list[str]] | None:
 
 
 def _matrix(name: str, values: Any) -> Any:
+    _require_dense(name, values)
     if not isinstance(values, Tensor):
-        values = array(name, values)
-    elif values.is_meta:
-        raise ValueError(f"{name} must hold numbers; what lies on the meta device has none")
+        given, values = type(values).__name__, array(name, values)
+        if values.ndim == 0 and values.dtype == object:
+            raise ValueError(f"{name} must be an array, a tensor or a table, not {given}")
     kind = str(values.dtype)
     if "complex" in kind or (isinstance(values, np.ndarray) and values.dtype.kind not in "fiub"):
         raise ValueError(f"{name} must hold real numbers, not {kind}")
@@ -163,6 +167,15 @@ def _matrix(name: str, values: Any) -> Any:
             f"{name} must have shape [items, dim], not {list(values.shape)}{hint if values.ndim != 2 else ''}"
         )
     return values
+
+
+def _require_dense(name: str, values: Any) -> None:
+    if isinstance(values, Tensor) and values.is_meta:
+        raise ValueError(f"{name} is on the meta device, which holds no numbers")
+    if isinstance(values, Tensor) and values.layout != torch.strided:
+        raise ValueError(f"{name} must be dense, not {values.layout}; use {name}.to_dense()")
+    if hasattr(values, "toarray"):  # SciPy's
+        raise ValueError(f"{name} must be dense, not {type(values).__name__}; use {name}.toarray()")
 
 
 def _finite_rows(matrix: Any) -> np.ndarray:
@@ -190,17 +203,18 @@ def _sums_are_finite(matrix: Any) -> bool:
 def _read_file(path: Path, name: str) -> tuple[Any, dict[str, np.ndarray]]:
     if not path.is_file():
         raise FileNotFoundError(f"{name}: the file {path} does not exist (looked in {path.resolve().parent})")
-    if path.suffix.lower() == ".npy":
-        return _matrix("embedding", np.load(path, mmap_mode="r", allow_pickle=False)), {}
-    if path.suffix.lower() == ".npz":
+    if path.suffix.lower() in (".npy", ".npz"):
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except ValueError as error:
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            if not isinstance(found, np.ndarray):
+                with found as file:
+                    found = {name: file[name] for name in file.files}
+        except (ValueError, EOFError, OSError, BadZipFile, zlib.error) as error:
             raise ValueError(
-                f"{path} holds Python objects, which are not read; save plain arrays with numpy.savez"
+                f"{path} is torn, is no file of NumPy's, or holds Python objects, which are not read ({error}); save "
+                "plain arrays with numpy.save or numpy.savez"
             ) from error
-        return _read_arrays(arrays, path.name)
+        return (_matrix("embedding", found), {}) if isinstance(found, np.ndarray) else _read_arrays(found, path.name)
     if path.suffix.lower() == ".parquet":
         try:
             import pandas
@@ -225,12 +239,14 @@ def _read_arrays(arrays: Mapping[str, Any], where: str) -> tuple[Any, dict[str, 
 
 
 def _read_frame(frame: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    vectors = [
-        name for name in frame.columns if len(frame) and isinstance(frame[name].iloc[0], list | tuple | np.ndarray)
-    ]
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"the DataFrame has several columns named {twice!r}; give each a name of its own")
+    boxed = [name for name, kind in frame.dtypes.items() if getattr(kind, "kind", "O") == "O"]
+    vectors = [name for name in boxed if isinstance(_first(frame[name]), list | tuple | np.ndarray | Tensor)]
     if vectors:
         used = vectors[:1]
-        matrix = _matrix("embedding", array(str(used[0]), [np.asarray(v) for v in frame[used[0]]]))
+        matrix = _matrix("embedding", array(str(used[0]), [array(str(used[0]), v) for v in frame[used[0]]]))
     else:
         labels = set(_LABEL_NAMES) - ({"y"} if "x" in frame.columns else set())  # beside an x, y is a coordinate
         used = [name for name, kind in frame.dtypes.items() if getattr(kind, "kind", "O") == "f" and name not in labels]
@@ -242,6 +258,12 @@ def _read_frame(frame: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         matrix = frame[used].to_numpy(dtype=np.float32)
     facts = {str(name): array(str(name), frame[name]) for name in frame.columns if name not in used}
     return matrix, {name: values for name, values in facts.items() if values.ndim == 1}
+
+
+def _first(column: Any) -> Any:
+    """The first entry of a column that is not missing."""
+    there = column.dropna()
+    return there.iloc[0] if len(there) else None
 
 
 def find_labels(labels: Any, columns: Mapping[str, Any]) -> Any:

@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from torch.nn.functional import normalize
 
 from labkit._checks import unknown
 from labkit.evaluate import effective_rank
@@ -51,6 +52,15 @@ class Lens:
     def xy(self) -> np.ndarray:
         """[n, 2] positions at the epoch looked at."""
         return self.map.at(self.frame)
+
+    @property
+    def coordinates(self) -> np.ndarray:
+        """[n, 2] positions for the user: on a map of raw dimensions, those of the embedding, which is drawn centred."""
+        if self.map.kind != "raw":
+            return self.xy
+        rows = self.series.frames[self.frame]
+        rows = normalize(rows, dim=1) if self.series.metric == "cosine" else rows
+        return (rows @ self.map.plane).numpy()
 
     @property
     def ridge(self) -> Ridge:

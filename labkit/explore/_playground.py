@@ -340,7 +340,7 @@ def _twin(panels: Sequence[Panel], title: str, sliders: dict[str, Any], values: 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with plot.style():
+    with plot.style(text__parse_math=False):  # the "$" of a name is text
         figure = Figure(figsize=(4 * len(panels), 3.9))
         FigureCanvasAgg(figure)
         axes = figure.subplots(1, len(panels), squeeze=False)[0]

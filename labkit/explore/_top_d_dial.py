@@ -112,7 +112,7 @@ class _Dial:
             Layer("line", [x[near], x[near]], [0, 100], plot.FLOOR, width=1),
         ]
         gain = float(pairs[near] - views[near])
-        says = f"d = {DIMS[near]}: {pairs[near]:.0f} % and {views[near]:.0f} %, a gain of {gain:+.0f}"
+        says = f"d = {DIMS[near]}: {pairs[near]:.1f} % and {views[near]:.1f} %, a gain of {gain:+.1f}"
         if math.isnan(gain):
             says = f"d = {DIMS[near]}: more than the pairs share, or the views span"
         return Panel("5 nearest neighbours", layers, "log₂ of d", "accuracy (%)", y_range=(0, 100), says=says)

@@ -122,9 +122,10 @@ class _Walks:
             Layer("points", *self.place.T, plot.COLOURS[0], width=4 + 40 * np.sqrt(share), text=text),
             Layer("points", *self.place[[start]].T, plot.COLOURS[1], "the start", 9, text=[self.names[start]]),
         ]
-        says = (
-            f"{stays:.0f} % of {steps} steps stay with {self.names[start]} and neighbours ({would:.0f} % if p = q = 1)"
-        )
+        of = f"of {steps} steps stay with {self.names[start]} and neighbours"
+        says = f"{stays:.0f} % {of} ({would:.0f} % if p = q = 1)"
+        if not self.degree[start]:
+            says = f"no edge leads from {self.names[start]}: nobody walks"
         return Panel(f"Where walks from {self.names[start]} lead", layers, says=says)
 
     def _how_far(self, leaning: np.ndarray, plain: np.ndarray, start: int) -> Panel:
@@ -135,7 +136,8 @@ class _Walks:
             Layer("line", order, would, plot.FLOOR, "p = q = 1", dash=True),
             Layer("line", order, far, plot.COLOURS[0], "these walks", 2.5),
         ]
-        says = f"{leaning[2, start] * 100:.0f} % are back after two steps ({plain[2, start] * 100:.0f} % if p = q = 1)"
+        back, would_be = (f"{100 * seen[2, start]:.0f} %" for seen in (leaning, plain))
+        says = f"{back} are back after two steps ({would_be} if p = q = 1)" if self.degree[start] else ""
         return Panel("How far they get", layers, "step", "edges from the start, on average", says=says,
                      y_range=(0, float(max(1.5 * would.max(), 1.05 * far.max()))))  # fmt: skip
 

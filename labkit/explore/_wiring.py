@@ -1,5 +1,6 @@
 """The widget's state and what happens when it changes, whoever changed it."""
 
+import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -195,7 +196,7 @@ class Wiring(anywidget.AnyWidget):
         return _words.caption(lens.map, lens.frame, lens.space, found)
 
     def _on_time(self, change: Any) -> None:
-        frame = round(change["new"])
+        frame = math.floor(change["new"] + 0.5)  # as the page rounds
         for side, lens in self._lenses.items():
             if frame != lens.frame and frame < len(lens.series):
                 if lens.job:  # it maps the epoch that was looked at

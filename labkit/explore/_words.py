@@ -62,9 +62,14 @@ def _outliers(count: int) -> str:
     return f"{they} beyond the first view; zoom out to see {'it' if count == 1 else 'them'}."
 
 
+def opening(label: str) -> str:
+    """As a sentence begins; names keep their case."""
+    return label if label.startswith("t-SNE") else label[:1].upper() + label[1:]
+
+
 def _claims(drawn: Map, frame: int, space: Space, found: Findings | None) -> str:
     claims = list(filter(None, [drawn.claim(frame)]))
-    label = drawn.label[:1].upper() + drawn.label[1:]
+    label = opening(drawn.label)
     if found is None:
         return f"{label} {' and '.join([*claims, 'is being checked against the original neighbours…'])}"
     if found.trust:

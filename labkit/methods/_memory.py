@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from labkit._arguments import checked
 from labkit._checks import require_between
+from labkit.losses import without_autocast
 
 
 @checked(numbers=False)
@@ -34,6 +35,7 @@ class Queue(nn.Module):
         self.next.add_(len(rows)).remainder_(len(self.rows))
 
     @torch.no_grad()
+    @without_autocast
     def nearest(self, rows: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
         """The row with the largest cosine similarity to each. Cost O(n · size · dim)."""
         return self.rows[(F.normalize(rows.to(self.rows.dtype), dim=1) @ self.rows.T).argmax(1)]

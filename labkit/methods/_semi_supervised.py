@@ -134,6 +134,7 @@ class GCNClassifier(Classifier):
 
     def check(self, data) -> None:
         super().check(data)
+        check_graph(data, self.first.weight.shape[0])
         most, classes = int(data.y[data.train_mask].max()), self.second.bias.numel()
         if most >= classes:
             raise ValueError(f"there are {classes} classes, from 0, but a train node is of class {most}")

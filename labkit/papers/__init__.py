@@ -26,8 +26,13 @@ def modules() -> dict[str, ModuleType]:
 
 def recipes() -> dict[str, Recipe]:
     """All recipes by name, e.g. ``recipes()["grace/cora"]``, and the ceilings that stand beside them."""
-    found = [recipe for module in modules().values() for recipe in module.RECIPES]
-    return {recipe.name: recipe for recipe in [*found, *(recipe.ceiling for recipe in found if recipe.ceiling)]}
+    found: dict[str, Recipe] = {}
+    for paper, module in modules().items():
+        for recipe in getattr(module, "RECIPES", ()):
+            if recipe.name in found:
+                raise ValueError(f"two recipes are named {recipe.name!r}, one of them in {paper}.py; rename that one")
+            found[recipe.name] = recipe
+    return found | {recipe.ceiling.name: recipe.ceiling for recipe in found.values() if recipe.ceiling}
 
 
 def claims() -> dict[str, list[Claim]]:

@@ -181,8 +181,6 @@ def sampled_losses(
     _check_negatives(negatives)
     if draws < 1:
         raise ValueError(f"draws must be at least 1, not {draws}")
-    if len(y) and y.min() < 0:
-        raise ValueError(f"y must hold classes from 0 on, not {int(y.min())}")
     counts = y.bincount()
     order, first = y.argsort(), counts.cumsum(0) - counts
     where = z.device if generator is None else generator.device

@@ -78,15 +78,10 @@ def logistic_modes(
     Raises:
         ValueError: lengths differ, signs of rate and plateau differ, negative start or time, NaN or infinite values.
     """
-    for name, values in (("rate", rate), ("start", start), ("t", t)):
-        require_finite(name, values)
-    for name, values in (("start", start), ("t", t)):
-        if (values < 0).any():
-            raise ValueError(f"{name} must be ≥ 0, not {values.min().item()}")
-    if (rate * plateau < 0).any() or plateau.isnan().any():
-        raise ValueError("rate and plateau of a mode must have one sign: a mode that grows ends above zero")
-    if ((rate > 0) & (plateau == 0)).any():
-        raise ValueError("a mode that grows must have a plateau above 0")
+    _check_modes(rate, plateau, start)
+    require_finite("t", t)
+    if (t < 0).any():
+        raise ValueError(f"t must be ≥ 0, not {t.min().item()}")
     share = torch.where(rate == 0, 0.0, start / plateau)  # u(0)/u*
     exponent = rate.abs() * t[:, None]
     fallen, gone = torch.exp(-exponent), -torch.expm1(-exponent)
@@ -103,11 +98,11 @@ def half_times(
     """When each mode reaches half its plateau: log(u*/u(0) − 1) / r.
 
     Infinite where it never does (r ≤ 0 or u(0) = 0), 0 where it is already there.
+
+    Raises:
+        ValueError: NaN, a negative start, a rate and a plateau of two signs, a mode that grows to 0.
     """
-    require_finite("rate", rate)
-    require_finite("start", start)
-    if plateau.isnan().any():
-        raise ValueError("plateau holds NaN")
+    _check_modes(rate, plateau, start)
     left = torch.log((plateau / start - 1).clamp(min=1))
     return torch.where((rate > 0) & (start > 0), left / rate, torch.inf)
 
@@ -182,3 +177,14 @@ def info_nce(gamma: Float[Tensor, " modes"], sigma: Float[Tensor, " modes"], tau
 def _check(gamma: Float[Tensor, " modes"], sigma: Float[Tensor, " modes"]) -> None:
     if not (sigma > 0).all() or (gamma.abs() > sigma * (1 + 1e-6)).any():
         raise ValueError("sigma must be positive and at least |gamma| in every mode: a correlation lies within ±1")
+
+
+def _check_modes(rate: Tensor, plateau: Tensor, start: Tensor) -> None:
+    require_finite("rate", rate)
+    require_finite("start", start)
+    if (start < 0).any():
+        raise ValueError(f"start must be ≥ 0, not {start.min().item()}")
+    if (rate * plateau < 0).any() or plateau.isnan().any():
+        raise ValueError("rate and plateau of a mode must have one sign: a mode that grows ends above zero")
+    if ((rate > 0) & (plateau == 0)).any():
+        raise ValueError("a mode that grows must have a plateau above 0")

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_matrix, require_positive
+from labkit._checks import require_counts, require_matrix, require_positive
 
 
 @checked
@@ -91,15 +91,16 @@ def membership(
     Args:
         z: [n, dim]; normalised rows are what the paper has.
         temperature: η > 0.
-        iterations, tolerance: stop when no row sum is farther from 1 than ``tolerance``.
+        iterations, tolerance: stop when no row sum is farther from 1 than ``tolerance``, or after so many.
 
     Cost: time O(n² · (dim + iterations)), memory O(n²).
 
     Raises:
-        ValueError: NaN, ``temperature`` ≤ 0.
+        ValueError: NaN, ``temperature`` ≤ 0, ``iterations`` < 1.
     """
     require_matrix("z", z, rows=2)
     require_positive("temperature", temperature)
+    require_counts(iterations=iterations)
     z = z.detach().double()
     logits = (z @ z.T).abs() / temperature
     logits = (logits + logits.T) / 2  # equal to the last bit

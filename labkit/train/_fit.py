@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from numbers import Integral, Number
 from operator import index
 from pathlib import Path
@@ -38,10 +38,10 @@ def fit(
     device: str | torch.device = "auto",
     precision: str = "auto",
     optimizer: str | Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = "adam",
-    lr: float = 1e-3,
-    weight_decay: float = 0.0,
+    lr: float | None = None,
+    weight_decay: float | None = None,
     schedule: str = "constant",
-    snapshots: Sequence[int] = (),
+    snapshots: Iterable = (),
     watch=None,
     checkpoint: str | Path | None = None,
     checkpoint_seconds: float = 30.0,
@@ -60,7 +60,7 @@ def fit(
         precision: "auto" (bfloat16 autocast for vision encoders where the hardware has it and the method allows it),
             "float32", "bfloat16".
         optimizer: "adam", "adamw", "sgd" (momentum 0.9), or a callable from parameters to an optimiser.
-        lr, weight_decay: of the named optimisers.
+        lr, weight_decay: of the named optimisers; None: 1e-3 and 0. A callable has its own.
         schedule: of the rate: "constant", "cosine" (to zero over all steps), or "warmup-cosine" (from zero up over the
             first tenth of the steps, in a straight line, then the same).
         snapshots: epochs after which ``method.embed(watch)`` is kept (0: before training).
@@ -84,8 +84,13 @@ def fit(
     device = choose_device(device)
     if precision not in PRECISIONS:
         raise ValueError(unknown("precision", precision, PRECISIONS))
+    if callable(optimizer) and not lr is weight_decay is None:
+        raise ValueError("lr and weight_decay are of the named optimisers; put them into the callable, e.g. "
+                         "functools.partial(torch.optim.Adam, lr=0.01)")  # fmt: skip
+    lr, weight_decay = 1e-3 if lr is None else lr, 0.0 if weight_decay is None else weight_decay
     seed, lr, weight_decay = index(seed), float(lr), float(weight_decay)  # plain numbers, which a file can hold
     epochs = int(epochs) if isinstance(epochs, Integral) and not isinstance(epochs, bool) else epochs
+    snapshots = _whole_numbers("snapshots", snapshots)
     batches = to_device(batches, device)
     require_between("weight_decay", weight_decay, 0, math.inf)
     first = _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume)
@@ -137,6 +142,13 @@ def fit(
             bar.close()
     method.eval()
     return run
+
+
+def _whole_numbers(name: str, values: Iterable) -> list[int]:
+    try:
+        return [index(value) for value in values]
+    except TypeError as error:
+        raise TypeError(f"{name} must hold whole numbers, not {values!r}") from error
 
 
 def _own_seed(seed: int) -> int:
@@ -216,10 +228,13 @@ def _told(optimizer: torch.optim.Optimizer) -> str:
 
 def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume):
     """Refuse what can't be used; return the first batch, or None when looking at it would use up an iterator."""
-    if not isinstance(method, nn.Module) or not hasattr(method, "embed"):
+    if not isinstance(method, nn.Module) or not hasattr(method, "embed") or not hasattr(method, "after_step"):
         raise TypeError(
-            f"method must be a labkit Method, or another nn.Module that can embed, not {type(method).__name__}"
+            "method must be a labkit Method, or another nn.Module with embed(batch) and after_step(), not "
+            f"{type(method).__name__}"
         )
+    if hasattr(batches, "edge_index"):
+        raise TypeError(f"batches must be a list of graphs: hand in [data], not a {type(batches).__name__} alone")
     if not any(parameter.requires_grad for parameter in method.parameters()):
         raise ValueError(f"{type(method).__name__} has no trainable parameters")
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:

@@ -148,6 +148,35 @@ def test_the_legend_selects_and_filters(fresh):
     assert fresh.python("sorted(set(y[e.selection].tolist()))") == [3]
 
 
+def test_a_filter_of_one_end_keeps_all_values_beyond_the_other(fresh):
+    fresh.python("e.colour_by('density'); e.wait(); 1")
+    fresh.expect("e => e.colour.kind === 'value'")
+    lost = """e => {
+      const slider = e.legend.querySelector('input[aria-label="show values NAME"]');
+      slider.value = 500;
+      slider.dispatchEvent(new Event("change"));
+      const [from, to] = e.keep, kept = [...e.values.keys()].filter((i) => e.visible(i));
+      const far = NAME_IS_FROM ? Math.max(...e.values) : Math.min(...e.values);
+      const wanted = [...e.values].filter((v) => (NAME_IS_FROM ? v >= from : v <= to)).length;
+      e.keep = null;
+      e.showLegend();
+      return [kept.length, wanted, kept.some((i) => e.values[i] === far)];
+    }"""
+    for name in ("from", "up to"):
+        found = fresh.explorer(lost.replace("NAME_IS_FROM", str(name == "from").lower()).replace("NAME", name))
+        assert 0 < found[0] == found[1] < 4000
+        assert found[2]
+    fresh.python("e.colour_by('label'); 1")
+    fresh.expect("e => e.colour.kind === 'class'")
+
+
+def test_an_arrow_key_waits_for_the_neighbours(fresh):
+    fresh.python("e.focus(205); 1")
+    answered(fresh)
+    assert fresh.explorer("e => { e.near = null; e.walk(1, e.panes[0]); return e.focus }") == 205
+    fresh.python("e.focus(None); 1")
+
+
 def test_a_click_shows_the_true_neighbours(fresh):
     point = fresh.explorer("e => e.panes[0].pick(e.panes[0].width / 2, e.panes[0].height / 2, 300)")
     fresh.page.mouse.click(*fresh.screen(point))

@@ -69,6 +69,10 @@ def test_random_splits_may_use_a_part_of_the_items_and_no_validation():
     ("arguments", "message"),
     [
         ({"train": 0}, "train must be a share of the items between 0 and 1, not 0"),
+        ({"train": "a"}, "train must be a number, not 'a'"),
+        ({"seed": 1.5}, "seed must be"),
+        ({"repeats": 2.5}, "repeats must be"),
+        ({"y": [0, 1] * 50}, "y must be a"),
         ({"test": 1.2}, "test must be a share of the items between 0 and 1, not 1.2"),
         ({"train": 0.5, "test": 0.9}, "must add up to at most 1, not 1.5"),
         ({"train": 0.001}, "train=0.001 of 100 items holds no item"),
@@ -76,8 +80,8 @@ def test_random_splits_may_use_a_part_of_the_items_and_no_validation():
     ],
 )
 def test_impossible_shares_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        Split.random(torch.zeros(100), **arguments)
+    with pytest.raises((ValueError, TypeError), match=message):
+        Split.random(**{"y": torch.zeros(100)} | arguments)
 
 
 ROWS = torch.arange(4)

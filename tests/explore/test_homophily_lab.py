@@ -71,6 +71,21 @@ def test_agreement_helps_and_its_lack_harms(lab):
     assert len(lab.twin().axes) == 3
 
 
+def test_every_edge_is_counted_however_long():
+    def far(*at):
+        graph = draw(*at)
+        graph.x = 5 * graph.x
+        return graph
+
+    lab = homophily_lab(far).set(homophily=0.7, degree=10.0)
+    graph = far(0.7, 10.0, 0)
+    a, b = graph.edge_index
+    within = graph.y[a] == graph.y[b]
+    areas = [layer.y.sum() for layer in lab.panels[2].layers]
+    assert areas[1] / areas[0] == pytest.approx(((~within).sum() / within.sum()).item(), rel=1e-6)
+    assert lab.panels[2].layers[0].x.max() > 4
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

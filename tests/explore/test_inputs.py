@@ -3,6 +3,7 @@
 import numpy as np
 import pandas
 import pytest
+import scipy.sparse
 import torch
 
 from labkit.explore import compare, explore
@@ -26,7 +27,7 @@ def test_arrays_of_every_kind_give_the_same_points(kind):
         "strided": np.repeat(whole, 2, axis=0)[::2],
     }[kind]
     shown = explore(source, projection="raw").projection
-    np.testing.assert_allclose(shown, whole[:, :2] - whole[:, :2].mean(0), atol=1e-5)
+    np.testing.assert_array_equal(shown, whole[:, :2])
 
 
 def test_a_frame_gives_its_float_columns_and_keeps_the_rest_as_facts():
@@ -194,3 +195,72 @@ def test_in_a_table_of_coordinates_y_is_one_of_them():
 def test_a_table_may_have_columns_of_any_name():
     table = pandas.DataFrame(Z, columns=["snapshots", "images", "edge_index", "a", "b"])
     assert explore(table)._lenses["left"].series.dim == 5
+
+
+def test_two_columns_come_back_as_they_were():
+    far = Z[:, :2] * 3 + 100
+    explorer = explore(far, Y)
+    assert "nothing is projected" in explorer.caption
+    np.testing.assert_array_equal(explorer.projection, far)
+    np.testing.assert_array_equal(explorer.to_frame()[["x", "y"]], far)
+    both = compare(far, far[:, ::-1].copy())
+    np.testing.assert_array_equal(both.projections["right"], far[:, ::-1])
+    lengths = np.linalg.norm(explore(far, metric="cosine").projection, axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=1e-6)
+
+
+def test_classes_that_are_numbers_come_back_as_numbers():
+    assert (explore(Z, Y).to_frame()["label"] == Y).all()
+    assert (explore(Z, Y > 0).to_frame()["label"] == (Y > 0)).all()
+    assert explore(Z, Y, class_names=["a", "b", "c"]).to_frame()["label"].iloc[1] == "b"
+    assert explore(Z, Y.astype(str)).to_frame()["label"].iloc[1] == "1"
+
+
+def test_columns_of_one_name_are_refused():
+    table = pandas.concat([pandas.DataFrame(Z[:, :2], columns=["pc", "pc"]), pandas.DataFrame({"a": Z[:, 2]})], axis=1)
+    with pytest.raises(ValueError, match="several columns named 'pc'"):
+        explore(table)
+
+
+def test_what_is_masked_is_missing():
+    masked = np.ma.array(Z.copy(), mask=False)
+    masked[3] = np.ma.masked
+    masked.data[3] = 1e6
+    assert explore(masked).left_out.tolist() == [3]
+
+
+def test_a_column_of_vectors_may_hold_tensors_and_begin_with_none():
+    table = pandas.DataFrame({"v": list(torch.from_numpy(Z)), "n": Y})
+    assert read(table)[0].shape == (60, 5)
+    table.loc[0, "n"] = 7
+    assert read(table)[1]["n"][0] == 7
+
+
+class Annotated:
+    X = Z
+
+
+@pytest.mark.parametrize(
+    ("embedding", "message"),
+    [
+        (torch.from_numpy(Z).to_sparse(), r"embedding must be dense, not torch.sparse_coo; use embedding.to_dense\(\)"),
+        (scipy.sparse.csr_array(Z), r"embedding must be dense, not csr_array; use embedding.toarray\(\)"),
+        (Annotated(), "embedding must be an array, a tensor or a table, not Annotated"),
+    ],
+)
+def test_what_is_no_dense_array_is_named(embedding, message):
+    with pytest.raises(ValueError, match=message):
+        explore(embedding)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "words", "objects"])
+def test_a_damaged_file_is_named(tmp_path, suffix, damage):
+    path = tmp_path / f"z{suffix}"
+    save = np.save if suffix == ".npy" else np.savez
+    save(path, np.array([{}, 1], dtype=object) if damage == "objects" else Z)
+    if damage != "objects":
+        whole = path.read_bytes()
+        path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "words": b"a,b\n1,2\n"}[damage])
+    with pytest.raises(ValueError, match=f"{path.name} is torn, is no file of NumPy's, or holds Python objects"):
+        explore(path)

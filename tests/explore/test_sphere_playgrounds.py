@@ -32,6 +32,12 @@ def test_collisions_follow_their_closed_form_and_the_bound_holds():
     assert f"loss {curve[2, 3]:.2f} ≤ {curve[2, 4]:.2f}" in lab.panels[2].says
 
 
+def test_what_draws_cannot_tell_apart_is_called_alike():
+    for classes in (2, 5, 8, 17):  # without spread loss and bound are equal for one negative
+        lab = class_collision_lab().set(classes=classes, negatives=0, spread=0.0, strength=0.5)
+        assert " ≈ " in lab.panels[2].says
+
+
 def test_where_every_draw_collides_the_lab_says_so():
     lab = class_collision_lab().set(classes=2, negatives=6, spread=0.0)
     assert lab.panels[2].says == "no draw without collision"

@@ -61,7 +61,7 @@ def test_parts_that_cannot_be_reached_and_names_that_are_missing():
     lab = walk_lab(two)
     assert "node 0" in lab.panels[0].title
     assert all(np.isfinite(layer.y).any() for panel in lab.panels for layer in panel.layers)
-    assert lab.set(start=5).panels[0].says.startswith("100 % of 5 steps")  # alone: it stays
+    assert lab.set(start=5).panels[0].says == "no edge leads from node 5: nobody walks"
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,10 @@ def test_what_is_no_graph():
         walk_lab([1, 2])
     with pytest.raises(TypeError, match="names must be a sequence with one name for each node, not object"):
         walk_lab(Data(edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=2), names=object())
+
+
+def test_a_name_that_is_no_formula_is_drawn_as_it_is():
+    pair = Data(edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=2)
+    lab = walk_lab(pair, names=["$x^^y$", "$\\frac$"])
+    assert "$x^^y$" in lab.panels[0].title
+    assert lab._repr_mimebundle_()[0]["image/png"]

@@ -129,3 +129,8 @@ def test_more_components_than_dimensions_have_no_bound_in_any_precision(dtype):
     assert residual == pytest.approx(0.5)
     assert bound == float("inf")
     assert factorisation.probe_residual(pi, labels, 2)[0] == pytest.approx(0, abs=1e-12)
+
+
+def test_a_graph_without_any_pair_is_counted_whole():
+    with pytest.raises(ValueError, match="pi has 4 objects without any pair"):
+        factorisation.normalised_adjacency(torch.zeros(4, 4))

@@ -134,6 +134,23 @@ def test_half_times_are_where_half_the_plateau_is():
     assert never.tolist() == [math.inf, math.inf, 0]
 
 
+@pytest.mark.parametrize(
+    ("rate", "plateau", "start", "message"),
+    [
+        (1.0, -1.0, 0.1, "one sign"),
+        (1.0, 0.0, 0.1, "plateau above 0"),
+        (1.0, 1.0, -0.1, "start must be ≥ 0"),
+        (1.0, math.nan, 0.1, "plateau"),
+    ],
+)
+def test_half_times_refuse_what_the_curves_refuse(rate, plateau, start, message):
+    numbers = [torch.tensor([value]) for value in (rate, plateau, start)]
+    with pytest.raises(ValueError, match=message):
+        modes.half_times(*numbers)
+    with pytest.raises(ValueError, match=message):
+        modes.logistic_modes(*numbers, torch.ones(1))
+
+
 def test_discrete_rate_is_nearer_to_descent_than_the_flow():
     gamma, w, lr = 1.0, 1e-3, 0.02
     path = [w]

@@ -116,3 +116,9 @@ def test_values_that_hide_the_identity_are_met_in_float32_too(size):
         given = z.to(dtype)
         exact = torch.log1p(50 / (200 * 0.5) * torch.linalg.svdvals(given.double()).square()).sum() / 2
         assert float(rates.coding_rate(given)) == pytest.approx(float(exact), rel=2e-3)
+
+
+def test_a_membership_needs_an_iteration():
+    for iterations in (0, -1):
+        with pytest.raises(ValueError, match="iterations must be at least 1"):
+            rates.membership(torch.eye(4), iterations=iterations)

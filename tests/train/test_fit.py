@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch_geometric.data import Data
 
 from labkit.losses import nt_xent
 from labkit.methods import Method, SkipGram, inference
@@ -362,6 +364,8 @@ def test_a_cosine_schedule_is_not_resumed_with_another_length(tmp_path):
         ({"resume": True}, "resume=True needs checkpoint"),
         ({"precision": "float8"}, "no precision named"),
         ({"optimizer": "lion"}, "there is no optimizer named 'lion'"),
+        ({"optimizer": torch.optim.Adam, "lr": 0.1}, "put them into the callable"),
+        ({"optimizer": torch.optim.Adam, "weight_decay": 0.0}, "put them into the callable"),
         ({"device": "tpu9"}, "device 'tpu9' is unknown"),
     ],
 )
@@ -379,6 +383,12 @@ def test_bad_batches_and_methods_are_named():
         fit(build(), (x for x in items().split(8)), epochs=1)
     with pytest.raises(TypeError, match="labkit Method"):
         fit(nn.Linear(2, 2), [items()], epochs=1)
+    lacking = nn.Linear(2, 2)
+    lacking.embed = lacking.forward
+    with pytest.raises(TypeError, match=r"with embed\(batch\) and after_step\(\), not Linear"):
+        fit(lacking, [items()], epochs=1)
+    with pytest.raises(TypeError, match=r"hand in \[data\], not a Data alone"):
+        fit(build(), Data(x=items(), edge_index=torch.zeros(2, 1).long()), epochs=1)
     with pytest.raises(ValueError, match="no trainable parameters"):
         fit(build().requires_grad_(False), [items()], epochs=1)
     with pytest.raises(ValueError, match="size must be between 1 and the number of items, 40"):
@@ -611,3 +621,8 @@ def test_the_mean_of_many_small_losses_keeps_its_digits():
 
     run = fit(Constant(), [torch.zeros(2, 6)] * 4000, epochs=1, progress=False)
     assert run.history["loss"][0] == pytest.approx(float(torch.tensor(0.1)), rel=1e-7)
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor, tuple, set])
+def test_snapshots_may_be_any_collection_of_whole_numbers(make):
+    assert list(train(snapshots=make([0, 3])).snapshots) == [0, 3]

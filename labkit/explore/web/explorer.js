@@ -183,8 +183,8 @@ export class Explorer {
       if (["dead", "terminating", "restarting", "autorestarting"].includes(kernel.status) || kernel.isDisposed) this.closed();
     };
     kernel?.statusChanged?.connect(gone);
-    kernel?.disposed?.connect(() => this.closed());
-    this.off.push(() => { sized.disconnect(); themed.disconnect(); kernel?.statusChanged?.disconnect(gone); });
+    kernel?.disposed?.connect(gone);
+    this.off.push(() => { sized.disconnect(); themed.disconnect(); kernel?.statusChanged?.disconnect(gone); kernel?.disposed?.disconnect(gone); });
   }
 
   retheme() {
@@ -194,6 +194,7 @@ export class Explorer {
   }
 
   closed() {
+    this.alone = true;
     this.notice("The kernel was closed: this map keeps its last state, and selecting still works, but Python no longer hears it. Run the cell again to go on.");
   }
 }

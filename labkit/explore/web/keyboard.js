@@ -26,7 +26,8 @@ export class Keyboard {
 
   // Arrow keys step through the true neighbours of the chosen point; Enter goes there.
   walk(by, pane) {
-    if (this.focus < 0 || !this.near) return this.setFocus(pane.pick(pane.width / 2, pane.height / 2, 1e6));
+    if (this.focus < 0) return this.setFocus(pane.pick(pane.width / 2, pane.height / 2, 1e6));
+    if (!this.near) return; // they are on their way
     const list = this.near[pane.side];
     if (!list?.rows.length) return; // a point alone
     this.step = Math.max(1, Math.min(list.rows.length, (this.step || 0) + by));
@@ -37,9 +38,9 @@ export class Keyboard {
 
   find(text) {
     const row = Number(text), i = this.rows ? this.rows.indexOf(row) : row;
-    if (text !== "" && Number.isInteger(row)) {
-      if (i >= 0 && i < this.flags.length) this.setFocus(i);
-      else this.say(`no row ${text} is shown`);
-    } else if (text) this.ask({ do: "find", text });
+    if (text === "") return;
+    if (Number.isInteger(row) && i >= 0 && i < this.flags.length) this.setFocus(i);
+    else if (this.data.standalone) this.notice(`No row ${text} is shown.`);
+    else this.ask({ do: "find", text }); // a number may stand in a text
   }
 }

@@ -68,11 +68,12 @@ export class Legend {
       pen.fillStyle = `rgb(${table.slice(at, at + 3)})`;
       pen.fillRect(b * 10, 88 - 4 - (80 * bin) / top, 9, 4 + (80 * bin) / top);
     });
-    const ends = this.keep ?? [low, high], slider = (end) => h("input", { type: "range", min: 0, max: 1000, step: "any", value: (1000 * (ends[end] - low)) / span,
+    const ends = [Math.max(low, this.keep?.[0] ?? low), Math.min(high, this.keep?.[1] ?? high)], slider = (end) => h("input", { type: "range", min: 0, max: 1000, step: "any", value: (1000 * (ends[end] - low)) / span,
       ariaLabel: end ? "show values up to" : "show values from", onchange: (event) => {
         const keep = [...ends];
         keep[end] = low + (span * event.target.value) / 1000;
-        this.keep = keep[0] <= low && keep[1] >= high ? null : keep;
+        // The scale leaves out the farthest values; an end that was not moved leaves out none.
+        this.keep = keep[0] <= low && keep[1] >= high ? null : [keep[0] <= low ? -3e37 : keep[0], keep[1] >= high ? 3e38 : keep[1]];
         this.showLegend();
         this.request();
       } });

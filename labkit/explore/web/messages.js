@@ -7,6 +7,7 @@ export class Messages {
   ask(message) {
     if (this.data.standalone) return;
     if (message) this.model.send(message);
+    if (this.alone) return; // the kernel was closed, and the reader knows
     this.patience ??= setTimeout(() => {
       this.late = "The kernel has not answered for 5 seconds: it is busy or was closed. This map keeps its last state.";
       this.notice(this.late);

@@ -115,7 +115,7 @@ class Steps(NamedTuple):
     def sharpness(self) -> float:
         """Median over eigenvalues of waiting time over rise time: 0 without steps; 0 as well where none grew."""
         rise = self.most - self.tenth
-        return float((self.half / rise)[rise > 0].median()) if (rise > 0).any() else 0.0
+        return float((self.half / rise)[rise > 0].quantile(0.5)) if (rise > 0).any() else 0.0
 
 
 def steps(times: Float[Tensor, " times"], values: Float[Tensor, "times dim"], from_below: bool = False) -> Steps:

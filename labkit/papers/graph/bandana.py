@@ -110,7 +110,7 @@ class Bandana(Method):
         return torch.cat(codes, dim=1)
 
     def check(self, data) -> None:
-        check_graph(data)
+        check_graph(data, self.convolutions[0].weight.shape[0])
         if data.num_nodes < 2 or not data.edge_index.numel():
             raise ValueError("Bandana needs at least two nodes and one edge: it learns from edges alone")
 

@@ -82,7 +82,7 @@ class GRACE(Method):
         return self.encoder(sparse_if_faster(data.x), data.edge_index)
 
     def check(self, data) -> None:
-        check_graph(data)
+        check_graph(data, self.encoder.convolutions[0].weight.shape[0])
 
 
 def _build(data, **changes) -> GRACE:

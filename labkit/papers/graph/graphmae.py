@@ -114,7 +114,7 @@ class GraphMAE(Method):
         return self.encoder(sparse_if_faster(data.x), data.edge_index)
 
     def check(self, data) -> None:
-        check_graph(data)
+        check_graph(data, self.token.shape[1])
         if int(self.mask_rate * data.num_nodes) < 1:
             raise ValueError(f"mask_rate {self.mask_rate} of {data.num_nodes} nodes hides none; use a larger graph")
 

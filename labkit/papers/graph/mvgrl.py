@@ -106,7 +106,7 @@ class MVGRL(Method):
         )
 
     def check(self, data) -> None:
-        check_graph(data)
+        check_graph(data, self.encoders[0].weight.shape[0])
         if data.num_nodes < 2:
             raise ValueError("MVGRL needs at least 2 nodes: with one, shuffled features are the true ones")
 

@@ -173,7 +173,7 @@ node_property_answers = _answers_matter(NodeProperty)
 
 
 @claim("Hiding an edge in both directions is a better pretext than in one, as the released code does.", needs="cora",
-       minutes=3, why_not="with one direction hidden, the network keeps nearly all of its graph.")  # fmt: skip
+       minutes=3, why_not="with one direction hidden, nearly every pair still hears each other one way.")  # fmt: skip
 def both_directions_help(lab: Lab) -> Evidence:
     ours = WITH["cora", EdgeMask]
     released = replace(ours, build=partial(ours.build, pretext=partial(EdgeMask, released=True)))

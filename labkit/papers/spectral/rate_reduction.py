@@ -44,7 +44,7 @@ def cluster(
 
     counts = [k] if isinstance(k, int) else list(k)
     pi = rates.membership(normalize(z.double(), dim=1), temperature, iterations=200, tolerance=1e-6)
-    leading = eigsh(pi.cpu().numpy(), k=max(counts), v0=pi[0].cpu().numpy())[1]
+    leading = eigsh(pi.cpu().numpy(), k=max(counts), which="LA", v0=pi[0].cpu().numpy())[1]
     vectors = torch.from_numpy(leading.copy()).flip(1)
     return {count: kmeans(normalize(vectors[:, :count], dim=1), count, seed) for count in counts}
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from labkit._checks import unknown
 from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
-from labkit.losses import info_nce
+from labkit.losses import info_nce, without_autocast
 from labkit.methods import Queue, SelfDistillation
 from labkit.papers.vision._nuisance import against, against_raw, changed, encoder_of, family, head, patient, view_of
 
@@ -89,6 +89,7 @@ class All4One(SelfDistillation):
             loss = loss + 5 * feature_contrast((slow_a, b), (slow_b, a))
         return loss
 
+    @without_autocast
     def found(self, slow: Float[Tensor, "items dim"]) -> Float[Tensor, "items k dim"]:
         """The k rows of the queue nearest to each, nearest first."""
         if self.friends == "random":

@@ -17,6 +17,7 @@ from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import ImageSet, world
 from labkit.evaluate import Split, knn_probe
+from labkit.losses import without_autocast
 from labkit.methods import TwoView
 from labkit.models import MLP, ResNet
 from labkit.papers.vision._films import SIZE, film_recipe, object_view
@@ -25,6 +26,7 @@ from labkit.recipes import Recipe
 from labkit.views import Compose
 
 
+@without_autocast
 def local_nce(queries: Tensor, maps: Tensor, clip: float = 20.0, penalty: float = 0.04) -> Float[Tensor, ""]:
     """Each query finds every place of its own map among all places of the other maps (section 3.2).
 
@@ -85,13 +87,13 @@ class AMDIM(TwoView):
         h = last.mean((2, 3))
         z = self.projector(h)
         self.seen = {name: x.detach().chunk(2) for name, x in (("h", h), ("z", z))}
-        middle, last = (head(part).float() for head, part in zip(self.heads, (middle, last), strict=True))
+        middle, last = (head(part) for head, part in zip(self.heads, (middle, last), strict=True))
         if not self.local:
             terms = [(z, last.mean((2, 3), keepdim=True))]
         else:
             place = torch.randint(last[0, 0].numel(), (len(last),), device=last.device)
             terms = [(z, last), (z, middle), (last.flatten(2)[torch.arange(len(last)), :, place], last)]
-        return sum(self._both_ways(queries.float(), maps) for queries, maps in terms)
+        return sum(self._both_ways(queries, maps) for queries, maps in terms)
 
     def _maps(self, views: Tensor) -> list[Tensor]:
         first = self.encoder.stages[0](self.encoder.stem(views.contiguous(memory_format=torch.channels_last)))

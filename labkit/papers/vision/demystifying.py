@@ -90,7 +90,7 @@ def changes(scenes: world.Scenes, kind: str, steps: int = STEPS) -> list[world.S
 
     Args:
         scenes: of one object each.
-        kind: "occlusion": a disc in front covers about a quarter of the object, from each side in turn. "cut": the
+        kind: "occlusion": a disc in front covers a twelfth to a third of the object, from each side in turn. "cut": the
             object stands so far out that the picture's edge cuts a quarter off, on each side in turn. "viewpoint": the
             object turned about its upright axis, over half a turn. "light direction", "light colour". "instance":
             another object of the class, in another colour before another background, at the same place and from the

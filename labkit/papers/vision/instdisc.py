@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from labkit._processes import from_first, gather
 from labkit.claims import Evidence, Lab, claim
-from labkit.losses import nce
+from labkit.losses import nce, without_autocast
 from labkit.methods import Bank, TwoView
 from labkit.papers.vision._nuisance import (
     against,
@@ -74,12 +74,11 @@ class InstDisc(TwoView):
         own = self.bank.rows[rows]
         self.fresh, self.seen = (rows, z.detach()), {"z": (z.detach(), own)}  # a view and its image's own entry
         if self.negatives is None:
-            similarity = F.normalize(z, dim=1) @ self.bank.rows.T / self.temperature
-            return F.cross_entropy(similarity.float(), rows)
+            return F.cross_entropy(_similarity(z, self.bank.rows, self.temperature), rows)
         drawn = self.bank.draw(self.negatives)
         if self.partition == 0 or not self.fixed_partition:
-            similarity = F.normalize(z.detach(), dim=1) @ drawn.T / self.temperature
-            self.partition.copy_(from_first(len(self.bank.rows) * similarity.float().exp().mean()))
+            mean = _similarity(z.detach(), drawn, self.temperature).exp().mean()
+            self.partition.copy_(from_first(len(self.bank.rows) * mean))
         return nce(z, own, drawn, len(self.bank.rows), self.temperature, self.partition)
 
     def after_step(self) -> None:
@@ -91,6 +90,11 @@ class InstDisc(TwoView):
         super().check(batch[0])
         if int(batch[1].max()) >= len(self.bank.rows):
             raise ValueError(f"the bank has {len(self.bank.rows)} rows, but a batch holds row {int(batch[1].max())}")
+
+
+@without_autocast
+def _similarity(z: Tensor, entries: Tensor, temperature: float) -> Tensor:
+    return F.normalize(z, dim=1) @ entries.T / temperature
 
 
 def _build(images, negatives: int | None = None, **changes) -> InstDisc:

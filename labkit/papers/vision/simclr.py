@@ -49,6 +49,8 @@ class SimCLR(TwoView):
         temperature: float = 0.5,
         views: int = 2,
     ):
+        if projector is None and not hasattr(encoder, "dim"):
+            raise ValueError("how wide is the encoder's output? Set encoder.dim, or hand in a projector")
         projector = MLP(encoder.dim, 2 * encoder.dim, encoder.dim) if projector is None else projector
         loss = nt_xent if views == 2 else multi_view_nt_xent
         super().__init__(encoder, projector, view, partial(loss, temperature=temperature), views=views)

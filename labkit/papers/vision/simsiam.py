@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit.claims import Evidence, Lab, claim
+from labkit.losses import without_autocast
 from labkit.methods import SelfDistillation
 from labkit.models import MLP
 from labkit.papers.vision._nuisance import (
@@ -51,6 +52,7 @@ class SimSiam(SelfDistillation):
         super().__init__(encoder, projector, view, negative_cosine, predictor, stop_gradient=stop_gradient)
 
 
+@without_autocast
 def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
     """Equation 1: −cos, mean over items; between −1 and 1. Half of ``losses.byol`` less one, but for the stop-gradient,
     which is the method's here, so that it can be left out."""

@@ -368,7 +368,7 @@ print(f"GRACE uses {used:.0f} of its 128; the Explorer centres first and says mo
 
 # %% slideshow={"slide_type": "skip"}
 passed = 0.2 / (1 - 0.8 * 0.5)  # your answer here
-check("what diffusion leaves of it", passed, PPR(0.2)(0.5) - 1e-3, PPR(0.2)(0.5) + 1e-3,
+check("what diffusion leaves of it", passed, PPR(0.2)(0.5) - 5e-3, PPR(0.2)(0.5) + 5e-3,
       hint="α over 1 − (1 − α) times the eigenvalue")  # fmt: skip
 
 # %% [markdown] slideshow={"slide_type": "skip"}

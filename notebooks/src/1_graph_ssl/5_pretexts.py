@@ -462,7 +462,7 @@ check(
 class Words(tasks.Pretext):
     def __init__(self, data, dim):
         super().__init__()
-        self.register_buffer("truth", target)
+        self.register_buffer("truth", target.reshape(-1, 1))
         self.head = torch.nn.Linear(dim, 1)
 
     def forward(self, hidden):
@@ -478,7 +478,8 @@ if target is not ...:
 
 # %% [markdown]
 # **Exercise 2** (medium, 10 min). λ of PairwiseDistance is 20. Would you have found it without its authors? The cell
-# trains with others and prints *validation* accuracies. What is the standard error of one of 80 % on 500 papers?
+# trains with others and prints *validation* accuracies. What is the standard error of one of 80 % on 500 papers, as a
+# share (0.01 is a point)?
 #
 # <details><summary>Hint</summary>√(p (1 − p) / n): right or wrong is a coin.</details>
 # <details><summary>Solution</summary><code>noise = (0.8 * 0.2 / 500) ** 0.5</code>, 1.8 points: as much as lies between

@@ -622,7 +622,7 @@ check(
 # interval first lie above zero? Its half is $t_{n-1}\, s/\sqrt n$.
 #
 # <details><summary>Hint</summary><code>t.ppf(0.975, n - 1)</code> is 4.30, 3.18, 2.78, 2.57 for n = 3, 4, 5, 6.</details>
-# <details><summary>Solution</summary><code>seeds_needed = 5</code>: 13.0 points at five, 16.6 at four.</details>
+# <details><summary>Solution</summary><code>seeds_needed = 5</code>: 13.0 points at five, 16.7 at four.</details>
 
 # %%
 seeds_needed = 5  # your answer here

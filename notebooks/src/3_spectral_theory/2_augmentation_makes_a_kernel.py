@@ -313,7 +313,8 @@ plt.show()
 
 # %% [markdown]
 # On the left three modes (the clusters) bend down late, the others early: a strong pull to invariance is a collapse of
-# everything but the coarsest clusters. On the right the formula is an expansion that improves with the noise.
+# everything but the coarsest clusters. On the right the formula is for many negatives: in these
+# batches of 128, whose positives stand among them, weights end higher where there is little noise.
 #
 # ## 7 · Your turn
 #

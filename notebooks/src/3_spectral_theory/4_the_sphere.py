@@ -221,8 +221,8 @@ best.reveal(radius)
 # %% [markdown]
 # At radius 0 the texture is what two views share best, and it is all that is learned. Partners from beyond the texture
 # leave only the object in common; partners from anywhere are often on the other object. The dashed floor is the one to
-# look at, the 16 numbers of a patch untouched: pairs from the same place or next to it end far below it, and the best
-# radius gets a few points above.
+# look at, the 16 numbers of a patch untouched: pairs from the same place end far below it, those from next to it somewhat,
+# and the best radius gets a few points above.
 #
 # ## 4 · Colour, thrown away and kept
 #

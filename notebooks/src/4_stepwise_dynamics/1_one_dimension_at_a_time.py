@@ -47,7 +47,7 @@ plt.show()
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # Two matrices, 64 × 64. **Σ**, the covariance of the pixels, says what varies. **Γ**, the covariance *across the two
-# views*, says what varies and is the same in both:
+# views*, says what varies and is the same in both (pictures with their mean taken off):
 #
 # $$\Gamma = \tfrac{1}{2n}\sum_i \big(x_i x_i'^\top + x_i' x_i^\top\big)$$
 #
@@ -177,7 +177,7 @@ with plot.style():
 plt.show()
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# One curve leaves its line: the tenth comes early. Its start happened to be twenty times smaller than the others, and the
+# One curve leaves its line: the tenth comes early. Its start happened to be 14 to 45 times smaller than the others, and the
 # eleventh mode, whose eigenvalue is nearly as large, was learned in place of the tenth.
 #
 # ## 4 · Told by Γ, not by Σ

@@ -97,7 +97,8 @@ def test_steps_leave_out_what_did_not_grow():
     values = torch.stack([2 * torch.sigmoid(4 * (times - 4)), torch.sigmoid(2 * (times - 7)), 0.005 * times], dim=1)
     found = stepwise.steps(times, values)
     torch.testing.assert_close(found.half, torch.tensor([4.0, 7.0]), atol=0.02, rtol=0)
-    assert found.sharpness == pytest.approx(7 / (4.394 / 2), rel=0.02)  # the lower of two; ln 81 / slope is the rise
+    rises = 4.394 / 4, 4.394 / 2  # ln 81 / slope
+    assert found.sharpness == pytest.approx((4 / rises[0] + 7 / rises[1]) / 2, rel=0.02)  # midway between the two
     assert stepwise.steps(times, torch.ones(1001, 2)).sharpness == 0
     values[:, 1] += 0.2 * (1 - values[:, 1])  # now above a tenth from the start on: it has no time to wait
     assert len(stepwise.steps(times, values).half) == 2
@@ -179,3 +180,10 @@ def test_equal_views_make_the_closed_form_kernel_pca(digits):
     scores = _networks.encoder_scores(digits, (2, 5), n=100, pixels=0, displaced=False)
     assert scores["pairs"] == pytest.approx(scores["views"])
     assert scores["views"] == pytest.approx(scores["originals"])
+
+
+def test_the_error_of_an_even_number_of_modes_is_midway_between_the_middle_two():
+    times = torch.arange(1.0, 4.0)
+    run = _flows.LinearRun(times, torch.eye(3)[:, :2], times, times, times, 1.0, 0.0)  # half is reached at 1 and at 1.5
+    assert run.times_measured.tolist() == [1.0, 1.5]
+    assert run.error(torch.tensor([1.1, 2.1])) == pytest.approx((0.1 + 0.4) / 2)

@@ -10,8 +10,11 @@ from labkit.papers.graph import kcore
 from labkit.papers.graph._ego_nets import EgoPairs
 from labkit.papers.graph._graphmae_of_graphs import GraphMAEOfGraphs
 from labkit.papers.graph._mvgrl_of_graphs import MVGRLOfGraphs
+from labkit.papers.graph.bandana import Bandana
 from labkit.papers.graph.gcc import GCC
+from labkit.papers.graph.grace import GRACE
 from labkit.papers.graph.graphcl import GraphCL
+from labkit.papers.graph.graphmae import GraphMAE
 from labkit.papers.graph.mvgrl import MVGRL
 from labkit.papers.graph.supergat import SuperGAT
 from labkit.train import fit
@@ -72,3 +75,10 @@ def test_features_in_double_precision_are_refused_before_the_first_step(data):
     data.x = data.x.double()
     with pytest.raises(ValueError, match=r"use data.x = data.x.float\(\)"):
         fit(GCNClassifier(4, 2), [data], epochs=1, progress=False)
+
+
+@pytest.mark.parametrize("method", [GRACE(5), MVGRL(5), GraphMAE(5, 8, heads=2), Bandana(5, 8), GCNClassifier(5, 2)])
+def test_features_of_another_width_are_named(method, data):
+    data.y = torch.arange(20) % 2
+    with pytest.raises(ValueError, match="x has 4 features a node, and the method was built for 5"):
+        fit(method, [data], epochs=1)

@@ -5,6 +5,9 @@ import torch
 from torch.nn import functional as F
 
 from labkit.losses import byol, decoupled, dino, info_nce, info_nce_queue, nt_xent
+from labkit.methods import Queue
+from labkit.papers.vision.all4one import All4One
+from labkit.papers.vision.amdim import local_nce
 from labkit.papers.vision.dcl import DCL
 from labkit.papers.vision.dino import DINO
 from labkit.papers.vision.instdisc import InstDisc
@@ -28,6 +31,49 @@ def images(n=24):
 
 
 view = GaussianNoise(0.1)
+
+
+def under_autocast(function, *tensors):
+    with torch.autocast("cpu", torch.bfloat16):
+        return function(*tensors)
+
+
+@pytest.mark.parametrize("loss", [negative_cosine, lambda q, m: local_nce(q, m[:, :, None, None].expand(-1, -1, 2, 2))])
+def test_losses_are_worked_out_in_float32_under_autocast(loss):
+    a = torch.randn(32, 16)
+    b = (a + 0.1 * torch.randn(32, 16)).bfloat16()
+    rounded = a.bfloat16().requires_grad_()
+    exact = rounded.detach().double().requires_grad_()
+    value, truth = under_autocast(loss, rounded, b), loss(exact, b.double())
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value.double(), truth, rtol=1e-5, atol=1e-6)
+    value.backward(), truth.backward()
+    error = (rounded.grad.double() - exact.grad).norm() / exact.grad.norm()
+    assert error < 0.004  # of the gradient's own rounding to bfloat16 where it leaves
+
+
+def test_neighbours_in_a_queue_are_the_nearest_under_autocast():
+    centres = F.normalize(torch.randn(10, 32), dim=1)
+    queue = Queue(512, 32)
+    queue.push(centres.repeat(52, 1)[:512] + 0.02 * torch.randn(512, 32))
+    asked = F.normalize(centres.repeat(20, 1) + 0.02 * torch.randn(200, 32), dim=1)
+    best = (asked.double() @ queue.rows.double().T).amax(1)
+    found = (asked.double() * under_autocast(queue.nearest, asked).double()).sum(1)
+    torch.testing.assert_close(found, best, rtol=0, atol=1e-6)  # in bfloat16 they are off by up to 4e-3
+    method = All4One(Encoder(), view, queue=512, neighbours=5)
+    method.queue.rows.copy_(F.normalize(torch.randn(512, method.queue.rows.shape[1]), dim=1))
+    asked = torch.randn(50, method.queue.rows.shape[1])
+    assert torch.equal(under_autocast(method.found, asked), method.found(asked))
+
+
+def test_the_full_softmax_over_a_bank_is_in_float32_under_autocast():
+    method, x = InstDisc(Encoder(), view, items=40, negatives=None, temperature=0.02), images(8)
+    batch, seen = (x, torch.arange(8)), {}
+    torch.manual_seed(1)
+    method.projector.register_forward_hook(lambda module, given, z: seen.update(z=z.float().detach()))
+    loss = under_autocast(method, batch)
+    similarity = F.normalize(seen["z"], dim=1) @ method.bank.rows.T / 0.02
+    torch.testing.assert_close(loss, F.cross_entropy(similarity, batch[1]), rtol=1e-5, atol=1e-5)
 
 
 def test_moco_enqueues_its_keys_after_the_step():
