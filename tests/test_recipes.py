@@ -454,7 +454,7 @@ def test_two_recipes_of_one_name_are_refused_and_a_paper_without_recipes_has_non
     copied = {"grace": grace, "mine": SimpleNamespace(RECIPES=grace.RECIPES), "unfinished": SimpleNamespace()}
     monkeypatch.setattr(papers, "modules", lambda: copied)
     with pytest.raises(
-        ValueError, match=r"two recipes are named 'grace/cora', one of them in mine\.py; rename that one"
+        ValueError, match=r"two recipes are named .grace/cora., one of them in mine\.py"
     ):
         papers.recipes()
     del copied["mine"]
