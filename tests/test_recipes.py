@@ -453,9 +453,34 @@ def test_two_recipes_of_one_name_are_refused_and_a_paper_without_recipes_has_non
     grace = papers.modules()["grace"]
     copied = {"grace": grace, "mine": SimpleNamespace(RECIPES=grace.RECIPES), "unfinished": SimpleNamespace()}
     monkeypatch.setattr(papers, "modules", lambda: copied)
-    with pytest.raises(
-        ValueError, match=r"two recipes are named .grace/cora., one of them in mine\.py"
-    ):
+    with pytest.raises(ValueError, match=r"two recipes are named .grace/cora., one of them in mine\.py"):
         papers.recipes()
     del copied["mine"]
     assert "grace/cora" in papers.recipes()
+
+
+def test_a_lab_tells_data_protocols_and_seeds_apart(monkeypatch):
+    """What claims of a paper share must be the same: loaded, trained and scored alike."""
+    loaded = []
+    monkeypatch.setattr(
+        "labkit.claims.load", lambda name, **options: loaded.append(options) or two_groups(60 + len(options))
+    )
+    lab = Lab(seeds=[0, 1], device="cpu", progress=False)
+    recipe = small_recipe(
+        smoke_load={"small": 1}, smoke_batches=lambda graph: pytest.fail("smoke batches at laptop scale")
+    )
+    other = replace(recipe, load_options={"wide": 1})
+    assert [lab.material(each).dataset.num_nodes for each in (recipe, other, recipe)] == [60, 61, 60]
+    assert loaded == [{}, {"wide": 1}]
+    few = Protocol.random(0.1, 0.1, 0.8, repeats=1)
+    both = replace(recipe, protocols=recipe.protocols | {"few": few})
+    first, second = lab.runs(both)
+    assert not torch.equal(first.snapshots[0], second.snapshots[0])
+    material = lab.material(both)
+    for name, protocol in both.protocols.items():
+        expected = [material.score(protocol, run.method.embed(material.items)).mean for run in (first, second)]
+        assert lab.scores(both, protocol=name) == expected
+        assert lab.floors(both, protocol=name)["raw"].mean == material.floors(protocol)["raw"].mean
+    smoke = Lab("smoke", device="cpu", progress=False)
+    smoke.material(recipe)
+    assert loaded[-1] == {"small": 1}

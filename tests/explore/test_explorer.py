@@ -1,5 +1,6 @@
 """The Explorer's state as Python sees it; how a browser sees it is in tests/browser."""
 
+import base64
 import json
 import re
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 from torch_geometric.data import Data
 
-from labkit.explore import _wiring, _words, compare, explore
+from labkit.explore import _looking, _wiring, _words, compare, explore
 from labkit.explore._colours import Colouring
 
 RNG = np.random.default_rng(0)
@@ -686,3 +687,104 @@ def test_names_without_spaces_are_shortened_and_not_lost_in_a_still_picture():
 
     assert _twin._short("Natural_killer_cell_bright") == "Natural_killer_ce…"
     assert _twin._short("eighteen letters !") == "eighteen letters !"
+
+
+def test_all_that_is_said_of_a_row_is_of_that_row_also_when_others_are_left_out(monkeypatch):
+    z, seen = Z.copy(), []
+    z[4] = np.nan
+    pictures = np.arange(150, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)
+    explorer = explore(z, Y, images=pictures, columns={"age": np.arange(150)})
+    explorer.select([9, 20])
+    explorer.save_selection("two")
+    explorer.select([9])
+    explorer.save_selection("one")
+    assert {name: rows.tolist() for name, rows in explorer.selections.items()} == {"two": [9, 20], "one": [9]}
+    explorer._on_message(None, {"do": "restore", "name": "one"}, [])
+    assert explorer.selection.tolist() == [9]
+    sent = []
+    monkeypatch.setattr(explorer, "send", lambda message, buffers: sent.append((message, buffers)))
+    explorer._on_message(None, {"do": "items", "rows": [3, 4]}, [])
+    ((message, (pixels,)),) = sent
+    assert message["texts"] == ["age: 3", "age: 5"]
+    assert np.frombuffer(pixels, np.uint8).reshape(2, 16)[:, 0].tolist() == [3, 5]
+    monkeypatch.setattr(_looking._views, "star", lambda image, *_, **__: seen.append(image) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        _looking.star(explorer._sources, explorer._lenses["left"], 8)
+    assert (seen[0] == 9).all()
+
+
+def test_probe_and_colours_are_those_of_the_epoch_and_the_map_that_are_shown():
+    noise = torch.from_numpy(RNG.normal(size=Z.shape).astype(np.float32))
+    run = SimpleNamespace(snapshots={0: noise, 3: torch.from_numpy(Z)}, history={"loss": [2.0, 1.5, 1.0]})
+    explorer = explore(run, Y).wait()
+    explorer.select(Y == 0)
+    late, of_late = explorer.probe().auc, explorer._lenses["left"].measure().probe_full
+    explorer.colour_by("density")
+    explorer.wait()
+    before = explorer._colouring.values
+    explorer.time(0)
+    explorer.wait()
+    assert not np.array_equal(explorer._colouring.values, before)
+    assert explorer.probe().auc < 0.8 < 0.95 < late
+    assert explorer._lenses["left"].measure().probe_full < 0.7 < of_late
+    explorer.colour_by("kept")
+    explorer.wait()
+    before = explorer._colouring.values
+    explorer.project("raw", axes=(0, 1))
+    explorer.wait()
+    assert not np.array_equal(explorer._colouring.values, before)
+    np.testing.assert_allclose(explorer._colouring.values, explorer.trust().kept)
+
+
+def test_each_of_two_maps_has_its_own_positions_neighbours_and_trust(tmp_path):
+    other = RNG.normal(size=(150, 9)).astype(np.float32)
+    explorer = compare(other, Z, Y).wait()
+    left, right = (explorer.projections[side] for side in ("left", "right"))
+    assert not np.array_equal(left, right)
+    assert not np.array_equal(explorer.trust("left").kept, explorer.trust("right").kept)
+    frame = explorer.to_frame()
+    np.testing.assert_array_equal(frame[["x", "y"]], left)
+    np.testing.assert_array_equal(frame[["x_right", "y_right"]], right)
+    trust = explorer.trust()
+    names = {"neighbours kept": trust.kept, "false neighbours": trust.false, "neighbours torn away": trust.torn}
+    for name, values in names.items():
+        np.testing.assert_array_equal(frame[name], values)
+    explorer.colour_by("overlap")
+    explorer.wait()
+    assert explorer._colouring.values.mean() < 0.5
+    np.testing.assert_array_equal(explorer.to_frame()["neighbours shared"], explorer._colouring.values)
+    assert float(re.search(r"linear CKA (\d\.\d\d)", explorer.caption).group(1)) < 0.5
+    explorer.to_html(tmp_path / "map.html")
+    state = json.loads(re.search(r"const packed = (\{.*\});", (tmp_path / "map.html").read_text()).group(1))
+    table = {side: base64.b64decode(state["_data"]["table"][side]["rows"]["bytes"]) for side in ("left", "right")}
+    for side, z in (("left", other), ("right", Z)):
+        near = np.linalg.norm(z - z[7], axis=1).argsort()[1 : explorer._k + 1]
+        np.testing.assert_array_equal(np.frombuffer(table[side], np.int32).reshape(150, -1)[7], near)
+
+
+def test_a_selection_is_judged_by_its_own_points():
+    """Half of the points lie alike in both embeddings; a pure selection is purer than blobs, a mixed one is not."""
+    other = Z.copy()
+    other[75:] = RNG.normal(size=(75, 6)) + 100
+    explorer = compare(Z, other, Y).wait()
+    shares = []
+    for rows in (range(75), range(75, 150)):
+        explorer.select(rows)
+        lines = _looking.verdict(explorer._sources, explorer._lenses, explorer._chosen(), explorer._k)
+        shares.append(int(re.search(r"share \*\*(\d+)", lines[1]).group(1)))
+    assert shares[0] > shares[1] + 15
+    mixed = explore(RNG.normal(size=(300, 2)), np.arange(300) % 3).wait()
+    chosen = np.arange(300) % 3 == 0
+    assert "purer than **100 %**" in _looking.verdict(mixed._sources, mixed._lenses, chosen, mixed._k)[0]
+    assert "purer than **0 %**" in _looking.verdict(mixed._sources, mixed._lenses, np.arange(300) < 30, mixed._k)[0]
+
+
+def test_density_is_that_of_the_last_of_the_neighbours_and_clusters_are_as_many_as_classes():
+    explorer = explore(Z, Y)
+    explorer.colour_by("density")
+    explorer.wait()
+    distances = np.sort(np.linalg.norm(Z - Z[7], axis=1))
+    assert explorer._colouring.values[7] == pytest.approx(-np.log10(distances[explorer._k]), abs=1e-4)
+    explorer.colour_by("cluster")
+    explorer.wait()
+    assert len(explorer._colouring.names) == 3

@@ -112,3 +112,21 @@ def test_a_method_without_its_two_verbs_says_so():
         Method()(1)
     with pytest.raises(TypeError, match=r"Method has no embed\(batch\)"):
         Method().embed(1)
+
+
+def test_an_item_embeds_the_same_in_any_company_and_through_the_evaluation_view():
+    method, x = two_view(), images()
+    method.train()
+    for embed in (method.embed, method.projected):
+        torch.testing.assert_close(embed(x)[:5], embed(x[:5]))
+    darker = TwoView(method.encoder, method.projector, method.view, nt_xent, lambda pictures: pictures / 510)
+    for ours, plain in ((darker.embed, method.embed), (darker.projected, method.projected)):
+        torch.testing.assert_close(ours(x), plain(x.float() / 510))
+
+
+def test_what_is_kept_for_the_history_is_what_was_encoded_and_what_was_projected():
+    method, x = two_view(), images()
+    h, z = method.encoded(method.viewed(x))
+    for name, values in (("h", h), ("z", z)):
+        for kept, view in zip(method.seen[name], values.chunk(2), strict=True):
+            assert torch.equal(kept, view)

@@ -171,3 +171,11 @@ def test_a_seed_draws_the_questions():
     first, again, other = (method.answers(x, seed)[1] for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_images_are_embedded_through_the_evaluation_view():
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 5))
+    encoder.dim = 5
+    method = Pretext(encoder, Rotations(), evaluation_view=lambda pictures: pictures / 510)
+    x = torch.randint(0, 256, (6, 1, 8, 8), dtype=torch.uint8)
+    torch.testing.assert_close(method.embed(x), encoder(x / 510).detach())

@@ -174,3 +174,26 @@ def test_a_run_keeps_what_shows_collapse_without_being_asked(tmp_path):
     again = Run.load(tmp_path / "run.safetensors", copy.deepcopy(run.method))
     assert again.history == run.history
     assert torch.equal(again.spectra["z"], run.spectra["z"])
+
+
+def test_a_bank_draws_from_all_of_its_rows_and_one_way_the_history_sees_both_sides():
+    bank = Bank(6, 3)
+    drawn = bank.draw(400)
+    assert all((drawn == row).all(1).any() for row in bank.rows)
+    encoder, projector, _ = parts()
+    method = SelfDistillation(encoder, projector, Shift(), byol, momentum=0.5, symmetric=False)
+    x = images()
+    method(x)
+    mine, other = method.seen["z"]
+    torch.testing.assert_close(mine, projector(encoder(x + 0.1)).detach())
+    torch.testing.assert_close(other, projector(encoder(x + 0.2)).detach())
+
+
+def test_the_target_has_batch_statistics_of_its_own_batch():
+    encoder, projector, _ = parts()
+    encoder.append(nn.BatchNorm1d(6))
+    method, x = SelfDistillation(encoder, projector, Shift(), byol, momentum=0.5), images()
+    method(x)
+    views = torch.cat([x + 0.1, x + 0.2])
+    fresh = copy.deepcopy(method.target_network).train()
+    torch.testing.assert_close(method.targets(views, None), fresh(views))

@@ -180,3 +180,12 @@ def test_attention_does_not_mind_an_exponential_that_autocast_widens(monkeypatch
         weight = attend.attention(x, edges)
     torch.testing.assert_close(rough, exact, rtol=0.05, atol=0.05)
     assert weight.dtype == torch.float32
+
+
+def test_dropouts_of_a_gat_reach_its_layers_and_are_off_in_evaluation():
+    edges, x = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), torch.randn(3, 6)
+    for options in ({"dropout": 0.6}, {"attention_dropout": 0.6}):
+        method = GAT(6, 8, heads=2, **options)
+        assert not torch.equal(method(x, edges), method(x, edges))
+        method.eval()
+        assert torch.equal(method(x, edges), method(x, edges))

@@ -182,3 +182,14 @@ def test_graphs_made_in_inference_mode_are_embedded():
         assert isinstance(sparse_if_faster(x), SparseMatrix)
         for method in (GCN(12, 4, 2), GAT(12, 4, 2)):
             assert method(x, edges).shape[0] == 12
+
+
+def test_an_activation_stands_behind_every_convolution_and_factors_go_along():
+    edges, x = torch.tensor([[0, 1], [1, 0]]), torch.randn(2, 4)
+    encoder = GCN(4, hidden=5, dim=3)
+    assert encoder(x, edges).min() >= 0
+    first, second = encoder.convolutions
+    matrix = propagation_matrix(edges, 2)
+    torch.testing.assert_close(encoder(x, edges), second(first(x, matrix).relu(), matrix).relu())
+    sparse = SparseMatrix.from_dense(x).scale_columns(torch.tensor([0.0, 1, 2, 3]))
+    torch.testing.assert_close(sparse.to("cpu").to_dense(), sparse.to_dense())

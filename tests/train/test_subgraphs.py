@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch_geometric.data import Data
 from torch_geometric.utils import subgraph
 
 from labkit.data import stochastic_block_model
@@ -90,3 +91,10 @@ def test_a_walk_is_as_long_as_it_says_and_no_longer_than_the_piece(data):
         sizes = {Subgraphs(data, size=walk + 1, walk=walk).draw().num_nodes for _ in range(100)}
         assert max(sizes) == walk + 1
     assert {Subgraphs(data, size=3, walk=10).draw().num_nodes for _ in range(100)} == {2, 3}
+
+
+def test_edges_of_a_directed_graph_keep_their_direction():
+    edges = torch.tensor([[0, 2, 4, 1], [2, 4, 0, 3]])
+    graph = Data(x=torch.eye(5), edge_index=edges)
+    part = Subgraphs(graph, size=4).among(torch.tensor([0, 2, 4]))
+    assert set(map(tuple, part.nodes[part.edge_index].T.tolist())) == {(0, 2), (2, 4), (4, 0)}

@@ -165,3 +165,29 @@ def test_bandwidths_of_a_node_add_up_to_one_at_any_temperature(data, temperature
     drawn = Bandana(data.num_features, temperature=temperature).draw(data.edge_index, data.num_nodes)[0]
     sums = torch.zeros(data.num_nodes).index_add(0, data.edge_index[1], drawn)
     torch.testing.assert_close(sums, (data.edge_index[1].bincount(minlength=data.num_nodes) > 0).float())
+
+
+def test_options_of_the_mask_reach_its_draws(data):
+    edges, nodes = data.edge_index, data.num_nodes
+    for temperature in (0.2, 5.0):
+        method = small(temperature=temperature)
+        torch.manual_seed(1)
+        weight, _ = method.draw(edges, nodes)
+        torch.manual_seed(1)
+        order = (edges[1] * nodes + edges[0]).argsort()
+        noise = torch.empty(len(order)).index_copy(0, order, torch.randn(len(order)) / temperature)
+        node = int(edges[1, 0])
+        torch.testing.assert_close(weight[edges[1] == node], noise[edges[1] == node].softmax(dim=0))
+    kept = small(mask="discrete", keep=0.9).draw(edges, nodes)[0]
+    assert kept.mean().item() == pytest.approx(0.9, abs=0.1)
+
+
+def test_floors_of_links_have_not_seen_them_and_a_split_is_the_one_asked_for(data, monkeypatch):
+    given, split = [], bandana.link_split
+    monkeypatch.setattr(bandana, "link_split", lambda data, seed: given.append(seed) or split(data, seed))
+    predict_links(data, split=7, epochs=1, every=1, hidden=4)
+    assert given == [7]
+    train, _, test = split(data, 7)
+    x, a = F.normalize(data.x, dim=1), bandana.propagation_matrix(train.edge_index, 40).to_dense()
+    score = bandana.rank_links(F.normalize(a @ a @ x, dim=1), test)
+    assert bandana._floors(data, [7])["A²X"] == [[score.auc, score.average_precision]]

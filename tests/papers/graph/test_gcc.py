@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torch_geometric.data import Data
 from torch_geometric.transforms import Constant
 
-from labkit.data import GraphBatch, available, load, stochastic_block_model
+from labkit.data import GraphBatch, GraphSet, available, load, stochastic_block_model
 from labkit.evaluate import Split
 from labkit.papers.graph import gcc
 from labkit.papers.graph._ego_nets import EgoNets, EgoPairs, ego_nets, whole_graphs
@@ -168,3 +168,41 @@ def test_bad_input_is_named():
         fit(gcc.GCC(), EgoPairs([load("karate")], batch=1, steps=1), epochs=1)
     with pytest.raises(ValueError, match="no edge to walk on"):
         EgoPairs([Data(edge_index=torch.zeros(2, 0).long(), num_nodes=3)])
+
+
+def test_options_reach_the_loss_and_the_nets_that_are_embedded(monkeypatch):
+    nets = next(iter(EgoPairs([load("les-miserables")], size=8, batch=6, steps=1, length=20)))
+    losses = []
+    for temperature in (0.07, 0.7):
+        with seeded(0):
+            method = gcc.GCC(queue=8, temperature=temperature, positions=4).eval()
+        logits = torch.cat([(method.encoder(nets[0]) * method.slow(nets[1])).sum(1, keepdim=True),
+                            method.encoder(nets[0]) @ method.keys.rows.T], dim=1)  # fmt: skip
+        torch.testing.assert_close(method(nets), F.cross_entropy(logits / temperature, torch.zeros(6).long()))
+        losses.append(method(nets).item())
+    assert losses[0] != losses[1]
+    seen, cut = [], gcc.ego_nets
+    monkeypatch.setattr(gcc, "ego_nets", lambda *given, **how: seen.append(how) or cut(*given, **how))
+    gcc.GCC(queue=None, length=30, restart=0.3, size=9, positions=4).embed(load("karate"))
+    assert {name: seen[0][name] for name in ("length", "restart", "size")} == {"length": 30, "restart": 0.3, "size": 9}
+
+
+def test_the_slow_encoder_drops_nothing_out_and_the_quick_one_does():
+    nets = next(iter(EgoPairs([load("les-miserables")], size=8, batch=6, steps=1, length=20)))[0]
+    method = gcc.GCC(queue=8, positions=4)
+    assert torch.equal(method.slow(nets), method.slow(nets))
+    assert not torch.equal(method.encoder(nets), method.encoder(nets))
+
+
+def test_from_scratch_is_trained_on_the_train_graphs_alone(monkeypatch):
+    graph = load("karate")
+    graphs = [
+        Data(x=torch.full((34, 1), float(i)), edge_index=graph.edge_index, y=torch.tensor([i % 2])) for i in range(8)
+    ]
+    few, split, seen = GraphSet(tuple(graphs)), Split(torch.tensor([0, 1, 5]), None, torch.tensor([2, 3])), []
+    monkeypatch.setattr(
+        gcc, "whole_graphs", lambda batch: seen.append(batch.x.unique().tolist()) or whole_graphs(batch)
+    )
+    gcc.from_scratch(few, split, seed=0, epochs=1)
+    assert sorted(seen[0]) == [0, 1, 5]
+    assert seen[-1] == [2, 3]

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from labkit.data import GraphBatch
+from labkit.evaluate import Score
 from labkit.papers.graph import graphcl
 from labkit.papers.graph.graphcl import GraphCL, build, contrast, gains, loops_but_the_last
-from labkit.train import seeded
+from labkit.train import Run, seeded
 
 
 def equation_3(a, b, temperature):
@@ -133,3 +134,22 @@ def test_what_cannot_work_is_named(graphs):
     with pytest.raises(ValueError, match="at least 2 graphs"):
         method.check(graphs.packed[:1])
     assert isinstance(method, GraphCL)
+
+
+def test_options_reach_the_encoder_and_the_loss(graphs):
+    same = (graphcl.identity, graphcl.identity)
+    method = GraphCL(3, same, hidden=6, layers=2, temperature=0.7)
+    assert method.encoder.dim == 12
+    assert len(method.encoder.updates) == 2
+    z = method.projector(method.encoder(graphs.packed))
+    torch.testing.assert_close(method(graphs.packed), contrast(z, z, 0.7))
+
+
+def test_a_gain_is_what_training_adds_to_the_untrained_encoder(graphs, monkeypatch):
+    monkeypatch.setattr(graphcl, "load", lambda name, **_: graphs)
+    monkeypatch.setattr(graphcl, "AUGMENTATIONS", {"identity": graphcl.identity})
+    method = torch.nn.Identity()
+    method.embed = lambda items: torch.ones(1)
+    monkeypatch.setattr(graphcl, "train", lambda *_, **__: Run(method, snapshots={0: torch.zeros(1)}))
+    monkeypatch.setattr(graphcl.Material, "score", lambda self, _, z: Score.of([0.6 + 0.25 * float(z)], "one", "none"))
+    assert gains("mutag", seeds=[0])["identity + identity"] == pytest.approx([0.25])

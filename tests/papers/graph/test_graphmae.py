@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from labkit.data import GraphSet, stochastic_block_model
 from labkit.losses import scaled_cosine_error
 from labkit.models import SparseMatrix, neighbours_and_itself
+from labkit.papers.graph import graphmae
 from labkit.papers.graph._graphmae_of_graphs import GraphMAEOfGraphs
 from labkit.papers.graph.graphmae import GraphMAE
 from labkit.train import Minibatches, fit
@@ -105,3 +106,23 @@ def test_of_whole_graphs_training_lowers_the_error_and_pools_are_those_of_the_co
         GraphMAEOfGraphs(8, pool="men")
     with pytest.raises(ValueError, match="GraphBatch"):
         fit(method, [graphs[0]], epochs=1, progress=False)
+
+
+def test_shares_and_dropouts_reach_their_parts(data, monkeypatch):
+    method = small(dropout=0.7, attention_dropout=0.6)
+    assert [layer.dropout for layer in (*method.encoder.layers, method.decoder)] == [0.6] * 3
+    assert (method.encoder.dropout, method.dropout) == (0.7, 0.7)
+    asked, hide = [], graphmae.hide_nodes
+    monkeypatch.setattr(graphmae, "hide_nodes", lambda *given: asked.append(given) or hide(*given))
+    small(mask_rate=0.2, replace_rate=0.3)(data)
+    assert asked[0][:3] == (40, 0.2, 0.3)
+
+
+def test_visible_codes_are_dropped_out_before_they_are_decoded(data):
+    for p, zeros in ((0.0, False), (0.5, True)):
+        method, seen = small(dropout=p, attention_dropout=0.0, mask_rate=0.1), {}
+        method.encoder.dropout = 0.0
+        method.propagated = lambda code, edges, seen=seen: seen.setdefault("code", code)
+        method(data)
+        shown = seen["code"][seen["code"].abs().sum(dim=1) > 0]
+        assert bool((shown == 0).any()) is zeros

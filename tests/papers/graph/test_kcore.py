@@ -1,5 +1,7 @@
 """k-core embedding: core numbers against networkx, propagation against loops, schedules, the two methods."""
 
+from types import SimpleNamespace
+
 import networkx as nx
 import pytest
 import torch
@@ -7,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
+from labkit.claims import Lab
 from labkit.data import available, load, stochastic_block_model
 from labkit.papers.graph import kcore
-from labkit.train import fit
+from labkit.train import Run, fit
 
 
 def random_graph(seed, n, density):
@@ -123,3 +126,27 @@ def test_a_part_that_no_walk_meets_is_propagated_to_like_the_rest():
     data.edge_index = data.edge_index[:, ~((data.edge_index == 5) & (data.edge_index.flip(0) == 6)).any(dim=0)]
     whole = kcore.embed_part(data, lonely, epochs=1, dim=4)  # 5 and 6 have no neighbour among these
     assert whole[[5, 6]].norm() > 0.5 * whole[[0, 1, 2]].norm(dim=1).min()
+
+
+def test_schedule_window_and_seed_reach_what_they_are_of(monkeypatch):
+    data, trained = load("karate"), []
+    monkeypatch.setattr(kcore, "fit", lambda method, walks, **_: trained.append(walks) or Run(method))
+    kcore.embed(data, schedule="linear", dim=4)
+    assert torch.equal(trained[0].count, kcore.batches(data, schedule="linear").count)
+    assert kcore.KCoreEmbedding(data, dim=4, window=3).window == 3
+    counts = {recipe.name: int(recipe.batches(data).count.sum()) for recipe in kcore.RECIPES}
+    assert counts["kcore/corewalk-cora"] < counts["kcore/deepwalk-cora"] == 34 * 15
+    assert not torch.equal(kcore.random_part(data, 3, 0), kcore.random_part(data, 3, 1))
+
+
+def test_the_control_of_propagation_leaves_the_rest_at_the_mean_of_the_core(monkeypatch):
+    data, seen = load("karate"), []
+    lab, method = Lab("smoke", [0], progress=False), kcore.KCoreEmbedding(load("karate"), 3, dim=4)
+    lab.material = lambda recipe: SimpleNamespace(dataset=data)
+    lab.scores = lambda recipe, embed=None: seen.append(embed and embed(Run(method))) or [0.0]
+    kcore.propagation_helps.test(lab)
+    known, whole = method.table.weight.detach(), seen[1]
+    assert seen[0] is None
+    assert torch.equal(whole[method.core], known)
+    rest = torch.ones(34, dtype=torch.bool).index_fill(0, method.core, False)
+    torch.testing.assert_close(whole[rest], known.mean(dim=0).expand(int(rest.sum()), 4))

@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 
 from labkit.data import load, stochastic_block_model
 from labkit.papers.graph import _links, node2vec
+from labkit.papers.graph.node2vec import walks
 
 
 @settings(max_examples=15, deadline=None)
@@ -122,3 +123,19 @@ def test_the_control_is_whole_where_the_graph_is_in_pieces():
     split = found[:60, 41] > 0
     assert split[:30].float().mean().item() in (0.0, 1.0)
     assert torch.equal(split[:30], ~split[30:])
+
+
+def test_one_half_of_the_pairs_teaches_and_the_other_scores_drawn_by_seed(monkeypatch):
+    """Features that remember every pair: whoever is scored on what it learned from is perfect."""
+    links = _links.hold_out_links(stochastic_block_model([40] * 5, 0.3, 0.005, seed=0), 0.3, 0)
+    z = torch.randn(200, 150)
+    aucs = [_links.link_auc(z, links, seed=seed) for seed in range(3)]
+    assert max(aucs) < 0.75
+    assert len(set(aucs)) == 3
+
+
+def test_walks_of_a_call_are_the_ones_asked_for(monkeypatch):
+    seen = []
+    monkeypatch.setattr(node2vec, "walks", lambda data, **of: seen.append(of) or walks(data, **of))
+    node2vec.embed(load("karate"), 0, dim=4, window=2, q=2.0, length=6, walks_per_node=1)
+    assert seen == [{"q": 2.0, "length": 6, "walks_per_node": 1}]

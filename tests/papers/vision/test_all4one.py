@@ -93,3 +93,17 @@ def test_it_trains_on_its_terms_alone_with_random_friends():
         run = fit(method(**terms), Minibatches(images(), 8), epochs=3, progress=False)
         assert run.spectra["z"].shape == (3, 8)
         assert run.method.queue.next == 72 % 20
+
+
+def test_temperature_momentum_and_friends_reach_what_they_are_of():
+    x, alone = images(6), {"centroid": False, "feature": False}
+    one = method(temperature=0.7, momentum=0.5, **alone)
+    torch.manual_seed(1)
+    both = torch.cat([view(x), view(x)])
+    rows, p = one.found(one.target_network(both))[:, 0], one.predictor(one.projector(one.encoder(both)))
+    slow = (info_nce(rows[:6], p[6:], 0.7) + info_nce(rows[6:], p[:6], 0.7)) / 4
+    torch.testing.assert_close(loss_of(method(temperature=0.7, momentum=0.5, **alone), x), slow)
+    assert one.momentum == 0.5
+    same = torch.randn(1, 8).repeat(50, 1)
+    for friends, many in (("nearest", False), ("random", True)):
+        assert (len(method(friends=friends).found(same)[:, 0].unique(dim=0)) > 5) is many

@@ -1,16 +1,37 @@
 """What a control takes away, and nothing else: an arm that is the method itself would decide a claim by chance."""
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from labkit.claims import Lab
-from labkit.data import load
-from labkit.papers.vision import g_simclr, scan, swav, tldr
+from labkit.data import ImageSet, load
+from labkit.papers.vision import (
+    _one_object,
+    all4one,
+    barlow_twins,
+    byol,
+    dcl,
+    dino,
+    g_simclr,
+    instdisc,
+    moco,
+    nnclr,
+    rotnet,
+    scan,
+    simsiam,
+    swav,
+    tldr,
+    vicreg,
+    w_mse,
+)
 from labkit.papers.vision.byol import BYOL
 from labkit.papers.vision.dino import DINO, information
 from labkit.papers.vision.pirl import PIRL
+from labkit.train import Run
 from labkit.views import GaussianNoise, unit_images
 
 
@@ -119,3 +140,115 @@ def test_arms_of_tldr_differ_from_it_in_one_thing(monkeypatch):
         assert seen.keys() - {"epochs"} == changed
     assert seen["near"].shape[1] == 5
     assert seen["near"].unique().numel() > len(seen["near"]) / 2
+
+
+class Asked(Lab):
+    """A lab that trains nothing: what it says of a recipe is its place among those it was asked about."""
+
+    def __init__(self):
+        super().__init__("smoke", [0], progress=False)
+        self.recipes = []
+
+    def scores(self, recipe, embed=None, protocol=None):
+        self.recipes.append(recipe)
+        return [float(len(self.recipes) - 1)]
+
+    def runs(self, recipe):  # the numbers of a first epoch, and of the last one
+        (place,) = self.scores(recipe)
+        spectra, history = {"z": torch.tensor([[-1.0], [place]])}, {"z.effective_rank": [-1.0, place]}
+        return [Run(torch.nn.Identity(), spectra=spectra, history=history)]
+
+    def floors(self, recipe, protocol=None):
+        return {"raw": SimpleNamespace(mean=-2.0)}
+
+    def arms(self, one):
+        """What the build of either arm was told, by name; a module by its class. The training's epochs beside it."""
+        evidence = one.test(self)
+        return [self._told(self.recipes[int(value)]) for (value,) in (evidence.treatment, evidence.control)]
+
+    def _told(self, recipe):
+        options = getattr(recipe.build, "keywords", {})
+        named = {k: type(v).__name__ if isinstance(v, torch.nn.Module) else v for k, v in options.items()}
+        return named, recipe.training["epochs"]
+
+
+# claim -> what its control is built with; the claim's own side is the recipe as it is
+CONTROLS = {
+    all4one.centroid_helps: {"centroid": False},
+    all4one.feature_term_helps: {"feature": False},
+    all4one.neighbour_term_helps: {"neighbour": False},
+    all4one.nearest_beats_random: {"friends": "random"},
+    barlow_twins.redundancy_term_keeps_rank: {"off_diagonal": 0.0},
+    barlow_twins.redundancy_term_helps: {"off_diagonal": 0.0},
+    barlow_twins.wide_projection_helps: {"dim": 32},
+    byol.predictor_prevents_collapse: {"predictor": "Identity"},
+    byol.predictor_helps: {"predictor": "Identity"},
+    byol.slow_target_helps: {"momentum": None},
+    dcl.helps_small_batches: {"coupled": True},
+    dino.centring_helps: {"center_momentum": None},
+    instdisc.bank_has_to_move: {"momentum": 1.0},
+    moco.long_queue_helps: {"queue": 64},
+    moco.momentum_needed: {"momentum": 0.0},
+    nnclr.neighbour_beats_self: {"friend": "self"},
+    nnclr.nearest_beats_random: {"friend": "random"},
+    simsiam.stop_gradient_prevents_collapse: {"stop_gradient": False},
+    simsiam.stop_gradient_helps: {"stop_gradient": False},
+    simsiam.predictor_helps: {"predictor": "Identity"},
+    swav.equal_shares_help: {"iterations": 0},
+    vicreg.variance_term_helps: {"variance": 0.0},
+    vicreg.variance_term_keeps_spread: {"variance": 0.0},
+    vicreg.covariance_term_keeps_rank: {"covariance": 0.0},
+    w_mse.whitening_prevents_collapse: {"whiten": False},
+    w_mse.whitening_keeps_rank: {"whiten": False},
+}
+
+
+@pytest.mark.parametrize(("one", "control"), CONTROLS.items(), ids=lambda one: getattr(one, "name", ""))
+def test_a_claim_compares_the_method_with_its_control(one, control):
+    (ours, epochs), (theirs, same) = Asked().arms(one)
+    assert (ours, theirs, epochs) == ({}, control, same)
+
+
+def test_claims_whose_control_is_the_recipe_itself_or_a_shorter_training():
+    assert Asked().arms(w_mse.four_views_beat_two) == [({"views": 4}, 48), ({}, 48)]
+    (ours, long), (theirs, short) = Asked().arms(instdisc.live_partition_helps)
+    assert (ours, theirs, long) == ({"negatives": 512, "fixed_partition": False}, {"negatives": 512}, short)
+
+
+def test_raw_pixels_are_the_control_of_those_that_beat_them():
+    for one in (byol, moco, dino, swav, nnclr, simsiam, barlow_twins, vicreg, w_mse, all4one, instdisc, dcl):
+        evidence = one.beats_raw_pixels.test(Asked())
+        assert (evidence.treatment, evidence.control) == ([0.0], [-2.0])
+
+
+def test_a_predictor_that_is_taken_away_is_gone():
+    pixels = torch.zeros(4, 1, 18, 18, dtype=torch.uint8)
+    one = ImageSet(pixels, torch.arange(4) % 2, ("a", "b"), {"train": torch.arange(2), "test": torch.arange(2, 4)})
+    for paper in (byol, simsiam):
+        assert isinstance(paper.NO_PREDICTOR.build(one).predictor, torch.nn.Identity)
+        assert not isinstance(paper.SMALL.build(one).predictor, torch.nn.Identity)
+    assert w_mse.NOT_WHITE.build(one).loss is w_mse.plain_mse
+
+
+def test_claims_about_trained_and_untrained_and_bounds_have_their_sides():
+    lab, run = Asked(), SimpleNamespace(snapshots={0: "before"}, method=SimpleNamespace(embed=lambda _: "after"))
+    lab.scores = lambda recipe, embed=None: [0.0 if embed and embed(run) == "before" else 1.0]
+    evidence = rotnet.beats_untrained.test(lab)
+    assert (evidence.treatment, evidence.control) == ([1.0], [0.0])
+    evidence = _one_object.below([0.2, 0.1], 0.3, "value", "bound")
+    assert (evidence.treatment, evidence.control) == ([0.3, 0.3], [0.2, 0.1])
+    assert (evidence.treatment_name, evidence.control_name) == ("bound", "value")
+
+
+def test_pretext_questions_are_asked_about_held_out_pictures_by_seed():
+    one = ImageSet(torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1), splits={"train": torch.arange(4),
+                   "test": torch.arange(4, 6)})  # fmt: skip
+    lab = Lab("smoke", [3, 4], progress=False)
+    lab.material = lambda recipe: SimpleNamespace(dataset=one)
+    assert _one_object.held_out(lab, rotnet.WORLD).flatten().tolist() == [4, 5]
+    asked = lambda images: (images, torch.rand(2))  # noqa: E731
+    recipe = replace(rotnet.WORLD, build=lambda images: SimpleNamespace(question=asked))
+    seen = []
+    _one_object.share_read(lab, recipe, lambda pieces: seen.append((pieces, torch.rand(1))) or torch.zeros(2))
+    assert all(torch.equal(pieces, one.images[4:]) for pieces, _ in seen)
+    assert seen[0][1] != seen[1][1]

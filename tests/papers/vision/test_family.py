@@ -13,7 +13,7 @@ from labkit.papers.vision.dino import DINO
 from labkit.papers.vision.instdisc import InstDisc
 from labkit.papers.vision.moco import MoCo
 from labkit.papers.vision.nnclr import NNCLR
-from labkit.papers.vision.simsiam import negative_cosine
+from labkit.papers.vision.simsiam import SimSiam, negative_cosine
 from labkit.papers.vision.w_mse import WMSE, plain_mse
 from labkit.train import Minibatches, fit
 from labkit.views import GaussianNoise, RandomResizedCrop
@@ -197,3 +197,29 @@ def test_dcl_leaves_the_positive_out_and_its_control_does_not():
         torch.manual_seed(1)
         z = method.projector(method.encoder(torch.cat([method.view(x), method.view(x)])))
         torch.testing.assert_close(found, loss(*z.chunk(2), temperature=0.3))
+
+
+def test_temperatures_and_momenta_reach_what_they_are_of():
+    """Each default is given another value, and the number that follows from it is written out."""
+    q, k = torch.randn(2, 6, 8)
+    method = MoCo(Encoder(), view, temperature=0.7)
+    torch.testing.assert_close(method.contrast(q, k), info_nce_queue(q, k, method.queue.rows, 0.7))
+    torch.testing.assert_close(NNCLR(Encoder(), view, temperature=0.7).contrast(q, k), info_nce(k, q, 0.7))
+    method = DINO(Encoder(), view, clusters=8, student_temperature=0.3, teacher_temperature=0.2)
+    torch.testing.assert_close(method.distil(q, k), dino(q, k, method.center, 0.3, 0.2))
+    assert DINO(Encoder(), view, momentum=0.5).momentum == MoCo(Encoder(), view, momentum=0.5).momentum == 0.5
+    assert InstDisc(Encoder(), view, items=4, momentum=0.25).bank.momentum == 0.25
+
+
+def test_the_friend_of_a_view_may_be_itself():
+    method, z = NNCLR(Encoder(), view, friend="self"), torch.randn(6, 8, requires_grad=True)
+    assert torch.equal(method.targets(z, z), z.detach())
+    assert not method.targets(z, z).requires_grad
+
+
+def test_options_of_simsiam_and_w_mse_reach_their_parts():
+    method = SimSiam(Encoder(), view, dim=12, bottleneck=5)
+    assert [layer.out_features for layer in method.predictor if hasattr(layer, "out_features")] == [5, 12]
+    assert WMSE(Encoder(), view, views=4).views == 4
+    assert WMSE(Encoder(), view, dim=4, size=8, eps=0.1).loss.keywords == {"size": 8, "eps": 0.1}
+    assert WMSE(Encoder(), view, whiten=False).loss is plain_mse

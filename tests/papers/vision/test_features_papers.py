@@ -1,14 +1,18 @@
 """AMDIM and MV-MR: local targets and hand-made features, against slow references."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from labkit.claims import Lab
+from labkit.data import ImageSet, load, world
 from labkit.losses import distance_correlation
 from labkit.models import ResNet
+from labkit.papers.vision import amdim, mv_mr
 from labkit.papers.vision.amdim import AMDIM, local_nce
 from labkit.papers.vision.mv_mr import MVMR, agreement, hog, local_deviation, pixels
 from labkit.train import Minibatches, fit
@@ -157,3 +161,29 @@ def test_mv_mr_adds_up_and_the_released_sign_is_the_other_one():
         MVMR(encoder(), lambda x: x, variant="realeased")
     with pytest.raises(ValueError, match=r"as large as the picture.*\[4, 4\] against \[8, 8\]"):
         fit(MVMR(encoder(), lambda x: x[:, :, :4, :4]), [images], epochs=1, progress=False)
+
+
+def test_variants_of_mv_mr_are_what_they_are_named_and_dependence_is_on_test_pictures():
+    pixels = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1).expand(6, 1, 28, 28)
+    one = ImageSet(pixels, torch.arange(6) % 2, ("a", "b"), {"train": torch.arange(4), "test": torch.arange(4, 6)})
+    built = [recipe.build(one) for recipe in mv_mr.RECIPES]
+    found = [(method.variant, len(method.represent), method.shuffled) for method in built]
+    assert found == [("paper", 3, False), ("paper", 0, False), ("paper", 3, True), ("released", 3, False)]
+    assert mv_mr.NO_HINGE.build(one).loss.keywords == {"spread": False}
+    lab = Lab("smoke", [0], progress=False)
+    lab.material = lambda _: SimpleNamespace(dataset=one)
+    assert torch.equal(mv_mr._test_images(lab), pixels[4:])
+
+
+def test_the_texture_asked_for_is_that_of_the_picture():
+    options = {"n_train": 6, "n_test": 4, "size": 24, "factors": amdim.TEXTURED}
+    images = load("world", **options)
+    lab, asked = Lab("smoke", [0], progress=False), []
+    lab.material = lambda _: SimpleNamespace(dataset=images)
+    lab.runs = lambda _: [SimpleNamespace(method=SimpleNamespace(embed=lambda x: x))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(amdim, "knn_probe", lambda z, y, *_, **__: asked.append(y) or SimpleNamespace(mean=0.5))
+        amdim._texture(lab, amdim.LOCAL)
+    scenes = world.sample(10, 0, **amdim.TEXTURED)
+    torch.testing.assert_close(world.render(scenes, 24)["image"], images.images)
+    assert torch.equal(asked[0], scenes["texture"][:, 0])

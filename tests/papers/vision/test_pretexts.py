@@ -229,3 +229,23 @@ def test_questions_refuse_pictures_they_cannot_ask_about():
     oblong = images(4, 40, 3)[:, :, :, :39]
     with pytest.raises(ValueError, match=r"square images, not \[40, 39\]"):
         fit(TurnedContext(Encoder(3)), [oblong], epochs=1, progress=False)
+
+
+def test_pirl_sees_images_through_its_view_and_its_bank_has_the_momentum_asked_for():
+    seen, encoder = [], Encoder(1)
+    encoder.register_forward_hook(lambda module, given, out: seen.append(given[0]))
+    x, inverted = images(4, 28, 1), lambda pictures: 1 - unit_images(pictures)
+    method = PIRL(encoder, inverted, items=24, momentum=0.25)
+    method((x, torch.arange(4)))
+    torch.testing.assert_close(seen[0], inverted(x))
+    assert method.bank.momentum == 0.25
+
+
+def test_shuffled_pictures_are_their_tiles_upright():
+    x = unit_images(images(6, 28, 1))
+    cut = [[one[0, 9 * r : 9 * r + 9, 9 * c : 9 * c + 9] for r in range(3) for c in range(3)] for one in x]
+    for one, tiles_of in zip(shuffled_pictures(x), cut):
+        for r in range(3):
+            for c in range(3):
+                seen = one[0, 9 * r : 9 * r + 9, 9 * c : 9 * c + 9]
+                assert sum(torch.equal(seen, tile) for tile in tiles_of) == 1

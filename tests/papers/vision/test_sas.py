@@ -143,3 +143,32 @@ def test_bad_input_is_refused():
         sas.subset(place, 0.5, "easiest")
     with pytest.raises(ValueError, match="views must be at least 1"):
         sas.expected_similarity(TwoView(nn.Flatten(), nn.Identity(), nn.Identity(), F.mse_loss), torch.ones(1), views=0)
+
+
+def test_training_on_a_subset_is_on_those_rows_and_seeds_draw_other_ones(monkeypatch):
+    lab, seen = Lab("smoke", [0], progress=False), []
+    monkeypatch.setattr(sas, "train", lambda recipe, material, seed, **_: seen.append((material, seed)) or _Nothing)
+    rows = torch.tensor([7, 3, 11])
+    sas.trained_on(lab, sas.ALL, rows, 5)
+    images = lab.material(sas.ALL).dataset
+    ((material, seed),) = seen
+    assert torch.equal(material.dataset.splits["train"], images.splits["train"][rows])
+    assert torch.equal(material.dataset.splits["test"], images.splits["test"])
+    assert seed == 5
+    place = torch.arange(100.0) / 100
+    assert not torch.equal(sas.subset(place, 0.3, "random", seed=1), sas.subset(place, 0.3, "random", seed=2))
+
+
+def test_a_claim_compares_the_subsets_that_it_names(monkeypatch):
+    monkeypatch.setattr(sas, "scores", lambda lab, share, how, variant="paper": [hash((share, how, variant)) / 2**64])
+    lab = Lab("smoke", [0], progress=False)
+    lab.scores = lambda recipe: [0.0]
+    for one, share, control in ((sas.beats_random_at_20, 0.2, "random"), (sas.beats_hardest_at_40, 0.4, "hardest")):
+        evidence = one.test(lab)
+        assert (evidence.treatment, evidence.control) == (
+            sas.scores(lab, share, "SAS"),
+            sas.scores(lab, share, control),
+        )
+    evidence = sas.objective_beats_release.test(lab)
+    pair = [sas.scores(lab, 0.2, "SAS", variant) for variant in ("paper", "released")]
+    assert [evidence.treatment, evidence.control] == pair

@@ -1,13 +1,17 @@
 """SCAN: its two losses against loops, what it collapses to, its three steps."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+from labkit.claims import Lab
+from labkit.data import ImageSet
 from labkit.methods import TwoView
 from labkit.papers.vision import scan
+from labkit.train import Run
 from labkit.views import GaussianNoise
 
 
@@ -133,3 +137,33 @@ def test_bad_input_is_refused(groups):
         scan.SCAN(pretext.encoder, nn.Identity(), heads=0)
     with pytest.raises(ValueError, match="k must be between 1 and the 89 rows"):
         scan.cluster(pretext, images, k=90)
+
+
+def test_clusters_are_scored_on_test_images_and_k_means_sees_none_of_them(monkeypatch):
+    images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1)
+    one = ImageSet(images, torch.arange(6) % 2, splits={"train": torch.arange(4), "test": torch.arange(4, 6)})
+    lab, seen = Lab("smoke", [0], progress=False), []
+    monkeypatch.setattr(scan.SCAN, "embed", lambda _, x: seen.append(x) or torch.eye(len(x)))
+    method = scan.SCAN(Encoder(), nn.Identity())
+    lab.material, lab.runs = lambda _: SimpleNamespace(dataset=one), lambda _: [Run(method)]
+    scan.found(lab, [method])
+    assert seen[0].flatten().tolist() == [4, 5]
+    fitted = {}
+    monkeypatch.setattr(scan, "kmeans", lambda z, k, seed, **how: fitted.update(how) or torch.arange(len(z)))
+    assert scan.kmeans_of_features(lab)[0].tolist() == [4, 5]
+    assert fitted["fit_on"].tolist() == [0, 1, 2, 3]
+
+
+def test_both_steps_learn_on_views_and_the_third_leaves_the_second_as_it_was(groups):
+    images, _, pretext = groups
+    shown = []
+    method = scan.SCAN(pretext.encoder, lambda x: shown.append(x) or torch.zeros(len(x), 1, 6, 6), clusters=3).eval()
+    grey = method.logits(torch.zeros(10, 1, 6, 6))
+    torch.testing.assert_close(method((images[:10], images[10:20])), scan.scan_loss(grey, grey))
+    assert [len(x) for x in shown] == [10, 10]
+    further = scan.SelfLabelling(method, threshold=0.2).eval()
+    weak = method.logits(images[:10].float() / 255)
+    torch.testing.assert_close(further(images[:10]), scan.self_label_loss(weak, grey, 0.2))
+    before = [weight.clone() for weight in method.parameters()]
+    scan.self_label(method, images, threshold=0.2, epochs=1)
+    assert all(torch.equal(old, new) for old, new in zip(before, method.parameters(), strict=True))

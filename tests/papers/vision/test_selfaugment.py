@@ -84,3 +84,19 @@ def test_the_same_seed_judges_a_policy_alike():
     assert 0.1 < one.classes < 1
     assert 0.25 <= one.rotation <= 1
     assert one != selfaugment.judge(view, seed=4, epochs=1, small=True)
+
+
+@pytest.mark.skipif(not available("fashion-mnist"), reason="fashion-mnist not found; set LABKIT_DATA")
+def test_every_seed_draws_other_clothes():
+    one, other = (selfaugment.clothes(seed, small=True)[0] for seed in (0, 1))
+    assert not torch.equal(one.images, other.images)
+
+
+def test_the_policy_that_turns_is_judged_as_one_that_turns(monkeypatch):
+    seen, images = [], torch.rand(40, 1, 4, 4)
+    monkeypatch.setattr(selfaugment, "judged", lambda lab: [[Judged(0.5, 0.9, 3.0)]])
+    monkeypatch.setattr(selfaugment, "policy", lambda name: lambda x: x)
+    monkeypatch.setattr(selfaugment, "judge", lambda view, *_, **__: seen.append(view(images)) or Judged(0.6, 0.3, 1.0))
+    evidence = selfaugment.turning_is_misjudged.test(Lab("laptop", [0]))
+    assert (evidence.treatment, evidence.control) == ([1.0], [0.0])
+    assert not torch.equal(seen[0], images)

@@ -1,9 +1,13 @@
 """TLDR: pairs, the loss behind the projector, the reducer, the measures by which it is judged."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 from sklearn.decomposition import PCA
 
+from labkit.claims import Lab
 from labkit.losses import barlow_twins
 from labkit.papers.vision import tldr
 from labkit.papers.vision._neighbour_pairs import NeighbourPairs
@@ -100,3 +104,51 @@ def test_every_seed_draws_other_items():
     assert 0 <= x.min() <= x.max() <= 1
     assert len(y) == 1797 == len(other[1])
     assert not torch.equal(y, other[1])
+
+
+def test_the_weight_of_redundancy_reaches_the_loss_and_the_rate_falls(monkeypatch):
+    method, (a, b) = tldr.TLDR(6, 3, projector=0, off_diagonal=0.5), torch.randn(2, 20, 6)
+    torch.testing.assert_close(method((a, b)), barlow_twins(method.encoder(a), method.encoder(b), 0.5))
+    seen, fit = {}, tldr.fit
+    monkeypatch.setattr(tldr, "fit", lambda *given, **options: seen.update(options) or fit(*given, **options))
+    tldr.reducer(torch.randn(20, 4), 2, epochs=3, lr=0.5, seed=7)
+    assert (seen["epochs"], seen["lr"], seen["seed"], seen["schedule"]) == (3, 0.5, 7, "cosine")
+
+
+def test_what_reduces_has_seen_the_database_alone(monkeypatch):
+    lab, seen = Lab("smoke", [0], progress=False), []
+    x, _, database, queries = tldr.features("digits", 0, small=True)
+    monkeypatch.setattr(tldr, "reducer", lambda x, *_, **__: seen.append(x) or SimpleNamespace(embed=lambda x: x))
+    monkeypatch.setattr(tldr, "pca", lambda x, fit_on, *_: seen.append(x[fit_on]) or x)
+    monkeypatch.setattr(tldr, "umap", lambda x, fit_on, *_: seen.append(x[fit_on]) or x)
+    for how in ("TLDR", "no projector", "PCA", "UMAP"):
+        tldr.reduced(lab, how, 8, "digits", 0)
+    assert len(seen) == 5
+    assert all(torch.equal(rows, x[database]) for rows in seen)
+    assert not set(database.tolist()) & set(queries.tolist())
+
+
+def test_a_claim_takes_its_own_measure(monkeypatch):
+    for name, value in (("recall", 0.25), ("kept", 0.5)):
+        monkeypatch.setattr(tldr, name, lambda *_, value=value: value)
+    monkeypatch.setattr(tldr, "reduced", lambda *_: [None])
+    lab = Lab("smoke", [0], progress=False)
+    assert tldr.beats_pca_at_8.test(lab).treatment == [0.25]
+    assert tldr.keeps_neighbours.test(lab).treatment == [0.5]
+
+
+def test_rows_that_umap_was_fitted_to_and_all_others_come_back_in_their_places(monkeypatch):
+    class Halved:
+        def __init__(self, **_):
+            pass
+
+        def fit(self, x):
+            self.embedding_ = x[:, :2] / 2
+            return self
+
+        def transform(self, x):
+            return x[:, :2] / 2
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Halved))
+    x = torch.randn(9, 4)
+    torch.testing.assert_close(tldr.umap(x, torch.tensor([7, 2, 4]), 2), x[:, :2] / 2)
