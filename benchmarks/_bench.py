@@ -13,8 +13,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from labkit._files import write_json
 from labkit.recipes import circumstances
-from labkit.train import write_whole
 
 ROOT = Path(__file__).resolve().parents[1]
 PAUSE = 0.2  # seconds; OpenBLAS and OpenMP threads have gone to sleep by then
@@ -128,7 +128,7 @@ def measure(name: str, repeats: int, folder: Path) -> None:
     record |= {"seconds": time.perf_counter() - started, "cores": os.cpu_count()}
     record |= {"load": round(os.getloadavg()[0], 1)} | circumstances(getattr(module, "DEVICE", "cpu"))
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(file, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+    write_json(file, record)
 
 
 def _measured(missing: Missing, before: dict[str, Any]) -> dict[str, Any] | None:

@@ -18,9 +18,9 @@ import torch
 
 from benchmarks._bench import ROOT, Row, alternate, fresh
 from labkit import plot
+from labkit._files import write_json
 from labkit.methods import SkipGram
 from labkit.recipes import circumstances
-from labkit.train import write_whole
 
 NAME = "Big graphs"
 STEPS, SIZE = 20, 2000
@@ -150,7 +150,7 @@ def keep(found: dict[str, list[dict[str, float]]]) -> None:
         method: {what: slope(points, what) for what in ("peak", "embed", "step")} for method, points in found.items()
     }
     facts = {"measured": found, "slopes from 100 000 nodes": slopes, "cores": os.cpu_count()} | circumstances("cpu")
-    write_whole(folder / "big-graphs.json", (json.dumps(facts, indent=1) + "\n").encode())
+    write_json(folder / "big-graphs.json", facts)
     draw(found).savefig(folder / "big-graphs.png", dpi=120)
 
 

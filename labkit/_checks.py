@@ -109,6 +109,12 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
+def require_known(kind: str, name: str, known: Iterable[str], argument: str = "", listed: str = "") -> None:
+    """Refuse a name that is not among the known ones, in the sentence of :func:`unknown`."""
+    if name not in known:
+        raise ValueError(unknown(kind, name, known, argument, listed))
+
+
 def unknown(kind: str, name: str, known: Iterable[str], argument: str = "", listed: str = "") -> str:
     """The sentence for a name that is not known, with the nearest ones: ``raise ValueError(unknown(...))``.
 

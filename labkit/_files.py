@@ -1,10 +1,12 @@
 """A file is either whole or not there."""
 
 import errno
+import json
 import os
 import secrets
 import shutil
 from pathlib import Path
+from typing import Any
 
 
 def write_whole(path: str | Path, data: bytes) -> None:
@@ -36,3 +38,17 @@ def write_whole(path: str | Path, data: bytes) -> None:
             sentence = f"{path} was not written ({error.strerror}); what was there before, if anything, is as it was"
             raise OSError(error.errno, sentence) from error
         raise
+
+
+def write_json(path: str | Path, record: Any) -> None:
+    """``record`` as readable JSON, written as :func:`write_whole` writes."""
+    write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def put_aside(path: Path, ending: str) -> Path:
+    """Rename to NAME.``ending``, never over an older one; its new place."""
+    aside, number = path.with_name(f"{path.name}.{ending}"), 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.{ending}-{number}")
+    return path.rename(aside)

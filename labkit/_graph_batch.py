@@ -11,7 +11,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_finite, unknown
+from labkit._checks import require_finite, require_known
+
+POOLS = ("sum", "mean", "max")
 
 
 @checked(numbers=False)
@@ -121,8 +123,7 @@ class GraphBatch:
 
     def pool(self, values: Float[Tensor, "nodes dim"], how: str = "sum") -> Float[Tensor, "graphs dim"]:
         """Sum, mean or maximum ("max") of node values over each graph; a graph without nodes gives zeros."""
-        if how not in ("sum", "mean", "max"):
-            raise ValueError(unknown("pooling", how, ("sum", "mean", "max")))
+        require_known("pooling", how, POOLS)
         if how == "max":
             index = self.batch[:, None].expand_as(values)
             return self._zeros(values).scatter_reduce(0, index, values, "amax", include_self=False)

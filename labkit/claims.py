@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from labkit import recipes
+from labkit._files import write_json
 from labkit.data import load
 from labkit.recipes import Material, Recipe
 from labkit.recipes._recipe import chosen_seeds
-from labkit.train import Run, choose_device, to_device, write_whole
+from labkit.train import Run, choose_device, to_device
 
 SCALES = {"smoke": 1, "laptop": 5}  # seeds
 HOLDS, FAILS, OPEN = "holds", "does not hold here", "not decided"
@@ -192,7 +193,7 @@ def verify(what: Claim, lab: Lab, folder: str | Path | None = None) -> dict[str,
             warnings.warn(f"{path} holds {before} seeds and stays; delete it to write {now} in its place", stacklevel=2)
         else:
             try:
-                write_whole(path, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+                write_json(path, record)
             except OSError as error:  # minutes of measuring are worth more than the file
                 warnings.warn(f"{error.strerror or error}; the record is returned all the same", stacklevel=2)
     return record

@@ -262,7 +262,7 @@ def _claims_list(_) -> None:
 
 def _claims_verify(options) -> None:
     from labkit import papers
-    from labkit._checks import unknown
+    from labkit._checks import require_known
     from labkit.claims import Lab, difference, verify
 
     known = papers.claims()
@@ -270,13 +270,12 @@ def _claims_verify(options) -> None:
         raise ValueError(f"give {options.paper} or --all, not both")
     if not options.all and options.paper is None:
         raise ValueError("name a paper (see `labkit claims list`), or pass --all")
-    if not options.all and options.paper not in known:
-        raise ValueError(unknown("paper with claims", options.paper, known, listed="labkit claims list"))
+    if not options.all:
+        require_known("paper with claims", options.paper, known, listed="labkit claims list")
     claims = {paper: {one.name: one for one in known[paper]} for paper in (known if options.all else [options.paper])}
     names = [name for several in claims.values() for name in several]
     for name in options.only or ():  # before any of them is tested, which takes minutes
-        if name not in names:
-            raise ValueError(unknown(f"claim of {options.paper or 'any paper'}", name, names))
+        require_known(f"claim of {options.paper or 'any paper'}", name, names)
     seeds = range(options.seeds) if options.seeds else None
     for paper, several in claims.items():
         lab = Lab(options.scale, seeds, options.device)
@@ -305,7 +304,7 @@ def _bench(options) -> None:
     """
     import importlib
 
-    from labkit._checks import unknown
+    from labkit._checks import require_known
     from labkit.train import write_whole
 
     folder = CHECKOUT / "benchmarks"
@@ -313,8 +312,8 @@ def _bench(options) -> None:
         raise ValueError("the benchmarks are part of the source checkout; this labkit was installed without one")
     sys.path.insert(0, str(CHECKOUT))
     names = [path.stem for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
-    if options.name not in (None, *names):
-        raise ValueError(unknown("benchmark", options.name, names))
+    if options.name is not None:
+        require_known("benchmark", options.name, names)
     table = importlib.import_module("benchmarks._bench")
     print(table.HEAD)
     for name in [options.name] if options.name else names:

@@ -120,18 +120,7 @@ def _read_arrays(path: Path) -> dict[str, Tensor]:
 
 def npz_graph(arrays: dict[str, np.ndarray], where: str) -> Data:
     """The graph of an npz in the layout of PyG's ``Amazon`` and ``Coauthor``; both directions, no self-loops."""
-    from scipy.sparse import csr_matrix
-
-    def matrix(stem: str) -> csr_matrix:
-        parts = [arrays[f"{stem}_{part}"] for part in ("data", "indices", "indptr")]
-        try:
-            found = csr_matrix(tuple(parts), shape=tuple(arrays[f"{stem}_shape"]))
-            found.check_format(full_check=True)
-            return found
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{stem}_data, _indices, _indptr and _shape of {where} do not fit: {error}") from error
-
-    adjacency = matrix("adj")
+    adjacency = npz_matrix(arrays, "adj", where)
     adjacency.eliminate_zeros()  # a zero that was stored is no edge
     adjacency = adjacency.tocoo()
     if adjacency.shape[0] != adjacency.shape[1]:
@@ -140,7 +129,7 @@ def npz_graph(arrays: dict[str, np.ndarray], where: str) -> Data:
     edge_index = torch.from_numpy(np.stack([adjacency.row, adjacency.col]).astype(np.int64))
     data = Data(edge_index=to_undirected(remove_self_loops(edge_index)[0], num_nodes=n), num_nodes=n)
     if {"attr_data", "attr_indices", "attr_indptr", "attr_shape"} <= arrays.keys():
-        data.x = torch.from_numpy(matrix("attr").toarray()).float()
+        data.x = torch.from_numpy(npz_matrix(arrays, "attr", where).toarray()).float()
     elif "attr_matrix" in arrays:
         data.x = torch.from_numpy(arrays["attr_matrix"]).float()
     if data.x is not None and len(data.x) != n:
@@ -153,6 +142,19 @@ def npz_graph(arrays: dict[str, np.ndarray], where: str) -> Data:
     if data.x is not None:
         del data.num_nodes  # x says it; two sources could disagree
     return data
+
+
+def npz_matrix(arrays: dict[str, np.ndarray], stem: str, where: str) -> Any:
+    """The SciPy CSR matrix that stands in an npz as STEM_data, STEM_indices, STEM_indptr and STEM_shape."""
+    from scipy.sparse import csr_matrix
+
+    parts = [arrays[f"{stem}_{part}"] for part in ("data", "indices", "indptr")]
+    try:
+        found = csr_matrix(tuple(parts), shape=tuple(arrays[f"{stem}_shape"]))
+        found.check_format(full_check=True)
+        return found
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{stem}_data, _indices, _indptr and _shape of {where} do not fit: {error}") from error
 
 
 @checked(numbers=False)

@@ -1,14 +1,12 @@
 """Small graphs that come inside networkx: no download."""
 
-from collections.abc import Callable
-
 import torch
 from torch_geometric.data import Data
 
 from labkit.data._catalogue import Entry
 
 
-def read_karate(entry: Entry, transform: Callable[[Data], Data] | None = None) -> Data:
+def read_karate(entry: Entry) -> Data:
     """Zachary's karate club: 34 members, edge_weight (contexts two of them share), y: the club each chose.
 
     class_names says which is which (0: Mr. Hi, 1: Officer). x is the identity, as in PyG's ``KarateClub``.
@@ -20,10 +18,10 @@ def read_karate(entry: Entry, transform: Callable[[Data], Data] | None = None) -
     clubs = ("Mr. Hi", "Officer")
     data.y = torch.tensor([clubs.index(club) for _, club in graph.nodes(data="club")])
     data.class_names = clubs
-    return transform(data) if transform else data
+    return data
 
 
-def read_les_miserables(entry: Entry, transform: Callable[[Data], Data] | None = None) -> Data:
+def read_les_miserables(entry: Entry) -> Data:
     """Hugo's novel: 77 characters (names in ``node_names``), edge_weight: in how many chapters two of them meet.
 
     x is the identity; the graph has no classes.
@@ -33,7 +31,7 @@ def read_les_miserables(entry: Entry, transform: Callable[[Data], Data] | None =
     graph = networkx.les_miserables_graph()
     data = _from_networkx(graph)
     data.node_names = tuple(graph.nodes)
-    return transform(data) if transform else data
+    return data
 
 
 def _from_networkx(graph) -> Data:

@@ -1,21 +1,19 @@
 """Graphs of the catalogue that are read from npz, npy and text: one large graph each."""
 
-from collections.abc import Callable
 from io import BytesIO
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch_geometric.data import Data, HeteroData
 from torch_geometric.utils import index_to_mask
 
 from labkit.data._arrays import read_npy, read_npz
 from labkit.data._catalogue import Entry
-from labkit.data._graph_files import npz_graph
+from labkit.data._graph_files import npz_graph, npz_matrix
 from labkit.data._store import read_bytes
 
 
-def read_npz_graph(entry: Entry, transform: Callable[[Data], Data] | None = None) -> Data:
+def read_npz_graph(entry: Entry) -> Data:
     """Amazon Photo and Coauthor CS as PyG gives them: features set to 0 or 1, both directions, no self-loops, no split.
 
     Cost: dense float32 features; Coauthor CS takes 500 MB.
@@ -23,10 +21,10 @@ def read_npz_graph(entry: Entry, transform: Callable[[Data], Data] | None = None
     (file,) = entry.files
     data = npz_graph(read_npz(read_bytes(entry, file), file.name), file.name)
     data.x[data.x > 0] = 1
-    return transform(data) if transform else data
+    return data
 
 
-def read_hypergraph(entry: Entry, transform: Callable[[Data], Data] | None = None) -> Data:
+def read_hypergraph(entry: Entry) -> Data:
     """A hypergraph as ``Data``: x, y, hyperedge_index int64 [2, incidences] (node, hyperedge), num_hyperedges.
 
     train_mask and test_mask are bool [nodes, 10], HyperGCN's ten splits: what is not trained on is the test part. Nodes
@@ -35,15 +33,14 @@ def read_hypergraph(entry: Entry, transform: Callable[[Data], Data] | None = Non
     (file,) = entry.files
     arrays = read_npz(read_bytes(entry, file), file.name)
     train_mask = torch.from_numpy(arrays["train_mask"]).bool().t().contiguous()
-    data = Data(
-        x=_csr(arrays, "x"),
+    return Data(
+        x=torch.from_numpy(npz_matrix(arrays, "x", file.name).toarray()).float(),
         hyperedge_index=torch.from_numpy(arrays["hyperedge_index"]).long(),
         y=torch.from_numpy(arrays["y"]).long(),
         train_mask=train_mask,
         test_mask=~train_mask,
         num_hyperedges=len(arrays["hyperedge_name"]),
     )
-    return transform(data) if transform else data
 
 
 # Which node type carries labels; node type -> feature file; edge file -> (first column, second column); meta-paths.
@@ -63,9 +60,7 @@ _HETERO = {
 }
 
 
-def read_hetero(
-    entry: Entry, labels_per_class: int = 20, transform: Callable[[HeteroData], HeteroData] | None = None
-) -> HeteroData:
+def read_hetero(entry: Entry, labels_per_class: int = 20) -> HeteroData:
     """ACM and DBLP in HeCo's pre-processing, as ``HeteroData``.
 
     Relations carry PyG's name "to", in both directions: ("paper", "to", "author"), ("author", "to", "paper"), ... On
@@ -76,7 +71,6 @@ def read_hetero(
 
     Args:
         labels_per_class: 20, 40 or 60, the three training sets of the paper.
-        transform: called on the result, as in PyG.
     """
     if labels_per_class not in (20, 40, 60):
         raise ValueError(f"labels_per_class must be 20, 40 or 60, not {labels_per_class}")
@@ -102,17 +96,10 @@ def read_hetero(
         name = f"{part}_{labels_per_class}.npy"
         rows = torch.from_numpy(read_npy(content(name), name))
         data[target][f"{part}_mask"] = index_to_mask(rows, len(data[target].y))
-    return transform(data) if transform else data
+    return data
 
 
 def _scipy(data: bytes):
     from scipy.sparse import load_npz  # never unpickles
 
     return load_npz(BytesIO(data))
-
-
-def _csr(arrays: dict[str, np.ndarray], stem: str) -> Tensor:
-    from scipy.sparse import csr_matrix
-
-    parts = tuple(arrays[f"{stem}_{part}"] for part in ("data", "indices", "indptr"))
-    return torch.from_numpy(csr_matrix(parts, shape=tuple(arrays[f"{stem}_shape"])).toarray()).float()

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from labkit._checks import require_between
 from labkit.data._arrays import read_npz, read_zip
 from labkit.data._catalogue import Entry, File
 from labkit.data._image_set import ImageSet
@@ -22,26 +23,16 @@ def read_idx(entry: Entry, n_train: int = 60_000, n_test: int = 10_000) -> Image
     Args:
         n_train, n_test: take only the first so many.
     """
-    require_counts(n_train, 60_000, n_test, 10_000)
-    parts = {
-        part: tuple(
-            idx_tensor(read_bytes(entry, entry.file(f"{stem}-{kind}-ubyte.gz")), entry.name)
-            for kind in ("images-idx3", "labels-idx1")
-        )
-        for part, stem in (("train", "train"), ("test", "t10k"))
-    }
-    parts = [[piece[:count] for piece in parts[part]] for part, count in (("train", n_train), ("test", n_test))]
+    require_between("n_train", n_train, 1, 60_000)
+    require_between("n_test", n_test, 1, 10_000)
+    parts = []
+    for stem, count in (("train", n_train), ("t10k", n_test)):
+        files = (entry.file(f"{stem}-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1"))
+        parts.append([idx_tensor(read_bytes(entry, file), entry.name)[:count] for file in files])
     images, labels = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
     n = len(parts[0][1])
     splits = {"train": torch.arange(n), "test": torch.arange(n, len(labels))}
     return ImageSet(images[:, None], labels.long(), entry.class_names, splits, entry.name)
-
-
-def require_counts(n_train: int, most_train: int, n_test: int, most_test: int) -> None:
-    """Refuse to take fewer than one or more than all images of a part."""
-    for name, count, most in (("n_train", n_train, most_train), ("n_test", n_test, most_test)):
-        if not 1 <= count <= most:
-            raise ValueError(f"{name} must lie between 1 and {most}, not {count}")
 
 
 def idx_tensor(data: bytes, where: str) -> Tensor:
@@ -77,7 +68,8 @@ def read_cifar10_jpeg(entry: Entry, n_train: int = 50_000, n_test: int = 10_000)
 
     Cost: 0.1 ms an image for the decoding, one core.
     """
-    require_counts(n_train, 50_000, n_test, 10_000)
+    require_between("n_train", n_train, 1, 50_000)
+    require_between("n_test", n_test, 1, 10_000)
     arrays = _npz(entry, entry.files[0])
     images, labels = [], []
     for part, count in (("train", n_train), ("test", n_test)):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import unknown
+from labkit._checks import require_known
 
 
 @checked(numbers=False)
@@ -37,8 +37,8 @@ class ImageSet:
     name: str = "images"
 
     def __post_init__(self):
-        if not isinstance(self.images, Tensor) or self.images.dtype != torch.uint8 or self.images.dim() != 4:
-            found = f"{self.images.dtype} {list(self.images.shape)}" if isinstance(self.images, Tensor) else "no tensor"
+        if self.images.dtype != torch.uint8 or self.images.dim() != 4:
+            found = f"{self.images.dtype} {list(self.images.shape)}"
             raise ValueError(f"images must be a uint8 tensor [items, channels, height, width], not {found}")
         if self.labels is not None and (self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]):
             found = f"{self.labels.dtype} {list(self.labels.shape)}"
@@ -63,8 +63,7 @@ class ImageSet:
         """
         name = self.name
         if isinstance(indices, str):
-            if indices not in self.splits:
-                raise ValueError(unknown("split", indices, self.splits))
+            require_known("split", indices, self.splits)
             name = f"{name}/{indices}"
             rows = self.splits[indices]
         else:

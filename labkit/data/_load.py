@@ -6,7 +6,7 @@ from inspect import signature
 from typing import Any
 
 from labkit._arguments import checked
-from labkit._checks import unknown
+from labkit._checks import require_known
 from labkit.data._catalogue import Entry, catalogue
 from labkit.data._sizes import sizes
 from labkit.data._store import has_files
@@ -64,11 +64,12 @@ def load(name: str, **options) -> Any:
     entry = _entry(name)
     read = _reader(entry)
     allowed = [key for key in signature(read).parameters if key != "entry"]
+    allowed += ["transform"] if entry.kind.endswith("graph") else []  # of a set each graph gets it
     for option in options:
         if option not in allowed:
             choices = f"it takes: {', '.join(allowed)}" if allowed else "it takes none"
             raise ValueError(f"{name!r} has no option {option!r}; {choices}")
-    transform = None if entry.kind == "graphs" else options.pop("transform", None)  # of a set each graph gets it
+    transform = options.pop("transform", None) if entry.kind.endswith("graph") else None
     try:
         value = read(entry, **options)
     except FileNotFoundError as error:
@@ -97,8 +98,7 @@ def _entry(name: str) -> Entry:
             "'cifar10' exists as two sets that must not be confused: 'cifar10-4k' (4 000 + 1 000 images, exact pixels) "
             "and 'cifar10-jpeg' (all 60 000, lossy JPEG); pass one of those names"
         )
-    if name not in known:
-        raise ValueError(unknown("data set", name, known))
+    require_known("data set", name, known)
     return known[name]
 
 

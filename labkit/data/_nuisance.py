@@ -7,8 +7,9 @@ from jaxtyping import UInt8
 from torch import Generator, Tensor
 from torch.nn.functional import avg_pool2d, pad
 
+from labkit._checks import require_between
 from labkit.data._catalogue import Entry
-from labkit.data._image_files import read_idx, require_counts
+from labkit.data._image_files import read_idx
 from labkit.data._image_offline import read_digits
 from labkit.data._image_set import ImageSet
 
@@ -36,7 +37,8 @@ def read_nuisance_mnist(
 
     Cost: O(images); 0.1 ms an image on one core.
     """
-    require_counts(n_train, 60_000, n_test, 10_000)
+    require_between("n_train", n_train, 1, 60_000)
+    require_between("n_test", n_test, 1, 10_000)
     if size not in (DIGIT, DIGIT // 2):
         raise ValueError(f"size must be {DIGIT} or {DIGIT // 2} pixels, not {size}")
     mnist = read_idx(entry)

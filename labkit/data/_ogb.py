@@ -2,7 +2,6 @@
 
 import gzip
 import zlib
-from collections.abc import Callable
 from io import BytesIO
 
 import numpy as np
@@ -14,14 +13,11 @@ from labkit.data._catalogue import Entry
 from labkit.data._store import read_bytes
 
 
-def read_ogbn_arxiv(entry: Entry, transform: Callable[[Data], Data] | None = None) -> Data:
+def read_ogbn_arxiv(entry: Entry) -> Data:
     """Papers that cite each other, both directions of each citation; train, val and test by year of publication.
 
     OGB publishes no checksum, so that the files are checked by what is in them: as many papers, citations and papers
     in each part as the benchmark states.
-
-    Args:
-        transform: called on the result, as in PyG.
 
     Cost: a few seconds of reading numbers from text; 87 MB of features.
 
@@ -54,4 +50,4 @@ def read_ogbn_arxiv(entry: Entry, transform: Callable[[Data], Data] | None = Non
     for part, name in (("train", "train"), ("val", "valid"), ("test", "test")):
         rows = torch.from_numpy(table(f"{name}.csv.gz", np.int64)).squeeze(1)
         data[f"{part}_mask"] = index_to_mask(rows, len(y))
-    return transform(data) if transform else data
+    return data

@@ -1,6 +1,5 @@
 """Cora, CiteSeer and PubMed from the Planetoid files, with the public split."""
 
-from collections.abc import Callable
 from itertools import chain, repeat
 
 import numpy as np
@@ -15,13 +14,10 @@ from labkit.data._pickles import unpickle_arrays
 from labkit.data._store import read_bytes
 
 
-def read_planetoid(entry: Entry, transform: Callable[[Data], Data] | None = None) -> Data:
+def read_planetoid(entry: Entry) -> Data:
     """The graph as PyG's ``Planetoid`` gives it: raw features, both directions of each edge, public split masks.
 
     Nodes without features or edges (CiteSeer has 15 without features) stay, as rows of zeros.
-
-    Args:
-        transform: called on the result, as in PyG (e.g. ``torch_geometric.transforms.NormalizeFeatures()``).
     """
     x, tx, allx, y, ty, ally, graph = (
         _dense(unpickle_arrays(read_bytes(entry, file), file.name))
@@ -35,7 +31,7 @@ def read_planetoid(entry: Entry, transform: Callable[[Data], Data] | None = None
     # The test rows stand in the order of test.index; rows that it leaves out are the isolated nodes.
     for whole, known, tested in ((features, allx, tx), (one_hot, ally, ty)):
         whole[: len(known)], whole[test] = known, tested
-    data = Data(
+    return Data(
         x=features,
         edge_index=_edges(graph, n),
         y=one_hot.argmax(dim=1),
@@ -43,7 +39,6 @@ def read_planetoid(entry: Entry, transform: Callable[[Data], Data] | None = None
         val_mask=index_to_mask(torch.arange(500) + len(train), n),
         test_mask=index_to_mask(test, n),
     )
-    return transform(data) if transform else data
 
 
 def _dense(value):

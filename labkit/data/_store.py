@@ -5,6 +5,7 @@ import io
 import os
 from pathlib import Path
 
+from labkit._files import put_aside
 from labkit.data._catalogue import Entry, File, catalogue, size
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -75,13 +76,8 @@ def _fault(file: File, data: bytes) -> str:
 
 def _put_aside(path: Path) -> str:
     """Rename to NAME.rejected (never over an older one), and say so."""
-    aside = path.with_name(path.name + ".rejected")
-    number = 1
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.rejected-{number}")
     try:
-        path.rename(aside)
+        aside = put_aside(path, "rejected")
     except OSError:
         return "it was not read and, as its folder is read-only, left where it is; replace or remove it and load again"
     return f"it was not read and was renamed to {aside.name}; load again to look for another copy"

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit._arguments import checked
-from labkit._checks import require_counts, require_positive, unknown
+from labkit._checks import require_counts, require_known, require_positive
 from labkit.evaluate._inputs import check_labels, check_probe, unit_rows
 from labkit.evaluate._score import Score, counted
 from labkit.evaluate._split import Split
@@ -49,8 +49,7 @@ class AdamProbe:
         require_positive("lr", self.lr)
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay must not be negative, not {self.weight_decay}")
-        if self.select not in _SELECT:
-            raise ValueError(unknown("selection", self.select, _SELECT))
+        require_known("selection", self.select, _SELECT)
 
     def check(self, y: Tensor, split: Split) -> None:
         """Refuse labels or a split that the probe can't work with."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_between, require_matrix, unknown
+from labkit._checks import require_between, require_known, require_matrix
 from labkit.evaluate._inputs import in_range, sorted_strengths
 from labkit.evaluate._score import Score, counted
 from labkit.evaluate._split import Split
@@ -63,8 +63,7 @@ class CrossValidation:
     def __post_init__(self):
         object.__setattr__(self, "strengths", sorted_strengths(self.strengths))
         for argument, kind, known in (("svm", "SVM", SVMS), ("select", "selection", _SELECT)):
-            if getattr(self, argument) not in known:
-                raise ValueError(unknown(kind, getattr(self, argument), known, argument))
+            require_known(kind, getattr(self, argument), known, argument)
         if self.folds != "given" and (isinstance(self.folds, str) or self.folds < 2):
             raise ValueError(f"folds must be at least 2, or 'given'; not {self.folds!r}")
         if self.inner_folds < 2 or self.repeats < 1:

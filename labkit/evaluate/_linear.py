@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import unknown
+from labkit._checks import require_counts, require_known
 from labkit.evaluate._inputs import check_labels, check_probe, sorted_strengths, unit_rows
 from labkit.evaluate._logistic import LINKS, Logistic, fit_logistic
 from labkit.evaluate._score import Score, counted
@@ -88,10 +88,8 @@ class LinearProbe:
     def __post_init__(self):
         object.__setattr__(self, "strengths", sorted_strengths(self.strengths))
         for argument, kind, known in (("select", "selection", _SELECT), ("link", "link", LINKS)):
-            if getattr(self, argument) not in known:
-                raise ValueError(unknown(kind, getattr(self, argument), known, argument))
-        if self.folds < 2:
-            raise ValueError(f"folds must be at least 2, not {self.folds}")
+            require_known(kind, getattr(self, argument), known, argument)
+        require_counts(2, folds=self.folds)
 
     def check(self, y: Tensor, split: Split) -> None:
         """Refuse labels or a split that the probe can't work with."""

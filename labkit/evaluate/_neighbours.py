@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_matrix, require_positive, unknown
+from labkit._checks import require_counts, require_known, require_matrix, require_positive
 from labkit.evaluate._inputs import check_labels, check_probe, size_of, unit_rows
 from labkit.evaluate._score import Score, counted
 from labkit.evaluate._split import Split
@@ -42,8 +42,7 @@ def neighbours(z: Tensor, k: int = 20, metric: str = "cosine", queries: Tensor |
         >>> (y[index] == y[:, None]).float().mean()      # how often a neighbour shares the class
     """
     require_matrix("z", z)
-    if metric not in _METRICS:
-        raise ValueError(unknown("metric", metric, _METRICS))
+    require_known("metric", metric, _METRICS)
     itself = queries is None
     if not itself:
         require_matrix("queries", queries)
@@ -140,8 +139,7 @@ class KNNProbe:
     temperature: float | None = 0.1
 
     def __post_init__(self):
-        if self.k < 1:
-            raise ValueError(f"k must be at least 1, not {self.k}")
+        require_counts(k=self.k)
         if self.temperature is not None:
             require_positive("temperature", self.temperature)
 

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import unknown
+from labkit._checks import require_known
 from labkit.evaluate._adam import AdamProbe
 from labkit.evaluate._argmax import ArgMax
 from labkit.evaluate._linear import LinearProbe
@@ -111,10 +111,8 @@ class Protocol:
 
 
 def _make(probe: str, options: dict[str, Any]) -> LinearProbe | AdamProbe | KNNProbe | ArgMax:
-    if probe not in _PROBES:
-        raise ValueError(unknown("probe", probe, _PROBES))
+    require_known("probe", probe, _PROBES)
     known = _PROBES[probe].__dataclass_fields__
     for name in options:
-        if name not in known:
-            raise ValueError(unknown(f"option of the {probe} probe", name, known))
+        require_known(f"option of the {probe} probe", name, known)
     return _PROBES[probe](**options)

@@ -8,6 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from labkit._arguments import checked
+from labkit._checks import require_counts
 
 
 @checked(numbers=False)
@@ -113,8 +114,7 @@ class Split:
         total = sum(shares.values())
         if total > 1 + 1e-9:
             raise ValueError(f"train, validation and test must add up to at most 1, not {total:g}")
-        if repeats < 1:
-            raise ValueError(f"repeats must be at least 1, not {repeats}")
+        require_counts(repeats=repeats)
         n = len(y)
         sizes = {part: int(n * share + 1e-9) for part, share in shares.items()}
         if abs(total - 1) < 1e-9:
@@ -143,8 +143,6 @@ class Split:
 
 
 def _as_rows(part: str, rows: Tensor) -> Int64[Tensor, "splits items"]:
-    if not isinstance(rows, Tensor):
-        raise TypeError(f"{part} must be a torch tensor of row numbers, not {type(rows).__name__}")
     if rows.dtype == torch.bool or rows.is_floating_point():
         raise ValueError(
             f"{part} must hold row numbers (integers), not {rows.dtype}; use mask.nonzero().flatten() on a mask"

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from labkit import plot
 from labkit._arguments import checked
-from labkit.explore._inputs import kinds_of, named
+from labkit.explore._inputs import kinds_of, named, shades
+from labkit.explore._maps import procrustes
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.augmentation import overlap_graph
 from labkit.theory.spectral import check_graph
@@ -71,9 +72,7 @@ class _AugmentationGraph:
         kinds, labels = kinds_of(labels, len(images))
         order = kinds.argsort(stable=True)
         self.images, self.kinds = images[order], kinds[order]
-        self.classes = int(kinds.max()) + 1
-        shades = plot.colours(self.classes)
-        self.colour = [shades[kind] for kind in self.kinds.tolist()]
+        self.colour = shades(self.kinds)
         names = named(labels, class_names)
         self.text = [names[place] for place in order.tolist()]
         pixels = self.images.flatten(1).float()
@@ -119,9 +118,8 @@ class _AugmentationGraph:
     def _embedding(self, z: Tensor) -> Panel:
         xy = z[:, :2].numpy()
         if self.start is not None:  # eigenvectors have no sign, and close ones no order: keep the picture still
-            u, _, v = np.linalg.svd(xy.T @ self.start)
-            turned = u @ v
-            xy = xy @ turned if np.isfinite(turned).all() else xy
+            turned = procrustes(xy, self.start)[0]
+            xy = turned if np.isfinite(turned).all() else xy
         self.start = xy if self.start is None else self.start
         own, pixels = 100 * self._neighbours(z), 100 * self.baseline
         says = f"nearest of its class: {own:.0f} % in {_DIM} dimensions, {pixels:.0f} % in pixels"

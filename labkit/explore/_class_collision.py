@@ -10,6 +10,7 @@ from torch import Tensor
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_between, require_counts
+from labkit.explore._inputs import shades
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory import bounds
 
@@ -81,8 +82,6 @@ def _panels(classes: int, negatives: int, spread: float, strength: float) -> lis
     curve = collision_curve(z, y).numpy()
     k, tau, loss, supervised, bound = curve.T
     at = curve[int(negatives)]
-    shades = plot.colours(int(classes))
-    seen = [shades[c] for c in y.tolist()]
     power = np.log2(k)
     top = max(2.5, 1.3 * float(loss.max()))
     clipped = np.minimum(bound, 20 * top)  # leaves the panel, does not end
@@ -93,7 +92,7 @@ def _panels(classes: int, negatives: int, spread: float, strength: float) -> lis
     elif at[4] > 100:
         says = f"k = {at[0]:.0f}: loss {at[3]:.2f}, and a bound that says nothing"
     return [
-        Panel("The representation", [Layer("points", *z.T.numpy(), seen, width=5, opacity=0.7)],
+        Panel("The representation", [Layer("points", *z.T.numpy(), shades(y), width=5, opacity=0.7)],
               says=f"{int(classes)} classes, {_EACH} points each"),
         Panel("A negative of the own class", [
             Layer("line", power, tau, plot.COLOURS[0], "τ, closed form"),

@@ -10,6 +10,7 @@ from labkit.evaluate import neighbours
 from labkit.explore._inputs import as_classes
 from labkit.explore._probe import Ridge, Verdict, left_out_classes
 from labkit.explore._space import Space
+from labkit.explore._trust import blocks
 from labkit.plot import MARKERS, colours
 
 MISSING = np.float32(-3e38)  # NaN does not survive every shader compiler
@@ -122,12 +123,10 @@ def cluster(space: Space, count: int, seed: int) -> Colouring:
 
 def density(space: Space, k: int, progress=None) -> Colouring:
     """How near the k-th neighbour is in the original space: −log10 of the distance."""
-    distances = []
-    for start in range(0, len(space), 1024):
-        near = neighbours(space.x, min(k + 1, len(space)), "euclidean", queries=space.x[start : start + 1024])[1]
-        distances.append(near[:, -1])
-        if progress:
-            progress(min(1.0, (start + 1024) / len(space)))
+    distances = [
+        neighbours(space.x, min(k + 1, len(space)), "euclidean", queries=space.x[part])[1][:, -1]
+        for part in blocks(np.arange(len(space)), progress)
+    ]
     values = -torch.cat(distances).clamp_min(1e-12).log10().numpy()
     return Colouring("density", "density", values=values, about=f"−log₁₀ distance to neighbour {k}, original space")
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from labkit._arguments import checked
-from labkit._checks import unknown
+from labkit._checks import require_counts, require_known
 from labkit.explore import _colours, _inputs, _time
 from labkit.explore._explorer import Explorer
 from labkit.explore._graph import Edges
@@ -145,8 +145,7 @@ def _sources(
     class_names: Any, k: int, seed: int, height: int,
 ) -> Sources:  # fmt: skip
     """Everything but the embeddings, checked against the rows of the input."""
-    if k < 1:
-        raise ValueError(f"k must be at least 1, not {k}")
+    require_counts(k=k)
     if not (columns is None or isinstance(columns, Mapping) or _inputs.is_frame(columns)):
         raise TypeError(f"columns must be a mapping of names to values or a DataFrame, not {type(columns).__name__}")
     columns = {} if columns is None else {name: columns[name] for name in columns}
@@ -175,6 +174,5 @@ def _sources(
 
 
 def _metric(metric: str) -> str:
-    if metric not in ("euclidean", "cosine"):
-        raise ValueError(unknown("metric", metric, ("cosine", "euclidean")))
+    require_known("metric", metric, ("cosine", "euclidean"))
     return metric

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labkit._checks import unknown
+from labkit._checks import require_known, unknown
 from labkit.explore import _colours, _export, _selection, _trust
 from labkit.explore._inputs import array
 from labkit.explore._probe import Verdict, separate
@@ -121,8 +121,7 @@ class Explorer(Wiring):
         Slow ones are computed in a process beside the notebook; :meth:`wait` waits for them. ``axes`` are the two
         components, dimensions or classes to show.
         """
-        if side not in self._lenses:
-            raise ValueError(unknown("map", side, self._lenses))
+        require_known("map", side, self._lenses)
         self._lenses[side].check(kind)
         if self._lenses[side].is_ready(kind):
             self._lenses[side].compute(kind, None if axes is None else list(axes))  # speaks up about wrong axes here

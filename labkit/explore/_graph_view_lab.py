@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_counts, require_finite
-from labkit.explore._inputs import kinds_of, named
+from labkit.explore._inputs import kinds_of, named, shades
 from labkit.explore._layout import broken_line, nearest, principal
 from labkit.explore._maps import procrustes
 from labkit.explore._playground import Layer, Panel, Playground, Slider
@@ -71,8 +71,7 @@ class _GraphViews:
         self.edges, self.nodes = edges[:, edges[0] < edges[1]], data.num_nodes
         self.x, self.k = data.x.float(), min(k, max(1, data.num_nodes - 1))
         kinds, labels = kinds_of(getattr(data, "y", None), self.nodes)
-        shades = plot.colours(int(kinds.max()) + 1)
-        self.colour = [shades[kind] for kind in kinds.tolist()]
+        self.colour = shades(kinds)
         self.text = [f"node {node}, {name}" for node, name in enumerate(named(labels, class_names))]
         graph = nx.Graph(self.edges.T.tolist())
         graph.add_nodes_from(range(self.nodes))

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from labkit import plot
 from labkit._arguments import checked
+from labkit.explore._inputs import shades
 from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._probe import auc
 
 _STEPS = 6  # of the second panel
 _BINS = 40  # of the third panel
@@ -73,11 +75,9 @@ class _Homophily:
 
     @staticmethod
     def _nodes(data: Any, z: Tensor, accuracy: float) -> Panel:
-        shades = plot.colours(int(data.y.max()) + 1)
         shown = data.test_mask.nonzero().flatten()
-        kinds = data.y[shown].tolist()
-        text = [f"class {kind}" for kind in kinds]
-        layers = [Layer("points", *z[shown].T.numpy(), [shades[kind] for kind in kinds], width=4, text=text)]
+        text = [f"class {kind}" for kind in data.y[shown].tolist()]
+        layers = [Layer("points", *z[shown].T.numpy(), shades(data.y[shown]), width=4, text=text)]
         says = f"{accuracy:.0f} % of test nodes are nearest to the mean of their class"
         return Panel("Test nodes after these steps", layers, says=says)
 
@@ -107,7 +107,8 @@ class _Homophily:
             Layer("line", middle, counts[1] / most, plot.COLOURS[1], "between classes", 2.5),
         ]
         share = 100 * float(same.double().mean()) if len(same) else 0.0
-        says = f"{share:.0f} % stay in a class; told by distance: AUC {_auc(apart, same)}"
+        told = f"{auc(-apart.numpy(), same.numpy()):.2f}" if same.any() and not same.all() else "–"
+        says = f"{share:.0f} % stay in a class; told by distance: AUC {told}"
         return Panel("Distance of an edge's two ends", layers, "distance in the features", "edges (largest: 1)",
                      y_range=(0, 1.05), says=says)  # fmt: skip
 
@@ -142,13 +143,3 @@ def _accuracy(z: Float[Tensor, "nodes 2"], data: Any) -> float:
     means = z.new_zeros(len(classes), 2).index_add(0, y, z[data.train_mask]) / count
     nearest = classes[torch.cdist(z[data.test_mask], means).argmin(dim=1)]
     return 100 * float((nearest == data.y[data.test_mask]).double().mean())
-
-
-def _auc(apart: Float[Tensor, " edges"], same: Bool[Tensor, " edges"]) -> str:
-    """Chance that an edge within a class is the shorter one of it and an edge between classes; ties count half."""
-    between: Int64[Tensor, ""] = (~same).sum()
-    if not same.any() or not between:
-        return "–"
-    longer = apart[~same].sort().values
-    after, until = (torch.searchsorted(longer, apart[same], right=right) for right in (True, False))
-    return f"{float((between - (after + until) / 2).double().mean() / between):.2f}"

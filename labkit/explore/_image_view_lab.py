@@ -13,7 +13,8 @@ from torch.nn.functional import normalize
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_between, require_matrix
-from labkit.explore._inputs import kinds_of, named
+from labkit.explore._inputs import kinds_of, named, shades
+from labkit.explore._layout import broken_line
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.views import (
     ColorJitter,
@@ -82,8 +83,7 @@ class _ImageViews:
         kinds, each = kinds_of(labels, len(images))
         names = named(each, class_names)
         self.text = [f"image {row}, {name}" for row, name in enumerate(names)] if labels is not None else None
-        shades = plot.colours(int(kinds.max()) + 1)
-        self.colour = [shades[kind] for kind in kinds.tolist()]
+        self.colour = shades(kinds)
         self.middle = self.z.mean(dim=0)
         self.axes = torch.linalg.svd(self.z - self.middle, full_matrices=False).Vh[:2]
         self.map = self._place(self.z)
@@ -128,12 +128,11 @@ class _ImageViews:
     def _embedding(self, row: int, z: Tensor) -> Panel:
         own = int(((z @ self.z.T).argmax(dim=1) == row).sum())
         views, here = self._place(z), self.map[row : row + 1]
-        lines = np.stack([np.repeat(here, 2, axis=0), views[:2]], axis=1)
-        lines = np.concatenate([lines, np.full((2, 1, 2), np.nan)], axis=1).reshape(-1, 2)
+        lines = broken_line(np.stack([np.repeat(here, 2, axis=0), views[:2]], axis=1))
         layers = [
             Layer("points", *self.map.T, self.colour, width=5, opacity=0.35, text=self.text),
             Layer("points", *views[2:].T, plot.FLOOR, "its views", 6),
-            Layer("line", *lines.T, plot.INK, width=1.5),
+            Layer("line", *lines, plot.INK, width=1.5),
             Layer("points", *views[:2].T, plot.INK, "the two views", 10),
             Layer("points", *here.T, plot.COLOURS[3], "the image", 12),
         ]

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit._checks import require_between, unknown
+from labkit._checks import require_between, require_counts, unknown
+from labkit.plot import colours
 
 _LABEL_NAMES = ("label", "labels", "y", "target", "targets", "class")
 _EMBEDDING_NAMES = ("embedding", "embeddings", "z", "x", "features", "vectors")
@@ -77,8 +78,7 @@ def choose_rows(matrices: Sequence[Any], max_points: int, seed: int) -> Items:
     total = len(matrices[0])
     if total == 0:
         raise ValueError("embedding holds no rows; at least one is needed")
-    if max_points < 1:
-        raise ValueError(f"max_points must be at least 1, not {max_points}")
+    require_counts(max_points=max_points)
     require_between("seed", seed, 0, 2**32 - 1)  # what NumPy, UMAP and scikit-learn take
     rows = np.arange(total)
     note = ""
@@ -292,6 +292,12 @@ def kinds_of(labels: Any, items: int) -> tuple[Tensor, list]:
     if labels.shape != (items,):
         raise ValueError(f"labels must hold one class for each of the {items} items, not shape {list(labels.shape)}")
     return labels.unique(return_inverse=True)[1], labels.tolist()
+
+
+def shades(kinds: Tensor) -> list[str]:
+    """The colour of each item, by its class as a number from 0."""
+    table = colours(int(kinds.max()) + 1)
+    return [table[kind] for kind in kinds.tolist()]
 
 
 def named(labels: Sequence, class_names: Any) -> list[str]:

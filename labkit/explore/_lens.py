@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from labkit._checks import unknown
+from labkit._checks import require_known
 from labkit.evaluate import effective_rank
 from labkit.explore import _maps, _trust, _words
 from labkit.explore._colours import Colouring
@@ -81,8 +81,7 @@ class Lens:
 
     def check(self, kind: str) -> None:
         known = [entry["id"] for entry in self.kinds()]
-        if kind not in known:
-            raise ValueError(unknown("map", kind, known))
+        require_known("map", kind, known)
 
     def is_ready(self, kind: str) -> bool:
         return kind not in SLOW or (kind, self.frame) in self._results
@@ -145,11 +144,7 @@ class Lens:
         if len(space) < 3 or space.variance == 0:
             return _words.Findings()
         most = 3000 if len(space) <= 3000 else 1000 if len(space) <= 100_000 else 300
-        rows = (
-            None
-            if len(space) <= most
-            else np.sort(np.random.default_rng(self.seed).choice(len(space), most, replace=False))
-        )
+        rows = _trust.some(len(space), most, self.seed)
         trust = _trust.measure(space, np.asarray(xy, dtype=np.float64), self.k, rows)
         sample = space.x[:: max(1, len(space) // 3000)]
         rank = effective_rank(sample) if 2 < space.dim <= 2048 else None
@@ -161,8 +156,6 @@ class Lens:
         return _words.Findings(trust, full, flat, rank)
 
     def _probe_full(self, space: Space, frame: int) -> float | None:
-        if self.classes is None:
-            return None
         if frame not in self._full:
             self._full[frame] = _trust.probe_accuracy(space.x, self.classes.codes, self.seed)
         return self._full[frame]

@@ -8,8 +8,9 @@ import torch
 from labkit.evaluate import cka
 from labkit.explore import _maps, _selection, _trust, _views
 from labkit.explore._lens import Lens
+from labkit.explore._maps import percent
 from labkit.explore._sources import Sources
-from labkit.explore._words import Agreement, percent
+from labkit.explore._words import Agreement
 
 
 def near(sources: Sources, lenses: dict[str, Lens], point: int, k: int) -> dict[str, Any]:
@@ -42,9 +43,7 @@ def agreement(lenses: dict[str, Lens], k: int, seed: int, most: int = 5000) -> A
     a, b = (lens.space for lens in lenses.values())
     if len(a) < 3 or not a.variance or not b.variance:
         return None
-    rows = np.arange(len(a))
-    if len(rows) > most:
-        rows = np.sort(np.random.default_rng(seed).choice(len(a), most, replace=False))
+    rows = _trust.some(len(a), most, seed)
     shared = _trust.overlap(a, b, k, rows[:: max(1, len(rows) // 1000)])
     return Agreement(cka(a.x[torch.from_numpy(rows)], b.x[torch.from_numpy(rows)]), float(shared.mean()))
 

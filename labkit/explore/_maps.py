@@ -83,7 +83,7 @@ def pca(series: Series, axes: Sequence[int] | None = None) -> Map:
     plane = vectors[:, [i, j]] if series.dim > 1 else torch.cat([vectors, torch.zeros_like(vectors)], dim=1)
     spaces = [series.at(frame) for frame in range(len(series))]
     xy = np.stack([(space.x @ plane).numpy() for space in spaces])
-    choices = [f"PC {c + 1} ({_percent(share)})" for c, share in enumerate(shares)]
+    choices = [f"PC {c + 1} ({percent(share)})" for c, share in enumerate(shares)]
     shown = shares[i] + (shares[j] if j != i and series.dim > 1 else 0)
     label = (
         f"PCA of {_dimensions(series.dim)}"
@@ -106,7 +106,7 @@ def pca_aligned(series: Series, axes: Sequence[int] | None = None) -> Map:
             xy, rest = procrustes(xy, frames[-1])
             notes.append(
                 f"Epoch {series.epochs[frame]}: turned onto epoch {series.epochs[frame - 1]}, "
-                f"**{_percent(rest)}** of the spread is left as motion."
+                f"**{percent(rest)}** of the spread is left as motion."
             )
         else:
             notes.append(f"Epoch {series.epochs[0]}: its own PCA.")
@@ -207,8 +207,8 @@ def _moves(xy: np.ndarray, epochs: Sequence[int]) -> list[str]:
         moved = float(np.linalg.norm(now - before)) / size
         rest = procrustes(now.astype(np.float64), before.astype(np.float64))[1]
         notes.append(
-            f"Epoch {new}: moved by **{_percent(moved)}** of the spread since epoch {old}; "
-            f"turned onto it, {_percent(rest)} is left."
+            f"Epoch {new}: moved by **{percent(moved)}** of the spread since epoch {old}; "
+            f"turned onto it, {percent(rest)} is left."
         )
     return notes
 
@@ -231,8 +231,8 @@ def _names(choices: list[str], i: int, j: int) -> tuple[str, str]:
 
 
 def _shows(share: float) -> str:
-    return f"shows **{_percent(share)}** of the variance"
+    return f"shows **{percent(share)}** of the variance"
 
 
-def _percent(share: float | np.floating) -> str:
+def percent(share: float | np.floating) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 or share == 0 else f"{100 * share:.1f} %"

@@ -40,7 +40,7 @@ def masking_lab() -> Playground:
         "degree": Slider("tokens that the target joins", 3, 1, 4, 1),
         "labels": Slider("log₁₀ of the labels n", 2.0, 1.0, 3.0, 0.1),
     }
-    return Playground(masking_panels, sliders, "Masking")
+    return Playground(_panels, sliders, "Masking")
 
 
 @checked
@@ -67,7 +67,7 @@ def risk_over_shares(
     return dict(zip(("share", "bias", "variance", "bound"), np.array(found).T, strict=True))
 
 
-def masking_panels(share: float, family: int, length: int, degree: int, labels: float) -> list[Panel]:
+def _panels(share: float, family: int, length: int, degree: int, labels: float) -> list[Panel]:
     """The lab's three panels at these settings (``labels`` as log₁₀)."""
     kind, n = FAMILIES[int(family)], round(10**labels)
     width = round(share * length) / length

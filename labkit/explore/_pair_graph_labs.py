@@ -11,7 +11,7 @@ from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_between, require_counts
 from labkit.evaluate import effective_rank
-from labkit.explore._inputs import kinds_of
+from labkit.explore._inputs import kinds_of, shades
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.spectral import check_graph, growth_rates, infonce_flow, nested_graph, subspace_overlap
 
@@ -55,8 +55,7 @@ class _Temperature:
     def __init__(self, pi: Tensor, kinds: Tensor, dim: int, steps: int):
         self.pi, self.dim, self.steps = pi, dim, steps
         self.vectors = growth_rates(pi, 1.0)[1]
-        shades = plot.colours(int(kinds.max()) + 1)
-        self.colour, self.text = [shades[k] for k in kinds.tolist()], [f"item {i}" for i in range(len(pi))]
+        self.colour, self.text = shades(kinds), [f"item {i}" for i in range(len(pi))]
         self.grid = np.geomspace(0.05, 5.0, 25)
         self.ranks = [effective_rank(self.train(tau, 0)) for tau in self.grid]
 
@@ -139,14 +138,13 @@ def _flow_panels(near: float, far: float, tau: float, time: float) -> list[Panel
     axes = torch.linalg.svd(z[-1] - z[-1].mean(dim=0), full_matrices=False).Vh[:2].T
     xy = (centred @ axes).numpy()
     width = 1.15 * max(float(np.abs(xy).max()), 0.02)
-    shades = plot.colours(4)
-    block = (torch.arange(_ITEMS) * 4 // _ITEMS).tolist()
+    block, table = torch.arange(_ITEMS) * 4 // _ITEMS, plot.colours(_MODES)
     growth, (low, high) = [], (math.log10(_SMALL) - 0.3, 1.2)
     for k in range(_MODES):
         line = predicted[:, k].log10()
         line = torch.where(line < high, line, torch.nan)
-        growth.append(Layer("line", times, line, shades[k], f"mode {k + 1}", 2))
-        growth.append(Layer("points", times, measured[:, k].log10(), shades[k], width=5))
+        growth.append(Layer("line", times, line, table[k], f"mode {k + 1}", 2))
+        growth.append(Layer("points", times, measured[:, k].log10(), table[k], width=5))
     growth.append(Layer("line", [float(times[now])] * 2, [low, high], plot.FLOOR, width=1.5, dash=True))
     rates = growth_rates(pi, tau)[0][:10]
     third, fourth = float(rates[2] / rates[0]), float(rates[3] / rates[0])
@@ -154,7 +152,7 @@ def _flow_panels(near: float, far: float, tau: float, time: float) -> list[Panel
     error = float((measured[small, :_MODES] / predicted[small, :_MODES]).log().abs().max()) if small.any() else 0.0
     return [
         Panel(f"The embedding at t = {float(times[now]):.2f}",
-              [Layer("points", *xy.T, [shades[b] for b in block], width=9, text=[f"block {b}" for b in block])],
+              [Layer("points", *xy.T, shades(block), width=9, text=[f"block {b}" for b in block.tolist()])],
               x_range=(-width, width), y_range=(-width, width), says=f"the frame is ± {width:.3g} wide"),
         Panel("Points measured, lines predicted", growth, "time (learning rate × steps)", "log₁₀ amplitude",
               y_range=(low, high), says=f"largest gap while mode 1 is below 0.1: {100 * error:.1f} %"),

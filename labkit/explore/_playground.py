@@ -19,7 +19,7 @@ import torch
 
 from labkit import plot
 from labkit._arguments import checked
-from labkit._checks import require_between, require_positive, unknown
+from labkit._checks import require_between, require_known, require_positive
 
 _WIDE = 280  # pixels of a panel: three of them beside the list of files on a small screen
 
@@ -138,8 +138,7 @@ class Playground(ipywidgets.VBox):
     def set(self, **values: float) -> "Playground":
         """Move sliders from Python: ``lab.set(alpha=0.1)``; the picture is drawn once, after all of them."""
         for name in values:
-            if name not in self.sliders:
-                raise ValueError(unknown("slider", name, self.sliders))
+            require_known("slider", name, self.sliders)
         for name, value in values.items():
             widget = self.sliders[name]
             if not isinstance(value, Real):
@@ -245,45 +244,53 @@ def _figure(panels: Sequence[Panel]) -> Any:
     room = 68 / (_WIDE * len(panels) - 70)  # for the numbers and the name of a y axis; 70 pixels are the margins
     sheet = make_subplots(rows=1, cols=len(panels), subplot_titles=[" "] * len(panels), horizontal_spacing=room)
     for column, panel in enumerate(panels, 1):
+        place = {"row": 1, "col": column}
         for layer in panel.layers:
-            named = {"name": layer.name, "showlegend": bool(layer.name), "opacity": layer.opacity}
-            named["legend"] = f"legend{column if column > 1 else ''}"
-            look = {"hovertemplate": "%{text}<extra></extra>"} if layer.text is not None else {"hoverinfo": "skip"}
-            if layer.kind == "bars":
-                trace = go.Bar(marker_color=layer.colour, **named, **look)
-            elif layer.kind == "heat":
-                trace = go.Heatmap(colorscale="Blues", zmin=0, zmax=1, showscale=False, opacity=layer.opacity, **look)
-            elif layer.kind == "image":
-                trace = go.Image(x0=0.5, y0=0.5, dx=1, dy=1, hoverinfo="skip")
-            elif layer.kind == "line":
-                line = {"color": layer.colour, "width": layer.width, "dash": "dash" if layer.dash else "solid"}
-                trace = go.Scatter(mode="lines", line=line, **named, **look)
-            else:
-                trace = go.Scatter(mode="markers", marker={"size": layer.width}, **named, **look)
-            sheet.add_trace(trace, row=1, col=column)
-        names = {"title_text": panel.x_name}, {"title_text": panel.y_name}
-        for update, name in zip((sheet.update_xaxes, sheet.update_yaxes), names, strict=True):
-            update(visible=not panel.is_map, row=1, col=column, **name)
+            sheet.add_trace(_trace(layer, f"legend{_nth(column)}"), **place)
+        sheet.update_xaxes(visible=not panel.is_map, **place)
+        sheet.update_yaxes(visible=not panel.is_map, **place)
         if panel.x_ticks:
-            names = {"tickvals": list(range(len(panel.x_ticks))), "ticktext": list(panel.x_ticks)}
-            sheet.update_xaxes(**names, row=1, col=column)
+            sheet.update_xaxes(tickvals=list(range(len(panel.x_ticks))), ticktext=list(panel.x_ticks), **place)
         if panel.is_map:
-            sheet.update_yaxes(scaleanchor=f"x{column if column > 1 else ''}", row=1, col=column)
+            sheet.update_yaxes(scaleanchor=f"x{_nth(column)}", **place)
     below = 50 + 19 * max(sum(bool(layer.name) for layer in panel.layers) for panel in panels)  # a line for each name
     sheet.update_layout(
         width=_WIDE * len(panels), height=75 + 255 + below, margin={"l": 50, "r": 20, "t": 75, "b": below},
         template="plotly_white",
     )  # fmt: skip
-    for title, column in zip(sheet.layout.annotations, range(1, len(panels) + 1), strict=True):
-        suffix = column if column > 1 else ""
-        left = sheet.layout[f"xaxis{suffix}"].domain[0]
+    for column, title in enumerate(sheet.layout.annotations, 1):
+        left = sheet.layout[f"xaxis{_nth(column)}"].domain[0]
         title.update(x=left, xanchor="left", align="left", font={"size": 13, "color": plot.INK})
-        sheet.update_layout({f"legend{suffix}": {"x": left, "y": -50 / 255, "yanchor": "top", "font": {"size": 12}}})
+        legend = {"x": left, "y": -50 / 255, "yanchor": "top", "font": {"size": 12}}
+        sheet.update_layout({f"legend{_nth(column)}": legend})
     _fill(sheet, panels)  # all of it before the browser knows of the figure: pictures that come late leave it blank
     live = go.FigureWidget(sheet)
     live._config = {**live._config, "showSendToCloud": False, "displaylogo": False}
     live._view_count = 0  # not None: the browser counts how often it is shown
     return live
+
+
+def _trace(layer: Layer, legend: str) -> Any:
+    """What plotly draws of a layer; its numbers come with :func:`_fill`."""
+    import plotly.graph_objects as go
+
+    named = {"name": layer.name, "showlegend": bool(layer.name), "opacity": layer.opacity, "legend": legend}
+    look = {"hovertemplate": "%{text}<extra></extra>"} if layer.text is not None else {"hoverinfo": "skip"}
+    if layer.kind == "bars":
+        return go.Bar(marker_color=layer.colour, **named, **look)
+    if layer.kind == "heat":
+        return go.Heatmap(colorscale="Blues", zmin=0, zmax=1, showscale=False, opacity=layer.opacity, **look)
+    if layer.kind == "image":
+        return go.Image(x0=0.5, y0=0.5, dx=1, dy=1, hoverinfo="skip")
+    if layer.kind == "line":
+        line = {"color": layer.colour, "width": layer.width, "dash": "dash" if layer.dash else "solid"}
+        return go.Scatter(mode="lines", line=line, **named, **look)
+    return go.Scatter(mode="markers", marker={"size": layer.width}, **named, **look)
+
+
+def _nth(column: int) -> str:
+    """How plotly tells the axes and legends of its columns apart: x, x2, x3."""
+    return "" if column == 1 else str(column)
 
 
 def _fill(figure: Any, panels: Sequence[Panel]) -> None:
@@ -311,12 +318,12 @@ def _fill(figure: Any, panels: Sequence[Panel]) -> None:
         says = "<br>".join(says + [" "] * (lines - len(says)))  # titles stand side by side
         title.text = f"<b>{panel.title}</b><br><span style='font-size:11px'>{says}</span>"
     for column, panel in enumerate(panels, 1):
-        suffix = "" if column == 1 else str(column)
-        for axis, limits, name in (("x", panel.x_range, panel.x_name), ("y", panel.y_range, panel.y_name)):
+        for letter, limits, name in (("x", panel.x_range, panel.x_name), ("y", panel.y_range, panel.y_name)):
+            axis = figure.layout[f"{letter}axis{_nth(column)}"]
             if limits is not None:
-                figure.layout[f"{axis}axis{suffix}"].range = list(limits)
-            if (figure.layout[f"{axis}axis{suffix}"].title.text or "") != name:
-                figure.layout[f"{axis}axis{suffix}"].title.text = name
+                axis.range = list(limits)
+            if (axis.title.text or "") != name:
+                axis.title.text = name
 
 
 def _colours(colour: Any) -> Any:

@@ -85,8 +85,14 @@ def separate(ridge: Ridge, chosen: np.ndarray) -> Verdict:
         raise ValueError(f"a probe needs points on both sides; {inside:,} of {len(chosen):,} are selected")
     target = torch.from_numpy(chosen).float()[:, None]
     score = ridge.left_out(target)[:, 0].numpy()
-    auc = (rankdata(score)[chosen].sum() - inside * (inside + 1) / 2) / (inside * (len(score) - inside))
-    return Verdict(score, float(auc), ridge.fit(target)[0][:, 0], f"{inside:,} point" + ("s" if inside > 1 else ""))
+    of = f"{inside:,} point" + ("s" if inside > 1 else "")
+    return Verdict(score, auc(score, chosen), ridge.fit(target)[0][:, 0], of)
+
+
+def auc(score: np.ndarray, inside: np.ndarray) -> float:
+    """The chance that a point inside scores higher than one outside; ties count half (Mann and Whitney 1947)."""
+    n = int(inside.sum())
+    return float((rankdata(score)[inside].sum() - n * (n + 1) / 2) / (n * (len(score) - n)))
 
 
 def left_out_classes(ridge: Ridge, codes: np.ndarray, classes: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_between
 from labkit.evaluate import alignment, uniformity, uniformity_floor
+from labkit.explore._layout import broken_line
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.sphere import concentrated_points, cosine_density
 
@@ -64,7 +65,7 @@ def _panels(points: int, dim: int, concentration: float, noise: float, t: float)
     a, b = two_views(int(points), int(dim), concentration, noise)
     near, now = alignment(a, b), uniformity(a, t)
     floors = uniformity_floor(int(dim), t), uniformity_floor(int(dim), t, items=int(points))
-    lines = np.stack([a[:, :2].numpy(), b[:, :2].numpy(), np.full((len(a), 2), np.nan)], axis=1).reshape(-1, 2)
+    lines = broken_line(np.stack([a[:, :2].numpy(), b[:, :2].numpy()], axis=1))
     round_ = np.linspace(0, 2 * np.pi, 120)
     cosine = (a @ a.T)[tuple(torch.triu_indices(len(a), len(a), 1))].numpy()
     share, edges = np.histogram(cosine, _BINS, (-1, 1), density=True)
@@ -74,7 +75,7 @@ def _panels(points: int, dim: int, concentration: float, noise: float, t: float)
     return [
         Panel("First two coordinates", [
             Layer("line", np.cos(round_), np.sin(round_), plot.FLOOR, width=1.2),
-            Layer("line", *lines.T, plot.FLOOR, width=1, opacity=0.5),
+            Layer("line", *lines, plot.FLOOR, width=1, opacity=0.5),
             Layer("points", *a[:, :2].T.numpy(), plot.COLOURS[0], "first view", width=6, opacity=0.8),
         ], says=f"L_align {near:.3f} to the second view (grey lines)"),
         Panel("Cosines of pairs", [

@@ -7,7 +7,7 @@ from torch import Tensor
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_matrix, require_same_shape
-from labkit.explore._inputs import kinds_of
+from labkit.explore._inputs import kinds_of, shades
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.pair_kernel import PairKernelEncoder
 from labkit.theory.stepwise import critical_times, eigenvalues, loss
@@ -63,8 +63,7 @@ class _Scrubber:
         reach = 1.05 * float(np.abs(self.modes[:, :2]).max())
         self.range = (-reach, reach)
         kinds, _ = kinds_of(labels, len(x))
-        shades = plot.colours(int(kinds.max()) + 1)
-        self.colour = [shades[kind] for kind in kinds.tolist()]
+        self.colour = shades(kinds)
         self.text = None if labels is None else [f"class {label}" for label in labels.tolist()]
 
     def __call__(self, alpha: float, d: int, decay: float, time: float) -> list[Panel]:
@@ -87,8 +86,8 @@ class _Scrubber:
     def _curves(self, times: Tensor, curves: Tensor, ticks: Tensor, at: list[float], here: Tensor) -> Panel:
         nothing = torch.full((len(times), MOST - curves.shape[1]), torch.nan)
         lines = torch.cat([curves, nothing], dim=1).T
-        shades = plot.colours(MOST)
-        layers = [Layer("line", times, line, shades[j]) for j, line in enumerate(lines)]
+        table = plot.colours(MOST)
+        layers = [Layer("line", times, line, table[j]) for j, line in enumerate(lines)]
         layers += [
             Layer("points", ticks, torch.full_like(ticks, 0.5), plot.INK, width=6),
             Layer("line", at, [0, 1], plot.FLOOR, dash=True),

@@ -9,6 +9,7 @@ from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_between
 from labkit.evaluate import Split, knn_probe
+from labkit.explore._inputs import shades
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.pair_kernel import PairKernelEncoder, gaussian, kernel_pca
 from labkit.views import shift
@@ -88,8 +89,7 @@ class _Dial:
         digits = load("digits")
         rows = torch.randperm(len(digits), generator=torch.Generator().manual_seed(0))[: n + _TESTED]
         self.n, self.images, self.labels = n, digits.images[rows], digits.labels[rows]
-        shades = plot.colours(10)
-        self.colour = [shades[label] for label in self.labels.tolist()]
+        self.colour = shades(self.labels)
         self.text = [f"digit {label}" for label in self.labels.tolist()]
         self.kept: tuple = ()
 

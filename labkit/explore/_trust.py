@@ -1,6 +1,6 @@
 """How much of the original neighbourhood a map keeps, point by point and on average."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,19 @@ def sizes(n: int, k: int) -> tuple[int, int]:
     return k, max(k, min(5 * k, (n - 1) // 2))
 
 
+def some(n: int, most: int, seed: int) -> np.ndarray:
+    """All of n rows, or ``most`` of them that ``seed`` draws; rising."""
+    return np.arange(n) if n <= most else np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
+
+
+def blocks(rows: np.ndarray, progress: Callable[[float], None] | None = None) -> Iterator[Tensor]:
+    """``rows`` a block at a time; ``progress`` hears after each what share is done."""
+    for start in range(0, len(rows), _QUERIES):
+        yield torch.from_numpy(rows[start : start + _QUERIES])
+        if progress:
+            progress(min(1.0, (start + _QUERIES) / len(rows)))
+
+
 def measure(
     space: Space,
     xy: np.ndarray,
@@ -62,12 +75,7 @@ def measure(
     rows = np.arange(n) if rows is None else rows
     tree = cKDTree(xy)
     scale = _rounding(space)
-    shares = []
-    for start in range(0, len(rows), _QUERIES):
-        part = torch.from_numpy(rows[start : start + _QUERIES])
-        shares.append(_shares(space, tree, xy, part, k, wide, scale))
-        if progress:
-            progress(min(1.0, (start + _QUERIES) / len(rows)))
+    shares = [_shares(space, tree, xy, part, k, wide, scale) for part in blocks(rows, progress)]
     kept, false, torn = np.concatenate(shares, axis=1)
     return Trust(rows, kept, false, torn, k, wide)
 
@@ -110,15 +118,12 @@ def overlap(
     k = sizes(len(a), k)[0]
     scale = _rounding(b)
     shares = []
-    for start in range(0, len(rows), _QUERIES):
-        part = torch.from_numpy(rows[start : start + _QUERIES])
+    for part in blocks(rows, progress):
         near, _ = neighbours(a.x, k + 1, "euclidean", queries=a.x[part])
         index, distance = neighbours(b.x, k + 1, "euclidean", queries=b.x[part])
         near, farthest = _without(part, near, near), _without(part, index, distance)[:, -1:]
         reached = (b.x[near] - b.x[part][:, None]).norm(dim=2)
         shares.append((reached <= farthest * (1 + 1e-6) + scale).float().mean(dim=1).numpy())
-        if progress:
-            progress(min(1.0, (start + _QUERIES) / len(rows)))
     return np.concatenate(shares)
 
 
@@ -128,9 +133,7 @@ def probe_accuracy(z: Tensor, codes: np.ndarray, seed: int = 0, most: int = 3000
     At most ``most`` rows, 60 % to learn from, 20 % to choose the strength on, 20 % to score. Classes with fewer than
     ten rows among those are left out.
     """
-    rows = np.arange(len(z))
-    if len(rows) > most:
-        rows = np.sort(np.random.default_rng(seed).choice(len(z), most, replace=False))
+    rows = some(len(z), most, seed)
     _, small, sizes_ = np.unique(codes[rows], return_inverse=True, return_counts=True)
     rows = rows[sizes_[small] >= 10]
     y = torch.from_numpy(np.unique(codes[rows], return_inverse=True)[1].astype(np.int64))

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from labkit.explore._space import Space
 from labkit.methods import inference
+from labkit.train import seeded
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,8 @@ def star(
 
     ``method.embed`` takes the views, as it took the images that the map shows; else ``method.encoder`` does.
     """
-    state = torch.get_rng_state()
-    torch.manual_seed(seed + row)  # the same point shows the same star; the user's own stream goes on undisturbed
-    try:
+    with seeded(seed + row):  # the same point shows the same star; the user's own stream goes on undisturbed
         images = view(image.expand(count, -1, -1, -1).contiguous())
-    finally:
-        torch.set_rng_state(state)
     z = _encode(method, images).cpu().float()
     if z.shape[1] != space.dim:
         raise ValueError(f"the method embeds into {z.shape[1]} dimensions, but this map shows {space.dim}")

@@ -12,7 +12,7 @@ from torch import Tensor
 from labkit import plot
 from labkit._arguments import checked
 from labkit._graph_batch import GraphBatch
-from labkit.explore._inputs import kinds_of, named
+from labkit.explore._inputs import kinds_of, named, shades
 from labkit.explore._layout import broken_line
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.models import GIN
@@ -84,8 +84,7 @@ class _WholeGraphs:
         kinds, classes = kinds_of(labels, len(graphs))
         names = named(classes, class_names)
         self.kinds = kinds if labels is not None else None
-        shades = plot.colours(int(kinds.max()) + 1)
-        self.colour = [shades[kind] for kind in kinds.tolist()]
+        self.colour = shades(kinds)
         self.text = [f"graph {i}, {name}" if labels is not None else f"graph {i}" for i, name in enumerate(names)]
         self.encoder = _random_gin(graphs.x.shape[1]) if encoder is None else encoder
         z = self._embedded(self.graphs)

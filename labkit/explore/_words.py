@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from labkit.explore._maps import Map
+from labkit.explore._maps import Map, percent
 from labkit.explore._space import Space
 from labkit.explore._trust import Trust
 
@@ -26,10 +24,6 @@ class Agreement:
 
     cka: float
     shared: float
-
-
-def percent(share: float | np.floating) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 or share == 0 else f"{100 * share:.1f} %"
 
 
 def caption(drawn: Map, frame: int, space: Space, found: Findings | None) -> str:

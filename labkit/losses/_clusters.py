@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit._arguments import checked
-from labkit._checks import require_in_range, require_pair, require_positive
+from labkit._checks import require_counts, require_in_range, require_pair, require_positive
 from labkit.losses._precision import without_autocast
 
 
@@ -33,8 +33,7 @@ def sinkhorn(
         ValueError: ``epsilon`` ≤ 0, a negative number of iterations.
     """
     require_positive("epsilon", epsilon)
-    if iterations < 0:
-        raise ValueError(f"iterations must be at least 0, not {iterations}")
+    require_counts(0, iterations=iterations)
     if 0 in scores.shape:
         raise ValueError(f"scores must hold at least one item and one cluster, not {list(scores.shape)}")
     logs = _over("scores", scores, "epsilon", epsilon)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_pair, require_positive, unknown
+from labkit._checks import require_known, require_pair, require_positive
 from labkit._processes import mean_over_processes
 from labkit.losses._precision import unit_rows, without_autocast
 from labkit.losses._tiles import check_block, log_sums
@@ -100,8 +100,7 @@ def _squares(x: Float[Tensor, "m dim"], y: Float[Tensor, "k dim"]) -> Float[Tens
 
 def _check(dim: int, kernels: Sequence[tuple[float, float]], mixture: str, weights: Sequence[float] | None) -> int:
     """Into how many parts vectors are cut."""
-    if mixture not in MIXTURES:
-        raise ValueError(unknown("mixture", mixture, MIXTURES))
+    require_known("mixture", mixture, MIXTURES)
     if not kernels:
         raise ValueError("kernels is empty: name at least one (gamma, tau), e.g. ((2, 1.0),)")
     for gamma, tau in kernels:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_pair, require_positive, unknown
+from labkit._checks import require_known, require_pair, require_positive
 from labkit.losses._precision import unit_rows, without_autocast
 
 
@@ -79,8 +79,7 @@ def equivariance(a: Tensor, b: Tensor, chunks: int = 1, variant: str = "mean") -
     require_pair("a", a, "b", b, items=2)
     if chunks < 1 or len(a) % chunks or len(a) // chunks < 2:
         raise ValueError(f"chunks must divide the {len(a)} items into parts of at least 2, not {chunks}")
-    if variant not in ("mean", "released"):
-        raise ValueError(unknown("variant", variant, ("mean", "released")))
+    require_known("variant", variant, ("mean", "released"))
     a, b = (unit_rows(z).unflatten(0, (chunks, -1)) for z in (a, b))
     size = a.shape[1]
     itself = torch.eye(size, dtype=torch.bool, device=a.device)

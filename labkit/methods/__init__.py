@@ -8,7 +8,7 @@ from labkit.methods._self_distillation import SelfDistillation
 from labkit.methods._semi_supervised import Classifier, GCNClassifier
 from labkit.methods._shortcuts import read_borders, read_fringes
 from labkit.methods._supervised import Supervised
-from labkit.methods._two_view import TwoView
+from labkit.methods._two_view import TwoView, scaled
 from labkit.methods._walks import SkipGram, WalkBatches
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "inference",
     "read_borders",
     "read_fringes",
+    "scaled",
 ]

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit._arguments import checked
-from labkit._checks import require_between
+from labkit._checks import require_between, require_counts
 from labkit.losses import without_autocast
 
 
@@ -21,8 +21,7 @@ class Queue(nn.Module):
 
     def __init__(self, size: int, dim: int):
         super().__init__()
-        if min(size, dim) < 1:
-            raise ValueError(f"size and dim must be at least 1, not {size} and {dim}")
+        require_counts(size=size, dim=dim)
         self.register_buffer("rows", F.normalize(torch.randn(size, dim), dim=1))
         self.register_buffer("next", torch.zeros((), dtype=torch.int64))
 
@@ -52,8 +51,7 @@ class Bank(nn.Module):
 
     def __init__(self, items: int, dim: int, momentum: float = 0.5):
         super().__init__()
-        if min(items, dim) < 1:
-            raise ValueError(f"items and dim must be at least 1, not {items} and {dim}")
+        require_counts(items=items, dim=dim)
         require_between("momentum", momentum, 0, 1)
         self.momentum = momentum
         self.register_buffer("rows", F.normalize(torch.randn(items, dim), dim=1))

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parameters_to_vector
 
 from labkit._arguments import checked
-from labkit._checks import require_between, require_counts, unknown
+from labkit._checks import require_between, require_counts, require_known
 from labkit.data import check_graph
 from labkit.methods._method import Method, inference
 from labkit.models import GraphConvolution, dropout, propagation_matrix, sparse_if_faster
@@ -31,8 +31,7 @@ class Classifier(Method):
 
     def __init__(self, select: str = "validation"):
         super().__init__()
-        if select not in ("validation", "last"):
-            raise ValueError(unknown("way to select an epoch", select, ("validation", "last")))
+        require_known("way to select an epoch", select, ("validation", "last"))
         self.select = select
         self.register_buffer("best", torch.tensor(-1.0))  # validation accuracy of the weights that are kept
         self.register_buffer("kept", torch.zeros(0))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit._arguments import checked
-from labkit._checks import unknown
+from labkit._checks import require_counts, require_known
 from labkit.methods._method import Method, inference
 from labkit.views import Adjacency, random_walk
 
@@ -129,11 +129,8 @@ class SkipGram(Method):
         sparse: bool = False,
     ):
         super().__init__()
-        if min(num_nodes, dim, window, negatives, shared) < 1:
-            raise ValueError("num_nodes, dim, window, negatives and shared must be at least 1, not "
-                             f"{num_nodes}, {dim}, {window}, {negatives} and {shared}")  # fmt: skip
-        if window_weights not in _WEIGHTS:
-            raise ValueError(unknown("window_weights", window_weights, _WEIGHTS))
+        require_counts(num_nodes=num_nodes, dim=dim, window=window, negatives=negatives, shared=shared)
+        require_known("window_weights", window_weights, _WEIGHTS)
         noise = torch.ones(num_nodes) if noise is None else noise
         if noise.shape != (num_nodes,) or not (noise.isfinite() & (noise >= 0)).all() or noise.sum() == 0:
             raise ValueError(f"noise must hold one weight of at least 0 for each of the {num_nodes} nodes, not all 0")

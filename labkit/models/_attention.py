@@ -1,17 +1,15 @@
 """Graph attention with features that may be sparse and an aggregation that never holds edges × width."""
 
-import warnings
-
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit._arguments import checked
-from labkit._checks import at_least_float32, require_counts, require_edges, unknown
+from labkit._checks import at_least_float32, require_counts, require_edges, require_known
 from labkit._remembered import Remembered
 from labkit.models._heads import ACTIVATIONS
-from labkit.models._sparse import MaskedRows, SparseMatrix, dropout, product
+from labkit.models._sparse import MaskedRows, SparseMatrix, csr, dropout, product
 
 _sorted = Remembered()
 
@@ -93,9 +91,7 @@ class _Pattern:
         return dots
 
     def _matrix(self, values: Tensor) -> Tensor:
-        with warnings.catch_warnings():  # "sparse CSR is in beta": tested against PyG's GATConv
-            warnings.simplefilter("ignore", UserWarning)
-            return torch.sparse_csr_tensor(self.start, self.column, values, size=(self.rows, self.rows))
+        return csr(self.start, self.column, values, (self.rows, self.rows))
 
 
 class _WeightedSum(torch.autograd.Function):
@@ -189,8 +185,7 @@ class GAT(nn.Module):
         require_counts(dim_in=dim_in, hidden=hidden, layers=layers, heads=heads)
         if hidden % heads:
             raise ValueError(f"{heads} heads must divide hidden={hidden}")
-        if activation not in ACTIVATIONS:
-            raise ValueError(unknown("activation", activation, ACTIVATIONS))
+        require_known("activation", activation, ACTIVATIONS)
         self.dim, self.dropout = hidden, dropout
         widths = [dim_in] + [hidden] * (layers - 1)
         self.layers = nn.ModuleList(GraphAttention(w, hidden // heads, heads, attention_dropout) for w in widths)

@@ -5,11 +5,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from labkit._arguments import checked
-from labkit._checks import unknown
-from labkit._graph_batch import GraphBatch
+from labkit._checks import require_counts, require_known
+from labkit._graph_batch import POOLS, GraphBatch
 from labkit.models._sparse import SparseMatrix
-
-POOLS = ("sum", "mean", "max")
 
 
 @checked(numbers=False)
@@ -44,10 +42,8 @@ class GIN(nn.Module):
 
     def __init__(self, dim_in: int, hidden: int = 32, layers: int = 3, pool: str = "sum"):
         super().__init__()
-        if min(dim_in, hidden, layers) < 1:
-            raise ValueError(f"dim_in, hidden and layers must be positive, not {dim_in}, {hidden} and {layers}")
-        if pool not in POOLS:
-            raise ValueError(unknown("pool", pool, POOLS))
+        require_counts(dim_in=dim_in, hidden=hidden, layers=layers)
+        require_known("pool", pool, POOLS)
         self.pool, self.dim = pool, layers * hidden
         widths = [dim_in, *[hidden] * layers]
         self.updates = nn.ModuleList(

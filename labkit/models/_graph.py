@@ -5,7 +5,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor, nn
 
 from labkit._arguments import checked
-from labkit._checks import at_least_float32, require_counts, require_edges, unknown
+from labkit._checks import at_least_float32, require_counts, require_edges, require_known
 from labkit._remembered import Remembered
 from labkit.models._heads import ACTIVATIONS
 from labkit.models._sparse import SparseMatrix
@@ -100,8 +100,7 @@ class GCN(nn.Module):
     def __init__(self, dim_in: int, hidden: int, dim: int, layers: int = 2, activation: str = "relu"):
         super().__init__()
         require_counts(dim_in=dim_in, hidden=hidden, dim=dim, layers=layers)
-        if activation not in ACTIVATIONS:
-            raise ValueError(unknown("activation", activation, ACTIVATIONS))
+        require_known("activation", activation, ACTIVATIONS)
         self.dim = dim
         widths = [dim_in, *[hidden] * (layers - 1), dim]
         self.convolutions = nn.ModuleList(map(GraphConvolution, widths[:-1], widths[1:]))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from labkit._arguments import checked
-from labkit._checks import unknown
+from labkit._checks import require_counts, unknown
 
 ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "prelu": nn.PReLU, "tanh": nn.Tanh}
 _NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
@@ -40,8 +40,7 @@ class MLP(nn.Sequential):
         activation: str | Callable[[], nn.Module] = "relu",
         norm: str | None = None,
     ):
-        if min(dim, hidden, out, layers) < 1:
-            raise ValueError(f"dim, hidden, out and layers must be positive, not {dim}, {hidden}, {out} and {layers}")
+        require_counts(dim=dim, hidden=hidden, out=out, layers=layers)
         if isinstance(activation, str) and activation not in ACTIVATIONS:
             raise ValueError(unknown("activation", activation, ACTIVATIONS))
         if norm is not None and norm not in _NORMS:
@@ -80,8 +79,7 @@ class Prototypes(nn.Module):
 
     def __init__(self, dim: int, clusters: int):
         super().__init__()
-        if min(dim, clusters) < 1:
-            raise ValueError(f"dim and clusters must be positive, not {dim} and {clusters}")
+        require_counts(dim=dim, clusters=clusters)
         self.weight = nn.Parameter(normalize(torch.randn(clusters, dim), dim=1))
         self.dim = clusters
 

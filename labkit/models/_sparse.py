@@ -221,9 +221,7 @@ def product(matrix: Tensor, dense: Float[Tensor, "columns dim"]) -> Float[Tensor
 
 
 def _with_values(matrix: Tensor, values: Tensor) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return torch.sparse_csr_tensor(matrix.crow_indices(), matrix.col_indices(), values, size=matrix.shape)
+    return csr(matrix.crow_indices(), matrix.col_indices(), values, matrix.shape)
 
 
 def _both_ways(row: Tensor, column: Tensor, value: Tensor, shape) -> tuple[Tensor, Tensor]:
@@ -231,24 +229,15 @@ def _both_ways(row: Tensor, column: Tensor, value: Tensor, shape) -> tuple[Tenso
     with warnings.catch_warnings():  # PyTorch says on some devices that it does not check what is built right here
         warnings.simplefilter("ignore", UserWarning)
         entries = torch.sparse_coo_tensor(torch.stack([row, column]).long(), value.detach(), tuple(shape)).coalesce()
-    (row, column), value = entries.indices(), entries.values()
-    return _csr(row, column, value, shape), _csr(column, row, value, (shape[1], shape[0]))
-
-
-def _csr(row: Tensor, column: Tensor, value: Tensor, shape) -> Tensor:
-    order = torch.argsort(row, stable=True)
-    start = torch.zeros(shape[0] + 1, dtype=torch.int64, device=row.device)
-    torch.cumsum(torch.bincount(row, minlength=shape[0]), dim=0, out=start[1:])
-    return _sparse(start, column[order], value[order], tuple(shape))
+        return entries.to_sparse_csr(), entries.t().coalesce().to_sparse_csr()
 
 
 def _torch_csr(matrix) -> Tensor:
     """A SciPy CSR matrix as torch's; its indices stay int32 where they fit: MKL would convert them in every product."""
-    start, column = (torch.from_numpy(part) for part in (matrix.indptr, matrix.indices))
-    return _sparse(start, column, torch.from_numpy(matrix.data), matrix.shape)
+    return csr(*(torch.from_numpy(part) for part in (matrix.indptr, matrix.indices, matrix.data)), matrix.shape)
 
 
-def _sparse(start: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> Tensor:
+def csr(start: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> Tensor:
     with warnings.catch_warnings():  # "sparse CSR is in beta": the products used here are tested against dense ones
         warnings.simplefilter("ignore", UserWarning)
         return torch.sparse_csr_tensor(start, column, value, size=shape)

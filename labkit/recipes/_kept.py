@@ -6,8 +6,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from labkit._files import put_aside, write_json
 from labkit.recipes._circumstances import circumstances, code
-from labkit.train import choose_device, write_whole
+from labkit.train import choose_device
 
 
 class Kept:
@@ -51,11 +52,11 @@ class Kept:
         """Write all that was found, with its settings, where it was measured and the seconds it took."""
         if self.path:
             if self._others:
-                _move_aside(self.path)
+                put_aside(self.path, "before")
                 self._others = []
             whole = self.facts | {"seconds": time.perf_counter() - self._started, self.name: self.found}
             whole |= {"of": self.of} if self.of else {}
-            write_whole(self.path, (json.dumps(_as_in_a_file(whole), indent=1, ensure_ascii=False) + "\n").encode())
+            write_json(self.path, _as_in_a_file(whole))
 
 
 def _as_in_a_file(facts: dict[str, Any]) -> dict[str, Any]:
@@ -73,15 +74,6 @@ def _read(path: Path, name: str) -> dict[str, Any]:
             f"{path} is not what an interrupted measurement of {name} leaves ({error!r}); remove it to start anew"
         ) from error
     return record
-
-
-def _move_aside(path: Path) -> None:
-    """Rename to NAME.before, never over an older one."""
-    aside, number = path.with_name(f"{path.name}.before"), 1
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.before-{number}")
-    path.rename(aside)
 
 
 def measured(file: str, name: str) -> dict[str, Any]:

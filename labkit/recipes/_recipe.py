@@ -1,6 +1,5 @@
 """What a recipe is, and what running one gives."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from numbers import Integral
@@ -9,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from labkit._arguments import checked
-from labkit._checks import unknown
+from labkit._checks import require_known
+from labkit._files import write_json
 from labkit.evaluate import CrossValidation, Protocol
 from labkit.methods import Method
-from labkit.train import write_whole
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class Result:
     ceiling: dict[str, Any] | None = None
 
     def save(self, path: str | Path) -> None:
-        write_whole(path, (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode())
+        write_json(path, asdict(self))
 
     def __str__(self) -> str:
         lines = [f"{self.recipe} ({self.variant})   {_percent(self.mean, self.std)}   over {self.over}"]
@@ -137,8 +136,7 @@ def chosen_seeds(seeds: int | Sequence[int]) -> list[int]:
 def choose_protocol(recipe: Recipe, name: str | None) -> tuple[str, Protocol | CrossValidation]:
     """The recipe's protocol of that name, or its first."""
     name = name or next(iter(recipe.protocols))
-    if name not in recipe.protocols:
-        raise ValueError(unknown(f"protocol of {recipe.name}", name, recipe.protocols))
+    require_known(f"protocol of {recipe.name}", name, recipe.protocols)
     return name, recipe.protocols[name]
 
 

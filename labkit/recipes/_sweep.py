@@ -14,12 +14,14 @@ from typing import Any
 from torch import Tensor
 
 from labkit._arguments import checked
+from labkit._checks import require_counts
+from labkit._files import write_json
 from labkit.evaluate import CrossValidation, Protocol, Score
 from labkit.recipes._checksum import checksum
 from labkit.recipes._circumstances import circumstances, code
 from labkit.recipes._material import Material
 from labkit.recipes._recipe import Recipe, chosen_seeds, printed
-from labkit.train import Run, finished, fit, seeded, to_device, write_whole
+from labkit.train import Run, finished, fit, seeded, to_device
 
 _in_turn = threading.Lock()  # workers that are threads of one process share its random numbers: one trains at a time
 
@@ -103,8 +105,7 @@ def sweep(
         ValueError: ``jobs`` < 1, a seed twice, an unknown backend, or ``keep`` comes from other settings, other data or
             another commit.
     """
-    if jobs < 1:
-        raise ValueError(f"jobs must be at least 1, not {jobs}")
+    require_counts(jobs=jobs)
     seeds = chosen_seeds(seeds)
     settings = _settings(recipe, material, protocols, training) if keep else {}
     done = {trained.seed: trained for trained in _read(keep, settings)}  # also of seeds that are not asked for now
@@ -215,9 +216,8 @@ def fingerprint(recipe: Recipe, material: Material, **training) -> dict[str, Any
 
 
 def _keep(keep: Path, settings: dict[str, Any], done: Iterable[Trained]) -> None:
-    text = json.dumps({"settings": settings, "done": [one.record for one in done]}, indent=1)
     try:
-        write_whole(keep, text.encode())
+        write_json(keep, {"settings": settings, "done": [one.record for one in done]})
     except OSError as error:
         goes_on = "the sweep goes on; seeds that are missing there are trained again if it is interrupted"
         warnings.warn(f"{error.strerror}; {goes_on}", stacklevel=4)
@@ -229,7 +229,7 @@ def forget(keep: Path, seeds: Iterable[int]) -> None:
         record = json.loads(keep.read_text(encoding="utf-8"))
         record["done"] = [one for one in record["done"] if one["seed"] not in seeds]
         if record["done"]:
-            write_whole(keep, json.dumps(record, indent=1).encode())
+            write_json(keep, record)
         else:
             keep.unlink()
 

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_between, require_positive, unknown
+from labkit._checks import require_between, require_counts, require_known, require_positive
 
 FAMILIES = ("random", "block", "block + flip")
 
@@ -65,8 +65,7 @@ def top_d_bound(eigenvalues: Float[Tensor, " modes"], d: int, epsilon: float) ->
     """
     if not 0 <= epsilon < 1:
         raise ValueError(f"epsilon must lie in [0, 1), not {epsilon}")
-    if d < 1:
-        raise ValueError(f"d must be at least 1, not {d}")
+    require_counts(d=d)
     if not ((eigenvalues > -1e-6) & (eigenvalues < 1 + 1e-6)).all():
         raise ValueError(f"eigenvalues of an augmentation operator lie in [0, 1], not {eigenvalues.aminmax()}")
     following = float(eigenvalues[d]) if d < len(eigenvalues) else 0.0
@@ -185,8 +184,7 @@ def complexity_bound(eigenvalues: Float[Tensor, " modes"], target: Float[Tensor,
     same K(x, x) = Σ λ_i = κ² everywhere, as masks have. ‖f*‖²_H = Σ v_i² / λ_i: a small κ² is worth little where it
     is bought with eigenvalues that the target needs. Infinite where one of these is 0.
     """
-    if labels < 1:
-        raise ValueError(f"labels must be at least 1, not {labels}")
+    require_counts(labels=labels)
     needed = target != 0
     if (eigenvalues < 0).any():
         raise ValueError(f"eigenvalues must be ≥ 0, not {eigenvalues.min().item()}")
@@ -226,8 +224,7 @@ def overlap_graph(views: Float[Tensor, "views items dim"], noise: float) -> Floa
 
 
 def _check_masks(kind: str, length: int, share: float, most: int | None = None) -> None:
-    if kind not in FAMILIES:
-        raise ValueError(unknown("mask family", kind, FAMILIES, "kind"))
+    require_known("mask family", kind, FAMILIES, "kind")
     require_between("share", share, 0, 1)
     if length < 1 or (most and length > most):
         raise ValueError(f"length must be at least 1 token{f', at most {most}' if most else ''}, not {length}")

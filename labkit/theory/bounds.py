@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from labkit._arguments import checked
-from labkit._checks import require_finite, require_matrix, unknown
+from labkit._checks import require_counts, require_finite, require_known, require_matrix, unknown
 
 KINDS = ("logistic", "hinge")  # of losses
 _BITS = 1 / 0.6931471805599453  # 1 / ln 2
@@ -49,7 +49,7 @@ def collision_probability(rho: Float[Tensor, " classes"], negatives: int = 1) ->
         ValueError: ρ is not a distribution over at least two classes, ``negatives`` < 1.
     """
     rho = _distribution(rho)
-    _check_negatives(negatives)
+    require_counts(negatives=negatives)
     return (rho * -torch.expm1(negatives * torch.log1p(-rho))).sum().item()
 
 
@@ -63,9 +63,8 @@ def collision_loss(rho: Float[Tensor, " classes"], negatives: int = 1, kind: str
         ValueError: as :func:`collision_probability`; another kind.
     """
     rho = _distribution(rho)
-    _check_negatives(negatives)
-    if kind not in KINDS:
-        raise ValueError(unknown("loss", kind, KINDS, "kind"))
+    require_counts(negatives=negatives)
+    require_known("loss", kind, KINDS, "kind")
     if kind == "hinge":
         return collision_probability(rho, negatives)
     count = torch.arange(1, negatives + 1, device=rho.device).double()[:, None]
@@ -178,9 +177,7 @@ def sampled_losses(
         ValueError: as :func:`contrastive_losses`; ``negatives`` or ``draws`` < 1.
     """
     z, y, rho, _ = _weighted(z, y, rho)
-    _check_negatives(negatives)
-    if draws < 1:
-        raise ValueError(f"draws must be at least 1, not {draws}")
+    require_counts(negatives=negatives, draws=draws)
     counts = y.bincount()
     order, first = y.argsort(), counts.cumsum(0) - counts
     where = z.device if generator is None else generator.device
@@ -278,8 +275,3 @@ def _distribution(rho: Tensor) -> Tensor:
     if rho.dim() != 1 or len(rho) < 2 or (rho <= 0).any() or abs(rho.sum().item() - 1) > 1e-6:
         raise ValueError(f"rho must hold positive probabilities of at least two classes that add up to 1, not {rho}")
     return rho / rho.sum()
-
-
-def _check_negatives(negatives: int) -> None:
-    if negatives < 1:
-        raise ValueError(f"negatives must be at least 1, not {negatives}")

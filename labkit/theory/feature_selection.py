@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_between, require_finite, require_matrix, unknown
+from labkit._checks import require_between, require_counts, require_matrix, unknown
 
 _SHRINK = 5e-6  # of the released code, times the number of features
 
@@ -26,6 +26,8 @@ def feature_graph(x: Float[Tensor, "items features"], alpha: float = 0.5) -> Flo
     Raises:
         ValueError: NaN, ``alpha`` outside [0, 1].
     """
+    from scipy.stats import rankdata
+
     require_matrix("x", x, rows=2)
     require_between("alpha", alpha, 0, 1)
     x = x.detach().double()
@@ -33,7 +35,7 @@ def feature_graph(x: Float[Tensor, "items features"], alpha: float = 0.5) -> Flo
     larger = torch.maximum(spread[:, None], spread)
     larger = larger - larger.min()
     larger = larger / larger.max() if larger.max() > 0 else larger
-    ranks = _ranks(x)
+    ranks = torch.from_numpy(rankdata(x.cpu().numpy(), axis=0)).to(x)  # equal values share their mean rank
     ranks = ranks - ranks.mean(dim=0)
     length = ranks.norm(dim=0)
     spearman = torch.where(length > 0, ranks / length, 0.0)
@@ -77,8 +79,7 @@ def truncated_scores(
 
     Args, Raises: as :func:`infinite_scores`; ``length`` at least 1.
     """
-    if length < 1:
-        raise ValueError(f"length must be at least 1, not {length}")
+    require_counts(length=length)
     step = _step(graph, r, variant)
     walk = total = step.sum(dim=1)
     for _ in range(length - 1):
@@ -111,13 +112,3 @@ def _step(graph: Tensor, r: float, variant: str) -> Tensor:
         largest = graph.sum(dim=1).max()
         return graph / (largest + shrink) * ((1 - shrink) / largest)
     raise ValueError(unknown("variant", variant, ("paper", "released")))
-
-
-def _ranks(x: Tensor) -> Tensor:
-    """Ranks of each column's values; equal values share their mean rank."""
-    require_finite("x", x)
-    columns = x.T.contiguous()
-    ordered = columns.sort(dim=1).values
-    below = torch.searchsorted(ordered, columns)
-    not_above = torch.searchsorted(ordered, columns, right=True)
-    return (below + not_above + 1).T.double() / 2

@@ -85,8 +85,7 @@ def log_partition(
 @checked
 def swap_graph(items: int) -> Float[Tensor, "views views"]:
     """π of one batch: 2n views, those of an item i are i and i + n, and each is the other's only positive. Float64."""
-    if items < 1:
-        raise ValueError(f"items must be at least 1, not {items}")
+    require_counts(items=items)
     return torch.eye(2 * items, dtype=torch.float64).roll(items, 0)
 
 
@@ -277,8 +276,7 @@ def minibatch_gap(
     Cost: time O(n²·dim + draws·B).
     """
     require_positive("tau", tau)
-    if negatives < 1 or draws < 1:
-        raise ValueError(f"negatives and draws must be at least 1, not {negatives} and {draws}")
+    require_counts(negatives=negatives, draws=draws)
     n = len(z)
     if n < 2:
         raise ValueError(f"z must have at least 2 items, an anchor and another, not {n}")

@@ -10,7 +10,7 @@ from scipy.special import gammaln, logsumexp
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_between
+from labkit._checks import require_between, require_counts
 
 
 @checked
@@ -61,8 +61,7 @@ def cosine_density(cosine: Float[Tensor, "*any"], dim: int) -> Float[Tensor, "*a
     Raises:
         ValueError: ``dim`` < 2.
     """
-    if dim < 2:
-        raise ValueError(f"dim must be at least 2, not {dim}")
+    require_counts(2, dim=dim)
     if (cosine.abs() > 1).any():
         raise ValueError(f"cosine must lie in [-1, 1], not {cosine[cosine.abs() > 1][0].item()}")
     norm = gammaln(dim / 2) - gammaln((dim - 1) / 2) - math.log(math.pi) / 2
@@ -77,8 +76,7 @@ def concentrated_points(
 
     0 is the uniform distribution; at √dim the mean direction is as strong as all the rest. float64.
     """
-    if items < 1 or dim < 1:
-        raise ValueError(f"items and dim must be at least 1, not {items} and {dim}")
+    require_counts(items=items, dim=dim)
     require_between("concentration", concentration, -1e100, 1e100)  # squares of more overflow
     z = torch.randn(items, dim, generator=generator, dtype=torch.float64)
     z[:, 0] += concentration

@@ -3,8 +3,8 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable
-from numbers import Integral, Number
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Number
 from operator import index
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from labkit._arguments import checked
-from labkit._checks import NotFinite, require_between, require_positive, unknown
+from labkit._checks import NotFinite, require_between, require_counts, require_known, require_positive
 from labkit._processes import processes, rank, summed
 from labkit.train._batches import Minibatches
 from labkit.train._checkpoint import Checkpoint
@@ -82,14 +82,12 @@ def fit(
         >>> run = labkit.fit(method, [data], epochs=200, lr=5e-4, weight_decay=1e-5, snapshots=[0, 50, 200])
     """
     device = choose_device(device)
-    if precision not in PRECISIONS:
-        raise ValueError(unknown("precision", precision, PRECISIONS))
+    require_known("precision", precision, PRECISIONS)
     if callable(optimizer) and not lr is weight_decay is None:
         raise ValueError("lr and weight_decay are of the named optimisers; put them into the callable, e.g. "
                          "functools.partial(torch.optim.Adam, lr=0.01)")  # fmt: skip
     lr, weight_decay = 1e-3 if lr is None else lr, 0.0 if weight_decay is None else weight_decay
-    seed, lr, weight_decay = index(seed), float(lr), float(weight_decay)  # plain numbers, which a file can hold
-    epochs = int(epochs) if isinstance(epochs, Integral) and not isinstance(epochs, bool) else epochs
+    epochs, seed, lr, weight_decay = index(epochs), index(seed), float(lr), float(weight_decay)  # as a file holds them
     snapshots = _whole_numbers("snapshots", snapshots)
     batches = to_device(batches, device)
     require_between("weight_decay", weight_decay, 0, math.inf)
@@ -108,11 +106,7 @@ def fit(
         settings["optimizer"] = _told(optimize) if callable(optimizer) else optimizer
         saved = Checkpoint(checkpoint, checkpoint_seconds, settings) if checkpoint else None
         if saved and resume and saved.exists():
-            run = saved.restore(method, optimize)
-            lost = [epoch for epoch in snapshots if epoch <= run.epochs and epoch not in run.snapshots]
-            if lost:
-                raise ValueError(f"snapshots asks for epochs {lost}, which {checkpoint} has passed without keeping "
-                                 "them; ask for later ones, or train anew")  # fmt: skip
+            run = _restored(saved, method, optimize, snapshots)
         elif 0 in snapshots:
             run.snapshots[0] = _snapshot(method, watch)
         run.interrupted = False
@@ -151,6 +145,15 @@ def _whole_numbers(name: str, values: Iterable) -> list[int]:
         raise TypeError(f"{name} must hold whole numbers, not {values!r}") from error
 
 
+def _restored(saved: Checkpoint, method: nn.Module, optimize: torch.optim.Optimizer, snapshots: Sequence[int]) -> Run:
+    run = saved.restore(method, optimize)
+    lost = [epoch for epoch in snapshots if epoch <= run.epochs and epoch not in run.snapshots]
+    if lost:
+        raise ValueError(f"snapshots asks for epochs {lost}, which {saved.path} has passed without keeping them; ask "
+                         "for later ones, or train anew")  # fmt: skip
+    return run
+
+
 def _own_seed(seed: int) -> int:
     """Each process draws views of its own; the first draws those of a training alone."""
     if rank() == 0:
@@ -170,8 +173,7 @@ def _epoch(method, trained, batches, optimize, precision, schedule, epoch, epoch
     ``trained`` is the method, or what averages its gradients over processes.
     """
     method.train()
-    exact = torch.float32 if device.type == "mps" else torch.float64  # of many small losses float32 loses the end
-    total, steps = torch.zeros((), device=device, dtype=exact), 0
+    total, steps = torch.zeros((), device=device, dtype=torch.float64), 0  # of many small ones float32 loses the end
     for batch in batches:
         if schedule != "constant":
             share = _share_of_rate(schedule, (epoch - 1 + steps / len(batches)) / epochs)
@@ -212,8 +214,7 @@ def _optimizer(optimizer, method: nn.Module, lr: float, weight_decay: float) -> 
     if callable(optimizer):
         return optimizer(parameters)
     extra = {"momentum": 0.9} if optimizer == "sgd" else {}
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(unknown("optimizer", optimizer, OPTIMIZERS))
+    require_known("optimizer", optimizer, OPTIMIZERS)
     return OPTIMIZERS[optimizer](parameters, lr=lr, weight_decay=weight_decay, fused=True, **extra)
 
 
@@ -237,8 +238,7 @@ def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, 
         raise TypeError(f"batches must be a list of graphs: hand in [data], not a {type(batches).__name__} alone")
     if not any(parameter.requires_grad for parameter in method.parameters()):
         raise ValueError(f"{type(method).__name__} has no trainable parameters")
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(f"epochs must be a whole number, at least 1, not {epochs!r}")
+    require_counts(epochs=epochs)
     require_positive("lr", lr)
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule must be 'constant', 'cosine' or 'warmup-cosine', not {schedule!r}")

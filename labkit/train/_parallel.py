@@ -48,16 +48,17 @@ def in_parallel(method: nn.Module, device: torch.device) -> nn.Module:
 def _synchronise_batch_norms(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, _BatchNorm) and not isinstance(part, SynchronisedBatchNorm):
-            kind = type(part)
-            made = type(f"Synchronised{kind.__name__}", (SynchronisedBatchNorm, kind), {})
-            part.__class__ = _SYNCHRONISED.get(kind, made)
+            part.__class__ = SynchronisedBatchNorm
 
 
 class SynchronisedBatchNorm(_BatchNorm):
     """Batch norm whose mean and variance are over the batches of all processes, of any size each.
 
-    torch's own ``SyncBatchNorm`` does this on CUDA only.
+    torch's own ``SyncBatchNorm`` does this on CUDA only. One class for every number of dimensions, as torch's.
     """
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        """Of any number of dimensions."""
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or processes() == 1:
@@ -80,18 +81,3 @@ class SynchronisedBatchNorm(_BatchNorm):
         if self.affine:
             result = result * self.weight.view(shape) + self.bias.view(shape)
         return result.to(x.dtype)
-
-
-class _Synchronised1d(SynchronisedBatchNorm, nn.BatchNorm1d):
-    """By name, so that a method that was trained by several processes can be pickled."""
-
-
-class _Synchronised2d(SynchronisedBatchNorm, nn.BatchNorm2d):
-    """See ``_Synchronised1d``."""
-
-
-class _Synchronised3d(SynchronisedBatchNorm, nn.BatchNorm3d):
-    """See ``_Synchronised1d``."""
-
-
-_SYNCHRONISED = {nn.BatchNorm1d: _Synchronised1d, nn.BatchNorm2d: _Synchronised2d, nn.BatchNorm3d: _Synchronised3d}

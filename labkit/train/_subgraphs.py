@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from labkit._arguments import checked
+from labkit._checks import require_counts
 from labkit.views import Adjacency, random_walk
 
 if TYPE_CHECKING:  # PyG takes seconds to import, and who trains on images does not need it
@@ -46,9 +47,7 @@ class Subgraphs:
             raise ValueError("data has no features x: give it some, e.g. torch_geometric.transforms.Constant()(data)")
         if not 2 <= size <= data.num_nodes:
             raise ValueError(f"size must lie between 2 and the number of nodes, {data.num_nodes}; not {size}")
-        for name, value in (("walk", walk), ("batches", 1 if batches is None else batches)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        require_counts(walk=walk, batches=1 if batches is None else batches)
         self.data, self.size, self.walk = data, size, min(walk, size - 1)
         self.batches = batches or -(-data.num_nodes // size)
         self.adjacency = Adjacency(data.edge_index, data.num_nodes)

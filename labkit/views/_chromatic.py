@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 
 from labkit._arguments import checked
 from labkit._checks import require_between, require_positive
+from labkit.views._draws import drawn
 from labkit.views._image import ImageView, constant, luma, resample, separable, uniform, unit_images
 from labkit.views._image_transforms import gaussian_kernel
 
@@ -55,8 +56,7 @@ class DropColours(ImageView):
         kept = (uniform(images, 1, generator) * channels).long()[..., None, None]
         kept = torch.arange(channels, device=images.device).view(1, -1, 1, 1) == kept
         spread = (images * kept).sum(1, keepdim=True).std((2, 3), keepdim=True, unbiased=False)
-        where = images.device if generator is None else generator.device
-        noise = torch.randn(images.shape, generator=generator, device=where).to(images)
+        noise = drawn(torch.randn, images.shape, images.device, generator).to(images)
         return torch.where(kept, images, 0.5 + spread / 100 * noise).clamp_(0, 1)
 
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from labkit._arguments import checked
 from labkit._checks import require_between, require_counts, require_device
+from labkit.views._draws import drawn
 
 
 @checked(numbers=False)
@@ -22,7 +23,7 @@ def drop_edges(
     require_between("p", p, 0, 1)
     if p == 0:
         return edge_index
-    return edge_index[:, _uniform(edge_index.shape[1], edge_index.device, generator) >= p]
+    return edge_index[:, drawn(torch.rand, edge_index.shape[1], edge_index.device, generator) >= p]
 
 
 @checked(numbers=False)
@@ -40,7 +41,7 @@ def mask_feature_columns(x, p: float, generator: torch.Generator | None = None):
         raise TypeError(f"x must be a [nodes, features] tensor or a SparseMatrix, not {type(x).__name__}")
     if p == 0:
         return x
-    keep = (_uniform(x.shape[1], x.device, generator) >= p).to(torch.float32)
+    keep = (drawn(torch.rand, x.shape[1], x.device, generator) >= p).to(torch.float32)
     return x * keep.to(x.dtype) if isinstance(x, Tensor) else x.scale_columns(keep)
 
 
@@ -74,9 +75,3 @@ def hide_nodes(
     source = torch.arange(nodes, device=device)
     source[lenders] = torch.randperm(nodes, device=device)[: len(lenders)]
     return visible, hidden, tokens, source
-
-
-def _uniform(count: int, device: torch.device, generator: torch.Generator | None) -> Tensor:
-    """Draws on the generator's own device, so that a CPU seed gives the same view everywhere."""
-    drawn_on = device if generator is None else generator.device
-    return torch.rand(count, generator=generator, device=drawn_on).to(device)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_between, unknown
+from labkit._checks import require_between, require_known
 from labkit._graph_batch import GraphBatch, argsort, take
+from labkit.views._draws import drawn
 
 FILLS = ("mean", "noise")
 
@@ -81,13 +82,12 @@ def mask_attributes(
         ValueError: ``ratio`` outside [0, 1], an unknown ``fill``.
     """
     require_between("ratio", ratio, 0, 1)
-    if fill not in FILLS:
-        raise ValueError(unknown("fill", fill, FILLS))
+    require_known("fill", fill, FILLS)
     hit = _random_places(batch.batch, batch.ptr, generator) < take(_share(batch.sizes, ratio), batch.batch)
     if fill == "mean":
         instead = take(batch.pool(batch.x, "mean"), batch.batch)
     else:
-        instead = 0.5 + 0.5 * _draw(torch.randn, batch.x.shape, batch.device, generator)
+        instead = 0.5 + 0.5 * drawn(torch.randn, batch.x.shape, batch.device, generator)
     return GraphBatch(torch.where(hit[:, None], instead, batch.x), batch.edge_index, batch.ptr)
 
 
@@ -136,7 +136,7 @@ class RandomChoice:
     def __call__(self, batch: GraphBatch, generator: torch.Generator | None = None) -> GraphBatch:
         if not len(batch):
             return batch
-        choice = (_draw(torch.rand, (len(batch),), batch.device, generator) * len(self.views)).long()
+        choice = (drawn(torch.rand, (len(batch),), batch.device, generator) * len(self.views)).long()
         rows = [(choice == k).nonzero().flatten() for k in range(len(self.views))]
         parts = [view(batch[of], generator=generator) for view, of in zip(self.views, rows, strict=True) if len(of)]
         return GraphBatch.cat(parts)[torch.cat(rows).argsort()]
@@ -150,7 +150,7 @@ def _joining_times(batch: GraphBatch, generator: torch.Generator | None, one_hop
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import dijkstra
 
-    waiting = _draw(torch.rand, (len(batch.x),), batch.device, generator).double()
+    waiting = drawn(torch.rand, (len(batch.x),), batch.device, generator).double()
     waiting = (-torch.log1p(-waiting)).clamp(min=1e-12)  # exponential; an edge of length 0 would be no edge
     first = _random_nodes(batch, batch.sizes.nonzero().flatten(), generator)
     source, target = batch.edge_index
@@ -167,7 +167,7 @@ def _joining_times(batch: GraphBatch, generator: torch.Generator | None, one_hop
 def _random_places(owner: Tensor, ptr: Tensor, generator: torch.Generator | None) -> Tensor:
     """For each row its place, from 0, in a random order of the rows of its graph."""
     rows = torch.arange(len(owner), device=owner.device)
-    rank = torch.empty_like(rows).scatter_(0, _draw(torch.randperm, len(owner), owner.device, generator), rows)
+    rank = torch.empty_like(rows).scatter_(0, drawn(torch.randperm, len(owner), owner.device, generator), rows)
     return _places(rank.double() / max(1, len(owner)), owner, ptr)
 
 
@@ -184,11 +184,5 @@ def _share(counts: Tensor, ratio: float) -> Tensor:
 
 def _random_nodes(batch: GraphBatch, graphs: Tensor, generator: torch.Generator | None) -> Tensor:
     """A random node of each of ``graphs``."""
-    share = _draw(torch.rand, (len(graphs),), batch.device, generator).double()
+    share = drawn(torch.rand, (len(graphs),), batch.device, generator).double()
     return batch.ptr[graphs] + (share * batch.sizes[graphs]).long()
-
-
-def _draw(what: Callable[..., Tensor], size, device: torch.device, generator: torch.Generator | None) -> Tensor:
-    """Draws on the generator's own device, so that a CPU seed gives the same view everywhere."""
-    drawn_on = device if generator is None else generator.device
-    return what(size, generator=generator, device=drawn_on).to(device)

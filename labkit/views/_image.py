@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from labkit._arguments import checked
+from labkit.views._draws import drawn
 
 Images = Float[Tensor, "items channels height width"]
 
@@ -67,8 +68,7 @@ def luma(images: Tensor) -> Float[Tensor, "channels"]:
 
 def uniform(images: Tensor, draws: int, generator: Generator | None) -> Float[Tensor, "items draws"]:
     """``draws`` numbers in [0, 1) for each image, drawn where the generator lives, handed over where the images do."""
-    where = images.device if generator is None else generator.device
-    return torch.rand(len(images), draws, generator=generator, device=where).to(images)
+    return drawn(torch.rand, (len(images), draws), images.device, generator).to(images)
 
 
 def _hat(near: Tensor, far: Tensor, source: int, target: int, source_dim: int) -> Float[Tensor, "items rows columns"]:
@@ -193,8 +193,6 @@ class Compose(ImageView):
     def __init__(self, views: Sequence[Callable]):
         flat: list[Callable] = []
         for view in views:
-            if not callable(view):
-                raise TypeError(f"views must be callables (images, generator) -> images, not {view!r}")
             flat.extend(view.views if isinstance(view, Compose) else [view])
         if not flat:
             raise ValueError("views is empty; hand in at least one view")

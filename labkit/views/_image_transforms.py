@@ -11,6 +11,7 @@ from torch.nn.functional import threshold
 
 from labkit._arguments import checked
 from labkit._checks import require_between
+from labkit.views._draws import drawn
 from labkit.views._image import Colour, Compose, Geometric, ImageView, constant, luma, separable, uniform
 
 Number = float | int
@@ -236,8 +237,7 @@ class GaussianNoise(ImageView):
         require_between("std", self.std, 0, 10)
 
     def _transform(self, images: Tensor, generator: Generator | None) -> Tensor:
-        where = images.device if generator is None else generator.device
-        noise = torch.randn(images.shape, generator=generator, device=where).to(images)
+        noise = drawn(torch.randn, images.shape, images.device, generator).to(images)
         return noise.mul_(self.std).add_(images).clamp_(0, 1)
 
 

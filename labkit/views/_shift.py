@@ -1,10 +1,13 @@
 """Images moved by whole pixels: the view that has one parameter and needs no resampling."""
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
 from labkit._arguments import checked
+from labkit.views._draws import drawn
 from labkit.views._image import unit_images
 
 
@@ -26,8 +29,7 @@ def shift(
     if pixels < 0:
         raise ValueError(f"pixels must be a whole number ≥ 0, not {pixels}")
     n, (height, width) = len(images), images.shape[-2:]
-    where = images.device if generator is None else generator.device
-    offset = torch.randint(2 * pixels + 1, (2, n, 1), generator=generator, device=where).to(images.device)
+    offset = drawn(partial(torch.randint, 2 * pixels + 1), (2, n, 1), images.device, generator)
     down, right = (o + torch.arange(size, device=images.device) for o, size in zip(offset, (height, width)))
     around = torch.nn.functional.pad(images, (pixels,) * 4).permute(0, 2, 3, 1)
     item = torch.arange(n, device=images.device)[:, None, None]

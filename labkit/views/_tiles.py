@@ -1,11 +1,14 @@
 """Images cut into a grid of tiles: what context prediction and jigsaw puzzles look at."""
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
 from labkit._arguments import checked
 from labkit._checks import require_counts
+from labkit.views._draws import drawn
 from labkit.views._image import unit_images
 
 
@@ -50,15 +53,14 @@ def tiles(
             f"{grid} × {grid} tiles of {size} pixels with gap={gap} and jitter={jitter} need {block} × {block} pixels, "
             f"but images are {height} × {width}; make size, gap or jitter smaller"
         )
-    where = images.device if generator is None else generator.device
 
-    def drawn(most: int, *shape: int) -> Tensor:
-        return torch.randint(most + 1, (n, *shape), generator=generator, device=where).to(images.device)
+    def moves(most: int, *shape: int) -> Tensor:
+        return drawn(partial(torch.randint, most + 1), (n, *shape), images.device, generator)
 
     places = torch.arange(grid, device=images.device) * (size + gap)
-    corner = torch.cartesian_prod(places, places).view(-1, 2) + drawn(2 * jitter, 1 if yoked else grid**2, 2)
-    top = (corner[..., 0] + drawn(height - block, 1))[..., None] + torch.arange(size, device=images.device)
-    left = (corner[..., 1] + drawn(width - block, 1))[..., None] + torch.arange(size, device=images.device)
+    corner = torch.cartesian_prod(places, places).view(-1, 2) + moves(2 * jitter, 1 if yoked else grid**2, 2)
+    top = (corner[..., 0] + moves(height - block, 1))[..., None] + torch.arange(size, device=images.device)
+    left = (corner[..., 1] + moves(width - block, 1))[..., None] + torch.arange(size, device=images.device)
     item = torch.arange(n, device=images.device)[:, None, None, None]
     cut = images.permute(0, 2, 3, 1)[item, top[..., :, None], left[..., None, :]]  # channels last
     return cut.permute(0, 1, 4, 2, 3)

@@ -8,12 +8,12 @@ from jaxtyping import Bool, Float, Int64, Integer
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_between, require_positive
+from labkit._checks import require_between, require_counts, require_edges, require_positive
 from labkit.views._alias import AliasRows
+from labkit.views._draws import drawn
 
-TABLE = (
-    2**22
-)  # entries of alias tables at most: 64 MB, a second to make. By the graph alone: a seed must mean one thing
+# Entries of alias tables at most: 64 MB, a second to make. By the graph alone: a seed must mean one thing.
+TABLE = 2**22
 
 
 @checked(numbers=False)
@@ -43,9 +43,7 @@ class Adjacency:
     def __init__(self, edge_index: Integer[Tensor, "2 edges"], num_nodes: int, edge_weight: Tensor | None = None):
         if edge_index.shape[1] == 0:
             raise ValueError(f"the graph has no edge to walk on: {num_nodes} nodes, edge_index is empty")
-        low, high = int(edge_index.min()), int(edge_index.max())
-        if low < 0 or high >= num_nodes:
-            raise ValueError(f"edge_index reaches node {low if low < 0 else high}, but nodes are 0 to {num_nodes - 1}")
+        require_edges(edge_index, num_nodes)
         self.num_nodes = num_nodes
         order = (edge_index[0].long() * num_nodes + edge_index[1]).argsort(stable=True)
         self._target = edge_index[1].long()[order]
@@ -208,13 +206,11 @@ def restart_walk(
 
 def random(count: int, device: torch.device, generator: torch.Generator | None) -> Float[Tensor, " count"]:
     """Float64 draws (a float32 can't tell apart the edges of a large graph), on the generator's own device."""
-    drawn_on = device if generator is None else generator.device
-    return torch.rand(count, generator=generator, device=drawn_on, dtype=torch.float64).to(device)
+    return drawn(torch.rand, count, device, generator, dtype=torch.float64)
 
 
 def _begin(adjacency: Adjacency, start: Tensor, length: int) -> Int64[Tensor, "length walks"]:
-    if length < 1:
-        raise ValueError(f"length must be at least 1, not {length}")
+    require_counts(length=length)
     if len(start) and not 0 <= int(start.min()) <= int(start.max()) < adjacency.num_nodes:
         raise ValueError(f"start must hold nodes 0 to {adjacency.num_nodes - 1}, not {int(start.min())} to "
                          f"{int(start.max())}")  # fmt: skip

@@ -254,7 +254,7 @@ def test_changes_and_time():
 def test_bad_input_is_named():
     scenes = world.sample(2)
     for words, call in {
-        "items must be a whole number": lambda: world.sample(0),
+        "items must be at least 1": lambda: world.sample(0),
         "between 1 and 6": lambda: world.sample(1, objects=(0, 2)),
         "no shape named 'cub'; did you mean 'cube'": lambda: world.sample(1, shape=["cub"]),
         "colour is empty": lambda: world.sample(1, colour=[]),

@@ -63,7 +63,11 @@ def test_a_constant_feature_without_biases_leaves_nothing_but_the_degree():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"layers": 0}, "layers must be positive"), ({"hidden": 0}, "positive"), ({"pool": "man"}, "did you mean 'mean'")],
+    [
+        ({"layers": 0}, "layers must be at least 1"),
+        ({"hidden": 0}, "hidden must be at least 1"),
+        ({"pool": "man"}, "did you mean 'mean'"),
+    ],
 )
 def test_bad_settings_are_named(options, message):
     with pytest.raises(ValueError, match=message):

@@ -52,8 +52,8 @@ def test_the_repr_says_how_it_was_made():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: MLP(0, 5, 4), "must be positive"),
-        (lambda: MLP(6, 5, 4, layers=0), "must be positive"),
+        (lambda: MLP(0, 5, 4), "dim must be at least 1"),
+        (lambda: MLP(6, 5, 4, layers=0), "layers must be at least 1"),
         (lambda: MLP(6, 5, 4, activation="relo"), "no activation named 'relo'; did you mean 'relu'"),
         (lambda: MLP(6, 5, 4, norm="bach"), "no norm named 'bach'; did you mean 'batch'"),
         (lambda: MLP(6, 5, 4)(torch.randn(7, 5)), r"6 numbers an item, not shape \[7, 5\]"),

@@ -99,8 +99,8 @@ def test_rotations_multiply_as_they_are_applied():
 
 
 def test_what_cannot_be_used_is_refused():
-    for items, dim in ((0, 3), (3, 0)):
-        with pytest.raises(ValueError, match=f"items and dim must be at least 1, not {items} and {dim}"):
+    for items, dim, named in ((0, 3, "items"), (3, 0, "dim")):
+        with pytest.raises(ValueError, match=f"{named} must be at least 1, not 0"):
             sphere.concentrated_points(items, dim)
     with pytest.raises(ValueError, match="of target must be the"):
         sphere.wahba(drawn(0), drawn(0, 5))

@@ -354,7 +354,7 @@ def test_a_cosine_schedule_is_not_resumed_with_another_length(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": 0}, "epochs must be a whole number, at least 1, not 0"),
+        ({"epochs": 0}, "epochs must be at least 1, not 0"),
         ({"epochs": True}, "epochs must be a whole number"),
         ({"lr": 0}, "lr must be a positive"),
         ({"weight_decay": -1}, "weight_decay must lie between 0 and inf"),

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from labkit._files import write_json, write_whole
 from labkit.recipes import circumstances
-from labkit.train import write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "results" / "trust"
@@ -76,7 +76,7 @@ def record(figure: Figure, started: float, folder: Path = FOLDER, write: bool = 
     facts["dirty"] = facts["dirty"] or _changed("tests", "notebooks", "pyproject.toml", "constraints.txt")
     facts["command"] = shlex.join(["python", "-m", f"tests.trust.{figure.name}", *sys.argv[1:]])
     if write:
-        write_whole(folder / f"{figure.name}.json", (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
+        write_json(folder / f"{figure.name}.json", facts)
     print(f"{figure.title}: {_counts(facts)}: {_verdict(facts)}")
     for finding in figure.findings:
         print(f"  {finding}")

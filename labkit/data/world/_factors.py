@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from labkit._checks import unknown
+from labkit._checks import require_known
 
 FLAT = ("disc", "square", "triangle", "star", "cross", "ring", "heart", "moon")
 SOLIDS = ("cube", "pyramid", "house", "octahedron")
@@ -109,8 +109,7 @@ class Scenes:
         """
         if not isinstance(what, str):
             return Scenes(self.objects[what], self.stage[what])
-        if what not in _COLUMN:
-            raise ValueError(unknown("factor", what, _COLUMN))
+        require_known("factor", what, _COLUMN)
         table, column = _COLUMN[what]
         values = getattr(self, table)[..., column]
         return values.round().long() if what in _WHOLE else values
@@ -134,8 +133,7 @@ class Scenes:
         """
         tables = {"objects": self.objects.clone(), "stage": self.stage.clone()}
         for name, value in factors.items():
-            if name not in _COLUMN:
-                raise ValueError(unknown("factor", name, _COLUMN))
+            require_known("factor", name, _COLUMN)
             table, column = _COLUMN[name]
             target = tables[table][..., column]
             target.copy_(self._fitting(name, value, target))
@@ -143,8 +141,7 @@ class Scenes:
 
     def _fitting(self, name: str, value: float | str | Tensor, target: Tensor) -> Tensor:
         if isinstance(value, str):
-            if value not in NAMES.get(name, ()):
-                raise ValueError(unknown(name, value, NAMES.get(name, ())))
+            require_known(name, value, NAMES.get(name, ()))
             value = NAMES[name].index(value)
         value = torch.as_tensor(value, dtype=target.dtype, device=target.device)
         try:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from labkit._checks import require_counts, unknown
+from labkit._checks import require_counts, require_known
 from labkit.data.world import _truths
 from labkit.data.world._factors import SHAPES, Scenes, radians
 from labkit.data.world._objects import Drawn, light
@@ -67,8 +67,7 @@ def render(
         raise ValueError("there are no scenes to draw")
     truths = [truths] if isinstance(truths, str) else list(truths)
     for name in truths:
-        if name not in _truths.TRUTHS:
-            raise ValueError(unknown("truth", name, _truths.TRUTHS))
+        require_known("truth", name, _truths.TRUTHS)
     if dtype != torch.uint8 and not dtype.is_floating_point:
         raise ValueError(f"dtype must be torch.uint8 or a floating-point type, not {dtype}")
     if block is not None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_between, unknown
+from labkit._checks import require_between, require_counts, require_known
 from labkit.data.world._factors import (
     BACKGROUNDS,
     COLOURS,
@@ -136,22 +136,19 @@ def _numbers(name: str, allowed: str | Sequence[str]) -> Tensor:
     if not allowed:
         raise ValueError(f"{name} is empty: name at least one of {', '.join(NAMES[name])}")
     for one in allowed:
-        if one not in NAMES[name]:
-            raise ValueError(unknown(name, one, NAMES[name]))
+        require_known(name, one, NAMES[name])
     return torch.tensor([NAMES[name].index(one) for one in allowed])
 
 
 def _check(items: int, objects: tuple[int, int], watermark, cast, ranges: dict[str, Any]) -> None:
-    if isinstance(items, bool) or not isinstance(items, int) or items < 1:
-        raise ValueError(f"items must be a whole number, at least 1, not {items!r}")
-    if len(objects) != 2 or not 1 <= objects[0] <= objects[1] <= MOST_OBJECTS:
+    require_counts(items=items)
+    if not 1 <= objects[0] <= objects[1] <= MOST_OBJECTS:
         raise ValueError(f"objects must be (fewest, most) between 1 and {MOST_OBJECTS}, not {objects}")
     for name, chance in (("watermark", watermark), ("cast", cast)):
         if chance is not None:
             require_between(name, chance, 0, 1)
     for name, bounds in ranges.items():
-        if name not in RANGES and name not in ("x", "y"):
-            raise ValueError(unknown("factor with a range", name, [*RANGES, "x", "y"]))
+        require_known("factor with a range", name, [*RANGES, "x", "y"])
         pair = tuple(bounds) if isinstance(bounds, Sequence) else (bounds, bounds)
         if len(pair) != 2 or not all(isinstance(bound, Real) for bound in pair):
             raise ValueError(f"{name} must be a number or (lowest, highest), not {bounds!r}")

@@ -17,7 +17,7 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.data import ImageSet
 from labkit.evaluate import Protocol
 from labkit.losses import nt_xent, vicreg
-from labkit.methods import Method, inference
+from labkit.methods import Method, inference, scaled
 from labkit.models import MLP
 from labkit.papers.dynamics._flows import crossings, four_losses, pairs, train_linear
 from labkit.papers.dynamics._networks import encoder_scores, linear_barlow_twins, spectra, steps, train_wide
@@ -51,7 +51,7 @@ class Stepwise(Method):
 
     @inference
     def embed(self, images: Tensor) -> Float[Tensor, "items dim"]:
-        return self.encoder(images.float() / 255 if images.dtype == torch.uint8 else images)
+        return self.encoder(scaled(images))
 
 
 def views(images: ImageSet, n: int = VIEWS) -> list[Tensor]:

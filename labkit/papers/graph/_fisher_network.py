@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit._checks import require_positive, unknown
+from labkit._checks import require_known, require_positive
 from labkit.data import check_graph
 from labkit.models import SparseMatrix, sparse_if_faster
 
@@ -72,8 +72,7 @@ class FisherNetwork(nn.Module):
 
     def __init__(self, data, hidden, mixtures, layers, sigma, attention, temperature, map_last):
         super().__init__()
-        if attention not in ("em", "released"):
-            raise ValueError(unknown("attention", attention, ("em", "released")))
+        require_known("attention", attention, ("em", "released"))
         if temperature is not None:
             require_positive("temperature", temperature)
         if layers < 1 or mixtures < 1 or not 1 <= hidden <= data.num_nodes:

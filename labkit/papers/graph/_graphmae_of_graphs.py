@@ -5,15 +5,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit._checks import require_between, require_counts, require_positive, unknown
-from labkit._graph_batch import check_graph_batch
+from labkit._checks import require_between, require_counts, require_known, require_positive
+from labkit._graph_batch import POOLS, check_graph_batch
 from labkit.data import GraphBatch
 from labkit.losses import scaled_cosine_error
 from labkit.methods import Method, in_blocks, inference
 from labkit.models import neighbours_and_itself
 from labkit.views import hide_nodes
-
-POOLS = ("sum", "mean", "max")
 
 
 class GraphMAEOfGraphs(Method):
@@ -38,8 +36,7 @@ class GraphMAEOfGraphs(Method):
         replace_rate: float = 0.0, gamma: float = 1.0, dropout: float = 0.2,
     ):  # fmt: skip
         super().__init__()
-        if pool not in POOLS:
-            raise ValueError(unknown("pool", pool, POOLS))
+        require_known("pool", pool, POOLS)
         if not 0 < mask_rate < 1:
             raise ValueError(f"mask_rate must lie between 0 and 1, not {mask_rate}: some nodes are hidden, some not")
         require_counts(dim_in=dim_in, hidden=hidden, layers=layers)

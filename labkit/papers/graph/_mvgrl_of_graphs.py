@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit._checks import require_counts, unknown
+from labkit._checks import require_counts, require_known
 from labkit._graph_batch import check_graph_batch
 from labkit.data import GraphBatch
 from labkit.methods import Method, in_blocks, inference
@@ -42,8 +42,7 @@ class MVGRLOfGraphs(Method):
         variant: str = "paper",
     ):  # fmt: skip
         super().__init__()
-        if variant not in VARIANTS:
-            raise ValueError(unknown("variant", variant, VARIANTS))
+        require_known("variant", variant, VARIANTS)
         if len(kernels) < 2:
             raise ValueError(f"kernels must name at least two views, e.g. (OneStep(), PPR(0.2)), not {len(kernels)}")
         require_counts(dim_in=dim_in, hidden=hidden, layers=layers)

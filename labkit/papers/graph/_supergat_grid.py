@@ -11,7 +11,7 @@ import torch
 from torch_geometric.data import Data
 from tqdm.auto import tqdm
 
-from labkit._checks import require_between, require_positive, unknown
+from labkit._checks import require_between, require_known, require_positive
 from labkit.data import stochastic_block_model
 from labkit.evaluate import Protocol, Split, linear_probe
 from labkit.methods import Method
@@ -102,8 +102,7 @@ def grid(
         [0, 1]}, and "edge_weight" {model: λ that was chosen}.
     """
     for model in models:
-        if model not in MODELS:
-            raise ValueError(unknown("model of the grid", model, MODELS))
+        require_known("model of the grid", model, MODELS)
     seeds = list(seeds)
     kept = Kept(path, "graphs", seeds=seeds, models=list(models), edge_weights=list(edge_weights),
                 nodes_a_class=nodes_a_class, epochs=epochs)  # fmt: skip

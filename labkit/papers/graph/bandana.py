@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.utils import softmax
 
-from labkit._checks import require_between, require_positive, unknown
+from labkit._checks import require_between, require_counts, require_known, require_positive
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import check_graph, load
 from labkit.evaluate import Protocol
@@ -62,10 +62,8 @@ class Bandana(Method):
         released_order: bool = False,
     ):  # fmt: skip
         super().__init__()
-        if layers < 1:
-            raise ValueError(f"layers must be at least 1, not {layers}")
-        if mask not in MASKS:
-            raise ValueError(unknown("mask", mask, MASKS))
+        require_counts(layers=layers)
+        require_known("mask", mask, MASKS)
         require_positive("temperature", temperature)
         require_between("keep", keep, 0.01, 0.99)
         widths = [dim_in] + [hidden] * layers
@@ -178,8 +176,7 @@ def links(
     Raises:
         ValueError: another data set.
     """
-    if data not in LINK_SETTINGS:
-        raise ValueError(unknown("graph with released link settings", data, LINK_SETTINGS))
+    require_known("graph with released link settings", data, LINK_SETTINGS)
     graph, kept = load(data), Kept(path, "links", data=data, epochs=epochs, seeds=list(seeds))
     for which, splits in (("", [None] * len(seeds)), (", own split", list(seeds))):
         kept.found |= {floor + which: pairs for floor, pairs in _floors(graph, dict.fromkeys(splits)).items()}

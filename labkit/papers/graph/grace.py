@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch_geometric.transforms import NormalizeFeatures
 
-from labkit._checks import require_positive, unknown
+from labkit._checks import require_known, require_positive
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import check_graph
 from labkit.evaluate import Protocol
@@ -258,8 +258,7 @@ def temperatures(
         ValueError: another data set, no seed, a temperature that is not positive.
     """
     known = {"cora": CORA, "citeseer": RECIPES[2]}
-    if data not in known:
-        raise ValueError(unknown("graph with a released temperature", data, known))
+    require_known("graph with a released temperature", data, known)
     for tau in grid:
         require_positive("temperature", tau)
     recipe = known[data]

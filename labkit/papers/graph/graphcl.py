@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch_geometric.transforms import Constant
 
-from labkit._checks import require_positive, unknown
+from labkit._checks import require_known, require_positive, unknown
 from labkit._graph_batch import argsort, check_graph_batch, take
 from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
@@ -140,8 +140,7 @@ def build(
 
 def _one_of(names: Sequence[str], known: dict[str, View]) -> View:
     for name in names:
-        if name not in known:
-            raise ValueError(unknown("augmentation", name, known))
+        require_known("augmentation", name, known)
     return known[names[0]] if len(names) == 1 else RandomChoice([known[name] for name in names])
 
 
@@ -207,8 +206,7 @@ def gains(
     Raises:
         ValueError: another data set.
     """
-    if data not in _SETS:
-        raise ValueError(unknown("set with a recipe of GraphCL", data, _SETS))
+    require_known("set with a recipe of GraphCL", data, _SETS)
     recipe = next(recipe for recipe in RECIPES if recipe.data == data)
     kept = Kept(path, "gains", data=data, seeds=list(seeds), changes=changes, protocol=str(PROTOCOLS["svm"]))
     found = kept.found

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch_geometric.utils import subgraph
 
-from labkit._checks import require_counts, unknown
+from labkit._checks import require_counts, require_known
 from labkit.claims import Evidence, Lab, claim
 from labkit.evaluate import Protocol
 from labkit.methods import SkipGram, WalkBatches, inference
@@ -127,8 +127,7 @@ def batches(data, k: int = 0, schedule: str = "constant", walks_per_node: int = 
 
     "constant": all alike (DeepWalk). "linear": CoreWalk, in proportion to the core number. "sigmoid": the code's other.
     """
-    if schedule not in SCHEDULES:
-        raise ValueError(unknown("schedule", schedule, SCHEDULES))
+    require_known("schedule", schedule, SCHEDULES)
     require_counts(walks_per_node=walks_per_node, size=size)
     core = core_number(data.edge_index, data.num_nodes)
     if not core.any():

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit._checks import require_between, require_counts, unknown
+from labkit._checks import require_between, require_counts, require_known
 from labkit.claims import Evidence, Lab, claim
 from labkit.evaluate import Protocol
 from labkit.methods import Classifier, GCNClassifier
@@ -46,8 +46,7 @@ class SuperGraphAttention(nn.Module):
 
     def __init__(self, dim_in: int, dim: int, heads: int, form: str = "MX", dropout: float = 0.0):
         super().__init__()
-        if form not in FORMS:
-            raise ValueError(unknown("form of attention", form, FORMS))
+        require_known("form of attention", form, FORMS)
         self.heads, self.form, self.dropout = heads, form, dropout
         self.weight = nn.Parameter(torch.empty(dim_in, heads * dim))
         nn.init.xavier_uniform_(self.weight)

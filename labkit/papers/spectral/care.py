@@ -15,7 +15,7 @@ from torch.nn.functional import normalize, pad
 from labkit.claims import Evidence, Lab, claim
 from labkit.evaluate import Protocol
 from labkit.losses import equivariance, nt_xent, uniformity
-from labkit.methods import Method, in_blocks, inference
+from labkit.methods import Method, in_blocks, inference, scaled
 from labkit.models import MLP
 from labkit.recipes import Recipe
 from labkit.theory import sphere
@@ -52,16 +52,11 @@ class CARE(Method):
 
     @inference
     def embed(self, images: Tensor) -> Float[Tensor, "items dim"]:
-        return in_blocks(lambda part: normalize(self.encoder(unit(part)), dim=1), images)
+        return in_blocks(lambda part: normalize(self.encoder(scaled(part)), dim=1), images)
 
     def check(self, images: Tensor) -> None:
         if len(images) % self.chunks or len(images) < 2 * self.chunks:
             raise ValueError(f"{self.chunks} chunks do not divide a batch of {len(images)} into parts of at least 2")
-
-
-def unit(images: Tensor) -> Tensor:
-    """Floats in [0, 1]."""
-    return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
 def turn_hue(images: Tensor, angle: Float[Tensor, " items"]) -> Float[Tensor, "items three height width"]:
@@ -78,12 +73,12 @@ def turn_hue(images: Tensor, angle: Float[Tensor, " items"]) -> Float[Tensor, "i
     k = torch.arange(3, device=images.device)
     third = 2 * pi * (k[:, None] - k) / 3
     matrix = (1 + 2 * (angle[:, None, None] - third).cos()) / 3
-    return torch.einsum("nkc,nchw->nkhw", matrix, unit(images)).clamp(0, 1)
+    return torch.einsum("nkc,nchw->nkhw", matrix, scaled(images)).clamp(0, 1)
 
 
 def hue(images: Tensor) -> Float[Tensor, " items"]:
     """The angle of the mean colour, in radians from −π to π."""
-    colour = unit(images).mean(dim=(2, 3)).to(torch.complex64)
+    colour = scaled(images).mean(dim=(2, 3)).to(torch.complex64)
     return (colour @ torch.exp(2j * pi * torch.arange(3, device=images.device) / 3)).angle()
 
 
@@ -222,7 +217,7 @@ def accuracy_is_kept(lab: Lab) -> Evidence:
 @claim("The released code's weight grows with the chunk: the same λ is twice as much for chunks twice as large.",
        needs="coloured-digits", minutes=1)  # fmt: skip
 def weight_depends_on_chunks(lab: Lab) -> Evidence:
-    images = unit(lab.material(INFONCE).dataset.images[:256])
+    images = scaled(lab.material(INFONCE).dataset.images[:256])
     ratios: dict[str, list[float]] = {"released": [], "mean": []}
     for run in lab.runs(INFONCE):
         for variant, values in ratios.items():

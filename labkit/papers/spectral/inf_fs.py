@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from labkit._checks import unknown
+from labkit._checks import require_known
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import load
 from labkit.evaluate import Protocol, Split
@@ -42,8 +42,7 @@ def ranking(x: Float[Tensor, "items features"], by: str, alpha: float = 0.5, see
         return varied[torch.randperm(len(varied), generator=torch.Generator().manual_seed(seed))]
     if by == "spread":
         return varied[x.std(dim=0).argsort(descending=True)]
-    if by not in RANKINGS:
-        raise ValueError(unknown("ranking", by, RANKINGS))
+    require_known("ranking", by, RANKINGS)
     graph = feature_graph(x, alpha)
     score = graph.sum(dim=1) if by == "degree" else infinite_scores(graph, variant=by)
     return varied[score.argsort(descending=True)]

@@ -10,7 +10,7 @@ from labkit.evaluate import Protocol
 from labkit.methods import Method, Supervised
 from labkit.models import MLP, resnet8
 from labkit.recipes import Recipe
-from labkit.train import Minibatches, Run
+from labkit.train import Minibatches
 from labkit.views import ColorJitter, Compose, GaussianNoise, RandomInvert, RandomResizedCrop, simclr
 
 SOURCE = (
@@ -92,6 +92,15 @@ def nuisance_recipe(
     return replace(recipe, ceiling=ceiling, training=recipe.training | (training or {}), **changes)
 
 
+def of_images(method: Callable[..., Method]) -> Callable[..., Method]:
+    """``build`` of a method that takes (encoder, view): with the encoder and the views of the theme."""
+    return partial(_built, method)
+
+
+def _built(method: Callable[..., Method], images, **changes: Any) -> Method:
+    return method(encoder_of(images), view_of(images), **changes)
+
+
 def family(paper: str, build: Callable[..., Method], **changes: Any) -> list[Recipe]:
     """The recipe on each of ``DATA``, in that order: ``nuisance-mnist``, a small one for claims, CIFAR-10."""
     return [nuisance_recipe(paper, build, data, **changes) for data in DATA]
@@ -153,11 +162,13 @@ def against_raw(lab: Lab, recipe: Recipe, name: str) -> Evidence:
     return Evidence(trained, raw, name, "raw pixels", note=f"On {recipe.name.split('/')[1]}.")
 
 
-def last(runs: list[Run], fact: str) -> list[float]:
-    """The last value of a fact in the history of each run."""
-    return [run.history[fact][-1] for run in runs]
+def against_spread(lab: Lab, recipe: Recipe, control: Recipe, *names: str) -> Evidence:
+    """How far the directions of what the loss sees lie apart at the end, 0 (one point) to 1; and those of a control."""
+    ours, without = ([run.spectra["z"][-1].sum().item() for run in lab.runs(one)] for one in (recipe, control))
+    return Evidence(ours, without, *names, "spread of directions, 0 to 1")
 
 
-def spread(runs: list[Run]) -> list[float]:
-    """How far the directions of what the loss sees lie apart at the end: 0 (one point) to 1."""
-    return [run.spectra["z"][-1].sum().item() for run in runs]
+def against_rank(lab: Lab, recipe: Recipe, control: Recipe, *names: str) -> Evidence:
+    """Effective rank of what the loss sees at the end; and that of a control."""
+    ours, without = ([run.history["z.effective_rank"][-1] for run in lab.runs(one)] for one in (recipe, control))
+    return Evidence(ours, without, *names, "effective rank")

@@ -11,12 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit._checks import unknown
+from labkit._checks import require_known
 from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.losses import info_nce, without_autocast
 from labkit.methods import Queue, SelfDistillation
-from labkit.papers.vision._nuisance import against, against_raw, changed, encoder_of, family, head, patient, view_of
+from labkit.papers.vision._nuisance import against, against_raw, changed, family, head, of_images, patient
 
 FRIENDS = ("nearest", "random")
 
@@ -57,8 +57,7 @@ class All4One(SelfDistillation):
         feature: bool = True,
         friends: str = "nearest",
     ):
-        if friends not in FRIENDS:
-            raise ValueError(unknown("friends", friends, FRIENDS))
+        require_known("friends", friends, FRIENDS)
         if not 2 <= neighbours <= queue:
             raise ValueError(f"neighbours must lie between 2 and the {queue} rows of the queue, not {neighbours}")
         if not (neighbour or centroid or feature):
@@ -124,12 +123,8 @@ def feature_contrast(*pairs: tuple[Tensor, Tensor]) -> Float[Tensor, ""]:
     return ((there + 1e-8).sqrt() + (elsewhere + 1e-8).sqrt()) / 2  # the root of zero has no gradient
 
 
-def _build(images, **changes) -> All4One:
-    return All4One(encoder_of(images), view_of(images), **changes)
-
-
 # On the validation images: 41.9 % with SimCLR's Adam at 4e-3 after 16 epochs; SGD at 0.1 gives 65.7 after 48.
-RECIPES = family("all4one", _build, **patient(48))
+RECIPES = family("all4one", of_images(All4One), **patient(48))
 SMALL = RECIPES[1]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from labkit.claims import Evidence, Lab, claim
 from labkit.losses import barlow_twins
 from labkit.methods import TwoView
-from labkit.papers.vision._nuisance import against, against_raw, changed, encoder_of, family, head, last, view_of
+from labkit.papers.vision._nuisance import against, against_rank, against_raw, changed, family, head, of_images
 
 
 class BarlowTwins(TwoView):
@@ -31,11 +31,7 @@ class BarlowTwins(TwoView):
         super().__init__(encoder, head(encoder.dim, dim, hidden=dim), view, loss)
 
 
-def _build(images, **changes) -> BarlowTwins:
-    return BarlowTwins(encoder_of(images), view_of(images), **changes)
-
-
-RECIPES = family("barlow_twins", _build)
+RECIPES = family("barlow_twins", of_images(BarlowTwins))
 SMALL = RECIPES[1]
 REDUNDANT = changed(SMALL, off_diagonal=0.0)
 
@@ -48,8 +44,7 @@ def beats_raw_pixels(lab: Lab) -> Evidence:
 @claim("Without the redundancy term the projection uses fewer dimensions (table 5).",
        needs="nuisance-mnist", minutes=2, reported="in accuracy: 71.4 against 57.3, table 5")  # fmt: skip
 def redundancy_term_keeps_rank(lab: Lab) -> Evidence:
-    ours, without = (last(lab.runs(recipe), "z.effective_rank") for recipe in (SMALL, REDUNDANT))
-    return Evidence(ours, without, "λ = 0.005", "λ = 0", "effective rank")
+    return against_rank(lab, SMALL, REDUNDANT, "λ = 0.005", "λ = 0")
 
 
 @claim("Without the redundancy term the representation is worse (table 5).",

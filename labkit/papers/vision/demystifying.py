@@ -20,7 +20,7 @@ from jaxtyping import Float, UInt8
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from labkit._checks import require_finite, unknown
+from labkit._checks import require_finite, require_known
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import ImageSet, world
 from labkit.losses import nt_xent
@@ -100,8 +100,7 @@ def changes(scenes: world.Scenes, kind: str, steps: int = STEPS) -> list[world.S
     Raises:
         ValueError: an unknown kind, scenes of several objects.
     """
-    if kind not in _CHANGES:
-        raise ValueError(unknown("change", kind, _CHANGES))
+    require_known("change", kind, _CHANGES)
     if scenes.objects.shape[1] != 1:
         raise ValueError(f"scenes must hold one object each, not {scenes.objects.shape[1]}")
     return [_CHANGES[kind](scenes, step, steps) for step in range(steps)]

@@ -20,15 +20,7 @@ from labkit._processes import from_first, gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.losses import nce, without_autocast
 from labkit.methods import Bank, TwoView
-from labkit.papers.vision._nuisance import (
-    against,
-    against_raw,
-    changed,
-    encoder_of,
-    family,
-    numbered,
-    view_of,
-)
+from labkit.papers.vision._nuisance import against, against_raw, changed, encoder_of, family, numbered, view_of
 from labkit.recipes import over_seeds, spread
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit._checks import unknown
+from labkit._checks import require_known
 from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import ImageSet
@@ -99,8 +99,7 @@ class MVMR(TwoView):
         spread: bool = True,
         dim: int = 256,
     ):
-        if variant not in VARIANTS:
-            raise ValueError(unknown("variant", variant, VARIANTS))
+        require_known("variant", variant, VARIANTS)
         loss = partial(agreement, spread=spread)
         super().__init__(encoder, MLP(encoder.dim, dim, dim, norm="batch"), view, loss)
         self.represent, self.variant, self.shuffled = tuple(represent), variant, shuffled

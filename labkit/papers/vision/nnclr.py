@@ -9,12 +9,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from labkit._checks import unknown
+from labkit._checks import require_known
 from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.losses import info_nce
 from labkit.methods import Queue, SelfDistillation
-from labkit.papers.vision._nuisance import against, against_raw, changed, encoder_of, family, head, patient, view_of
+from labkit.papers.vision._nuisance import against, against_raw, changed, family, head, of_images, patient
 
 FRIENDS = ("nearest", "self", "random")
 
@@ -38,8 +38,7 @@ class NNCLR(SelfDistillation):
         temperature: float = 0.1,
         friend: str = "nearest",
     ):
-        if friend not in FRIENDS:
-            raise ValueError(unknown("friend", friend, FRIENDS))
+        require_known("friend", friend, FRIENDS)
         dim = encoder.dim
         super().__init__(encoder, head(dim, dim), view, self.contrast, predictor=head(dim, dim))
         self.queue, self.temperature, self.friend = Queue(queue, dim), temperature, friend
@@ -61,12 +60,8 @@ class NNCLR(SelfDistillation):
         self.queue.push(gather(self.first))
 
 
-def _build(images, **changes) -> NNCLR:
-    return NNCLR(encoder_of(images), view_of(images), **changes)
-
-
 # On the validation images: 47.9 % with SimCLR's Adam at 4e-3 after 16 epochs; SGD at 0.1 gives 31.0, and 76.1 after 48.
-RECIPES = family("nnclr", _build, **patient(48))
+RECIPES = family("nnclr", of_images(NNCLR), **patient(48))
 SMALL = RECIPES[1]
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from labkit._checks import require_between, require_matrix, unknown
+from labkit._checks import require_between, require_counts, require_known, require_matrix
 from labkit.claims import Evidence, Lab, claim
 from labkit.evaluate import kmeans
 from labkit.methods import Method, Supervised, TwoView
@@ -39,8 +39,7 @@ def expected_similarity(method: TwoView, images: Tensor, views: int = 8, seed: i
         views: drawn of each image, at least 1.
         seed: of the views.
     """
-    if views < 1:
-        raise ValueError(f"views must be at least 1, not {views}")
+    require_counts(views=views)
     with seeded(seed):
         mean = sum(F.normalize(method.embed(method.view(images)), dim=1) for _ in range(views)) / views
     return mean @ mean.T
@@ -67,8 +66,7 @@ def pick(similarity: Tensor, variant: str = "paper") -> Int64[Tensor, " n"]:
     require_matrix("similarity", similarity)
     if len(similarity) != similarity.shape[1]:
         raise ValueError(f"similarity must be square, not {list(similarity.shape)}")
-    if variant not in VARIANTS:
-        raise ValueError(unknown("variant", variant, VARIANTS))
+    require_known("variant", variant, VARIANTS)
     if variant == "released":
         return similarity.clamp(min=0).sum(dim=1).argsort(descending=True, stable=True)
     gain, order = similarity.sum(dim=1) - similarity.diagonal(), []
@@ -102,8 +100,7 @@ def subset(place: Float[Tensor, " n"], share: float, how: str = "SAS", seed: int
         ValueError: a share outside (0, 1], an unknown way.
     """
     require_between("share", share, 1 / len(place), 1)
-    if how not in ("SAS", "hardest", "random"):
-        raise ValueError(unknown("way to take a subset", how, ("SAS", "hardest", "random")))
+    require_known("way to take a subset", how, ("SAS", "hardest", "random"))
     if how == "random":
         place = torch.rand(len(place), generator=torch.Generator().manual_seed(seed))
     order = place.argsort(stable=True, descending=how == "hardest")

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit._checks import require_between, require_pair
+from labkit._checks import require_between, require_counts, require_pair
 from labkit.claims import Evidence, Lab, claim
 from labkit.evaluate import clustering_accuracy, kmeans, neighbours
 from labkit.methods import Method, TwoView, in_blocks, inference
@@ -98,8 +98,7 @@ class SCAN(Method):
         heads: int = 1,
     ):
         super().__init__()
-        if min(clusters, heads) < 1:
-            raise ValueError(f"clusters and heads must be at least 1, not {clusters} and {heads}")
+        require_counts(clusters=clusters, heads=heads)
         self.encoder, self.view, self.entropy_weight = encoder, view, entropy_weight
         self.heads = nn.ModuleList(nn.Linear(encoder.dim, clusters) for _ in range(heads))
 

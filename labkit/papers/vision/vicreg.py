@@ -14,14 +14,13 @@ from labkit.losses import vicreg
 from labkit.methods import TwoView
 from labkit.papers.vision._nuisance import (
     against,
+    against_rank,
     against_raw,
+    against_spread,
     changed,
-    encoder_of,
     family,
     head,
-    last,
-    spread,
-    view_of,
+    of_images,
 )
 
 
@@ -47,11 +46,7 @@ class VICReg(TwoView):
         super().__init__(encoder, head(encoder.dim, dim, hidden=dim), view, loss)
 
 
-def _build(images, **changes) -> VICReg:
-    return VICReg(encoder_of(images), view_of(images), **changes)
-
-
-RECIPES = family("vicreg", _build)
+RECIPES = family("vicreg", of_images(VICReg))
 SMALL = RECIPES[1]
 NO_VARIANCE = changed(SMALL, variance=0.0)
 NO_COVARIANCE = changed(SMALL, covariance=0.0)
@@ -71,12 +66,10 @@ def variance_term_helps(lab: Lab) -> Evidence:
 @claim("Without the variance term the directions of the projections lie closer together.",
        needs="nuisance-mnist", minutes=2, reported="in accuracy: 68.6 against collapse, table 7")  # fmt: skip
 def variance_term_keeps_spread(lab: Lab) -> Evidence:
-    ours, without = (spread(lab.runs(recipe)) for recipe in (SMALL, NO_VARIANCE))
-    return Evidence(ours, without, "with variance", "without", "spread of directions, 0 to 1")
+    return against_spread(lab, SMALL, NO_VARIANCE, "with variance", "without")
 
 
 @claim("Without the covariance term the projection uses fewer dimensions (appendix D.4).",
        needs="nuisance-mnist", minutes=2, reported="in accuracy: 68.6 against 57.5, table 7")  # fmt: skip
 def covariance_term_keeps_rank(lab: Lab) -> Evidence:
-    ours, without = (last(lab.runs(recipe), "z.effective_rank") for recipe in (SMALL, NO_COVARIANCE))
-    return Evidence(ours, without, "with covariance", "without", "effective rank")
+    return against_rank(lab, SMALL, NO_COVARIANCE, "with covariance", "without")

@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 
 from labkit.data import load
 from labkit.losses import equivariance, nt_xent, uniformity
+from labkit.methods import scaled
 from labkit.papers.spectral import _dense, alignment_uniformity, arora, care, inf_fs, multicut, rate_reduction
 from labkit.theory import bounds, sphere
 from labkit.train import fit, seeded
@@ -58,7 +59,7 @@ def test_encoders_are_compared_at_one_length_by_means_of_training_images():
 
 
 def test_hues_turn_and_angles_add_up():
-    images = care.unit(load("coloured-digits").images[:50]).double()
+    images = scaled(load("coloured-digits").images[:50]).double()
     hue = care.hue(images)
     turned = care.turn_hue(images, torch.full((50,), 0.7, dtype=torch.float64))
     difference = torch.remainder(care.hue(turned) - hue - 0.7 + math.pi, 2 * math.pi) - math.pi
@@ -97,11 +98,11 @@ def test_care_is_infonce_and_equivariance():
     images = load("coloured-digits").images[:32]
     torch.manual_seed(0)
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(192, 5))
-    identity = care.CARE(encoder, lambda x, draws: care.unit(x), weight=3.0, chunks=4)
-    z = normalize(encoder(care.unit(images)), dim=1)
+    identity = care.CARE(encoder, lambda x, draws: scaled(x), weight=3.0, chunks=4)
+    z = normalize(encoder(scaled(images)), dim=1)
     torch.testing.assert_close(identity(images), nt_xent(z, z, 0.5))  # nothing changed: equivariant
     doubled = care.CARE(encoder, _alternating(), weight=3.0, chunks=4, invariance=False)
-    flipped = normalize(encoder(care.unit(images).flip(3)), dim=1)
+    flipped = normalize(encoder(scaled(images).flip(3)), dim=1)
     expected = (uniformity(z) + uniformity(flipped)) / 2 + 3 * equivariance(z, flipped, 4)
     torch.testing.assert_close(doubled(images), expected)
     assert identity.embed(images).norm(dim=1).allclose(torch.ones(32))
@@ -115,7 +116,7 @@ def _alternating():
 
     def augment(images, draws):
         calls.append(draws)
-        return care.unit(images) if len(calls) % 2 else care.unit(images).flip(3)
+        return scaled(images) if len(calls) % 2 else scaled(images).flip(3)
 
     return augment
 
@@ -128,7 +129,7 @@ def test_a_method_that_turns_with_the_hue_is_recognised():
             super().__init__(nn.Identity(), care.recolour)
 
         def embed(self, images):
-            return normalize(care.unit(images).mean((2, 3)), dim=1)
+            return normalize(scaled(images).mean((2, 3)), dim=1)
 
     images, method = load("coloured-digits"), MeanColour()
     assert care.colour_kept(method.embed(images.images), images) > 0.99

@@ -133,7 +133,7 @@ def test_bad_input_is_refused(groups):
         scan.self_label_loss(logits, logits, 1.5)
     with pytest.raises(ValueError, match="weak holds NaN"):
         scan.self_label_loss(logits * math.nan, logits)
-    with pytest.raises(ValueError, match="clusters and heads must be at least 1"):
+    with pytest.raises(ValueError, match="heads must be at least 1"):
         scan.SCAN(pretext.encoder, nn.Identity(), heads=0)
     with pytest.raises(ValueError, match="k must be between 1 and the 89 rows"):
         scan.cluster(pretext, images, k=90)
