@@ -169,7 +169,7 @@ class Explorer(Wiring):
         size = int(self._chosen().sum())
         if not size:
             raise ValueError("select some points first; the blob gets their number")
-        chosen = _selection.blob(self.projection, size, np.random.default_rng(seed))
+        chosen = _selection.blob(self._lenses["left"].xy, size, np.random.default_rng(seed))
         self._choose(chosen, {"by": "blob"})
         return self.selection
 
