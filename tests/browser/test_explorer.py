@@ -368,7 +368,8 @@ def test_many_points_come_back_exactly(map_):
     lab.until("len(m.selection) > 1000")
     polygon = lab.explorer("e => e.model.get('_origin').polygon")
     lab.python(
-        f"from matplotlib.path import Path; inside = Path({polygon}).contains_points(m._lenses['left'].xy.astype(float)); 1"
+        f"from matplotlib.path import Path; drawn = m._lenses['left'].xy.astype(float)\n"
+        f"inside = Path({polygon}).contains_points(drawn); 1"
     )
     lab.until("m.selection.tolist() == np.flatnonzero(inside).tolist()")
     assert lab.errors == []
