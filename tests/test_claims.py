@@ -92,7 +92,7 @@ def test_a_record_that_cannot_be_written_is_returned(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "the disk is full")
 
-    monkeypatch.setattr(claims, "write_whole", full)
+    monkeypatch.setattr(claims, "write_json", full)
     with pytest.warns(UserWarning, match="the disk is full; the record is returned all the same"):
         assert verify(two_is_more, Lab("laptop"), tmp_path)["verdict"] == HOLDS
 
