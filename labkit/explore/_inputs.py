@@ -125,7 +125,7 @@ def array(name: str, values: Any) -> np.ndarray:
         missing, values = getattr(values, "isna", None), values.to_numpy()
         if values.dtype == object and missing:  # pandas.NA is neither equal to itself nor unequal
             values = np.where(missing(), None, values)
-    if isinstance(values, np.ma.MaskedArray):
+    if np.ma.is_masked(values):
         return values.astype(float).filled(np.nan) if values.dtype.kind in "fiub" else values.filled()
     try:
         return np.asarray(values)

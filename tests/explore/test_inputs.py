@@ -227,6 +227,7 @@ def test_what_is_masked_is_missing():
     masked[3] = np.ma.masked
     masked.data[3] = 1e6
     assert explore(masked).left_out.tolist() == [3]
+    assert explore(Z, np.ma.array(Y)).to_frame()["label"].tolist() == Y.tolist()  # nothing masked: classes they stay
 
 
 def test_a_column_of_vectors_may_hold_tensors_and_begin_with_none():
