@@ -89,8 +89,8 @@ class Classifier(Method):
             self.kept = state_dict[f"{prefix}kept"].to(self.kept)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def check(self, data) -> None:
-        check_graph(data)
+    def check(self, data, features: int | None = None) -> None:
+        check_graph(data, features)
         masks = ["train_mask"] + ["val_mask"] * (self.select == "validation")
         for name in ("y", *masks):
             if getattr(data, name, None) is None:
@@ -132,8 +132,7 @@ class GCNClassifier(Classifier):
         self.dropout = dropout
 
     def check(self, data) -> None:
-        super().check(data)
-        check_graph(data, self.first.weight.shape[0])
+        super().check(data, self.first.weight.shape[0])
         most, classes = int(data.y[data.train_mask].max()), self.second.bias.numel()
         if most >= classes:
             raise ValueError(f"there are {classes} classes, from 0, but a train node is of class {most}")
