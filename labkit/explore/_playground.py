@@ -370,7 +370,8 @@ def _draw(ax: Any, panel: Panel) -> None:
         elif layer.kind == "image":
             ax.imshow(layer.values, extent=(*x, *y), interpolation="nearest")
         elif layer.kind == "line":
-            ax.plot(x, y, color=layer.colour, lw=0.75 * layer.width, ls="--" if layer.dash else "-", **named)
+            dashes = {"ls": "--"} if layer.dash else {"solid_capstyle": "butt"}  # wide lines stay clear of the legend's words
+            ax.plot(x, y, color=layer.colour, lw=0.75 * layer.width, **dashes, **named)
         else:
             ax.scatter(x, y, c=layer.colour, s=np.square(layer.width) / 2, linewidths=0, zorder=3, **named)
     ax.set_title(f"{panel.title}\n", fontsize=11)
@@ -385,5 +386,5 @@ def _draw(ax: Any, panel: Panel) -> None:
         ax.set_axis_off()
         ax.set_aspect("equal", adjustable="box" if panel.x_range else "datalim")
     if any(layer.name for layer in panel.layers):
-        where = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "ncols": 3, "handletextpad": 0.2}
+        where = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "ncols": 3, "handletextpad": 0.5}
         ax.legend(fontsize=9, **(where if panel.is_map else {}))  # a map has points everywhere, and no axis below it

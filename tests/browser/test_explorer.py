@@ -439,7 +439,8 @@ def test_a_saved_picture_has_the_whole_legend_and_caption(lab, tmp_path, width):
 
     rng = np.random.default_rng(0)
     z, y = rng.normal(size=(300, 6)).astype("float32"), np.arange(300) % 20
-    pair = compare(z, z[:, :4], y, class_names=[f"a class called {k}" for k in range(20)])
+    names = [f"a class called {k}" for k in range(19)] + ["a class with a name " + "that goes on " * 30]
+    pair = compare(z, z[:, :4], y, class_names=names)
     pair.wait().to_html(tmp_path / "pair.html")
     context = lab.page.context.browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True)
     alone = type(lab)(context.new_page(), "", tmp_path)
@@ -461,7 +462,11 @@ def test_a_saved_picture_has_the_whole_legend_and_caption(lab, tmp_path, width):
     for caption in pair.caption.split("**"):
         assert all(word in words for word in caption.split())
     below = {text for text, _, y in said if y > alone.explorer("e => e.panes[0].height")}
-    assert {f"a class called {k}" for k in range(20)} <= below
+    assert set(names[:19]) <= below
+    assert any(text.startswith("a class with a name that") and text.endswith("…") for text in below)
+    edges = "e => e.panes.map(p => [p.root, p.below].map(part => part.getBoundingClientRect()).map(r => [r.left, r.right]))"
+    for pane, below in alone.explorer(edges):  # each caption stands under its map
+        assert below == pytest.approx(pane, abs=1) or width < 640
     assert alone.errors == []
     context.close()
 

@@ -1,6 +1,6 @@
 // Words around the map, and the picture that is saved with them.
 
-import { h, number, rich, short, typed } from "./tools.js";
+import { SHAPES, h, number, rich, short, typed } from "./tools.js";
 
 export class Words {
   readMenu() {
@@ -62,11 +62,13 @@ export class Words {
     pen.fillStyle = this.theme.paper;
     pen.fillRect(0, 0, width, high);
     pen.font = font;
-    for (const { text, swatch, x, row } of legend) {
+    for (const { text, swatch, shape, x, row } of legend) {
       const y = height + 18 + row * line;
       if (swatch) {
+        const mark = new Path2D();
+        mark.addPath(new Path2D(SHAPES[shape % 8]), new DOMMatrix([0.7, 0, 0, 0.7, 14 + x, y - 10.5]));
         pen.fillStyle = swatch;
-        pen.fillRect(14 + x, y - 10, 10, 10);
+        pen.fill(mark);
       }
       pen.fillStyle = this.theme.ink(0.9);
       pen.fillText(text, 14 + x + (swatch ? 14 : 0), y);
@@ -87,17 +89,18 @@ export class Words {
   legendEntries(pen, width) {
     const { colour } = this, entries = [{ text: [colour.name, colour.about].filter(Boolean).join(", ") }];
     if (colour.kind === "class") {
-      colour.classes.slice(0, 40).forEach(({ name }, k) => entries.push({ text: name, swatch: this.css(k) }));
+      colour.classes.slice(0, 40).forEach(({ name, shape }, k) => entries.push({ text: name, swatch: this.css(k), shape }));
       if (colour.classes.length > 40) entries.push({ text: `and ${number(colour.classes.length - 40)} more classes` });
     } else if (colour.kind === "value") {
       const table = typed(Uint8Array, colour.table), [low, high] = colour.range;
       for (const part of [0, 0.25, 0.5, 0.75, 1]) {
         const at = 4 * Math.round(255 * part);
-        entries.push({ text: short(low + part * (high - low)), swatch: `rgb(${table.slice(at, at + 3)})` });
+        entries.push({ text: short(low + part * (high - low)), swatch: `rgb(${table.slice(at, at + 3)})`, shape: 1 });
       }
     }
     let x = 0, row = 0;
     return entries.map((entry) => {
+      entry.text = clipped(pen, entry.text, width - 14);
       const wide = pen.measureText(entry.text).width + (entry.swatch ? 14 : 0);
       if (x > 0 && x + wide > width) [x, row] = [0, row + 1];
       const placed = { ...entry, x, row };
@@ -105,6 +108,14 @@ export class Words {
       return placed;
     });
   }
+}
+
+function clipped(pen, text, width) {
+  const fits = (said) => pen.measureText(said).width <= width;
+  if (fits(text)) return text;
+  let end = text.length;
+  while (end && !fits(`${text.slice(0, end)}…`)) end = Math.floor(0.95 * end);
+  return `${text.slice(0, end)}…`;
 }
 
 function wrap(pen, text, width) {
