@@ -48,11 +48,11 @@ class Checkpoint:
             raise ValueError(f"{self.path} holds a finished run (Run.save) and nothing to go on from: look at it with "
                              "Run.load, and give checkpoint= another file")  # fmt: skip
         with refused_if_torn(self.path):
-            finished, settings = len(facts["history"]["loss"]), dict(facts.get("settings", {}))
+            finished, settings = len(facts["history"]["loss"]), facts["settings"]
             if f"random.{rank()}.cpu" not in tensors:  # seen before the method's weights are written over
                 raise KeyError("no random state")
         for name, now in self.settings.items():
-            before = settings.get(name, now)  # of older checkpoints, which did not say
+            before = settings.get(name, now)  # of checkpoints from before this was a setting
             # with a constant rate the epochs so far don't depend on how many are to come
             other_length = name == "epochs" and self.settings["schedule"] == "constant" and now >= finished
             if before != now and not other_length:
