@@ -86,6 +86,8 @@ def _read(source: Any, label: str | None) -> Data:
 def _read_tensors(path: Path) -> Data:
     arrays = _read_arrays(path)
     if "edge_index" in arrays:
+        if "num_nodes" in arrays:  # a file has it as an array
+            arrays["num_nodes"] = int(arrays["num_nodes"])
         return Data(**arrays)
     if {"adj_data", "adj_indices", "adj_indptr", "adj_shape"} <= arrays.keys():
         return npz_graph({name: values.numpy() for name, values in arrays.items()}, str(path))
@@ -99,7 +101,7 @@ def _read_arrays(path: Path) -> dict[str, Tensor]:
     if path.suffix.lower() == ".npz":
         arrays = {name: array.astype(array.dtype.newbyteorder("="), copy=False)  # torch takes no other byte order
                   for name, array in read_npz(path, str(path)).items()}  # fmt: skip
-        numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "biuf"}
+        numbers = {name: array for name, array in arrays.items() if array.dtype.kind in "biufc"}
         for name in set(arrays).difference(numbers).intersection(NUMBERS):
             hint = (
                 f"; number the classes: numpy.unique({name}, return_inverse=True)[1]" if name in ("y", "labels") else ""
@@ -199,13 +201,17 @@ def check_graph(data: Any, features: int | None = None) -> None:
     Raises:
         TypeError: not a PyG ``Data``.
         ValueError: no nodes, edges or features; another number of features; NaN or infinite features or edge weights;
-            features in float64, which float32 weights can't be multiplied by; ``edge_index`` that is not int64
-            [2, edges] or points outside the nodes; y or a mask whose length is not the number of nodes, or edge_weight
-            or edge_attr whose length is not that of edges.
+            features in float64, which float32 weights can't be multiplied by, or in a sparse layout; ``edge_index``
+            that is not int64 [2, edges] or points outside the nodes; y or a mask whose length is not the number of
+            nodes, or edge_weight or edge_attr whose length is not that of edges.
 
     Cost: O(nodes · features + edges).
     """
     _check_graph(data)
+    if data.x.layout != torch.strided:
+        raise ValueError(
+            "x is sparse; use data.x = data.x.to_dense(): where zeros can be left out, models here do so by themselves"
+        )
     if data.x.dtype == torch.float64:
         raise ValueError("x is float64, as NumPy has it, and models here are float32; use data.x = data.x.float()")
     if features is not None and data.num_features != features:

@@ -24,11 +24,12 @@ def from_networkx(graph: Any, label: str | None = None, where: str = "the graph"
     y: the node attribute named ``label``, by default the first of "y", "label", "class" that holds whole numbers (1.0
     too, but for "y"), text or booleans. x: the attribute "x" where it is a list of numbers, else every other attribute
     that is a number, one column each in the order of their names (``feature_names``). edge_weight: the edge attribute
-    "weight". Attributes that are text are left out, and so are self-loops; an undirected edge stands for both
+    "weight". Attributes that hold no number are left out, and so are self-loops; an undirected edge stands for both
     directions.
 
     Raises:
-        ValueError: a multigraph, no nodes, an attribute that some nodes or edges lack, rows of x of unequal length.
+        ValueError: a multigraph, no nodes, an attribute that some nodes or edges lack or that is a number at some
+            nodes only, rows of x of unequal length.
     """
     if graph.is_multigraph():
         raise ValueError(f"{where} holds parallel edges; make it a plain graph first: networkx.Graph(graph)")
@@ -153,6 +154,17 @@ def _whole(values: dict[int, Any], name: str, n: int, where: str) -> list:
     return [values[i] for i in range(n)]
 
 
+def _are_numbers(values: dict[int, Any], name: str, where: str) -> bool:
+    """Whether an attribute is a feature; one that is a number here and something else there is a mistake."""
+    others = [node for node, value in values.items() if not isinstance(value, Real)]
+    if others and len(others) < len(values):
+        raise ValueError(
+            f"the node attribute {name!r} of {where} is a number at some nodes and {values[others[0]]!r} at node "
+            f"number {others[0]}; give all a number, or none"
+        )
+    return not others
+
+
 def _features(data: Data, attributes: dict[str, dict[int, Any]], n: int, where: str) -> None:
     if "x" in attributes and not any(isinstance(value, Real | str) for value in attributes["x"].values()):
         rows = _whole(attributes["x"], "x", n, where)
@@ -161,7 +173,7 @@ def _features(data: Data, attributes: dict[str, dict[int, Any]], n: int, where: 
         except (ValueError, TypeError) as error:
             raise ValueError(f"the node attribute 'x' of {where} must hold equally long lists of numbers") from error
     else:
-        names = sorted(name for name, values in attributes.items() if all(isinstance(v, Real) for v in values.values()))
+        names = [name for name in sorted(attributes) if _are_numbers(attributes[name], name, where)]
         if not names:
             return
         x = np.array([_whole(attributes[name], name, n, where) for name in names], dtype=np.float32).T

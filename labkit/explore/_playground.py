@@ -370,7 +370,8 @@ def _draw(ax: Any, panel: Panel) -> None:
         elif layer.kind == "image":
             ax.imshow(layer.values, extent=(*x, *y), interpolation="nearest")
         elif layer.kind == "line":
-            dashes = {"ls": "--"} if layer.dash else {"solid_capstyle": "butt"}  # wide lines stay clear of the legend's words
+            # wide lines that end where they end stay clear of the legend's words
+            dashes = {"ls": "--"} if layer.dash else {"solid_capstyle": "butt"}
             ax.plot(x, y, color=layer.colour, lw=0.75 * layer.width, **dashes, **named)
         else:
             ax.scatter(x, y, c=layer.colour, s=np.square(layer.width) / 2, linewidths=0, zorder=3, **named)

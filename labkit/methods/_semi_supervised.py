@@ -89,7 +89,7 @@ class Classifier(Method):
             self.kept = state_dict[f"{prefix}kept"].to(self.kept)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def check(self, data, features: int | None = None) -> None:
+    def check(self, data, features: int | None = None, classes: int | None = None) -> None:
         check_graph(data, features)
         masks = ["train_mask"] + ["val_mask"] * (self.select == "validation")
         for name in ("y", *masks):
@@ -111,6 +111,8 @@ class Classifier(Method):
                 raise ValueError(f"{name} marks no node; give it at least one")
             if data.y[data[name]].min() < 0:
                 raise ValueError(f"{name} marks nodes whose class is below 0")
+            if classes is not None and (most := int(data.y[data[name]].max())) >= classes:
+                raise ValueError(f"there are {classes} classes, from 0, but {name} marks a node of class {most}")
 
 
 @checked(numbers=False)
@@ -132,10 +134,7 @@ class GCNClassifier(Classifier):
         self.dropout = dropout
 
     def check(self, data) -> None:
-        super().check(data, self.first.weight.shape[0])
-        most, classes = int(data.y[data.train_mask].max()), self.second.bias.numel()
-        if most >= classes:
-            raise ValueError(f"there are {classes} classes, from 0, but a train node is of class {most}")
+        super().check(data, self.first.weight.shape[0], self.second.bias.numel())
 
     def encode(self, data):
         return self.classify(data.x, data.edge_index)

@@ -24,7 +24,8 @@ class WalkBatches:
     Args:
         adjacency: the graph.
         length: nodes of a walk.
-        walks_per_node: one number, or one for each node (int64 [nodes]). Nodes without edges start none.
+        walks_per_node: one number, or one for each node (int64 [nodes]). Nodes without edges, or whose edges all have
+            weight 0, start none.
         p, q: of node2vec, see :func:`labkit.views.random_walk`; 1 and 1: DeepWalk.
         size: walks in a batch; the last batch may be smaller.
 
@@ -54,7 +55,7 @@ class WalkBatches:
                 f"{list(count.shape)}"
             )
         count = count.expand(adjacency.num_nodes)
-        count = torch.where(adjacency.degree > 0, count, 0)
+        count = torch.where(adjacency.ways > 0, count, 0)
         if int(count.min()) < 0 or int(count.sum()) == 0 or size < 1:
             raise ValueError(
                 f"walks_per_node must be at least 0 and above 0 somewhere, and size at least 1, not "
@@ -139,6 +140,7 @@ class SkipGram(Method):
         nn.init.zeros_(self.context.weight)
         self.register_buffer("noise_until", noise.double().cumsum(0))
         self.window, self.negatives, self.shared = window, negatives, shared
+        self.graph_nodes = num_nodes  # of the graph it may be asked about; a k-core has fewer rows
         self.distance_weight = [_WEIGHTS[window_weights](k, window) for k in range(1, window + 1)]
 
     def forward(self, walks: Int64[Tensor, "walks length"]) -> Float[Tensor, ""]:
@@ -165,12 +167,16 @@ class SkipGram(Method):
 
     @inference
     def embed(self, data) -> Float[Tensor, "nodes dim"]:
-        if data.num_nodes != len(self.table.weight):
-            raise ValueError(
-                f"this embedding has a row for each of the {len(self.table.weight)} nodes it was trained on; a graph "
-                f"of {data.num_nodes} nodes needs a training of its own"
-            )
+        self.require_own_graph(data)
         return self.table.weight.clone()
+
+    def require_own_graph(self, data) -> None:
+        """Refuse a graph of another size: a table of rows says nothing about nodes that it has not seen."""
+        if data.num_nodes != self.graph_nodes:
+            raise ValueError(
+                f"this embedding is of the {self.graph_nodes} nodes it was trained on; a graph of {data.num_nodes} "
+                "nodes needs a training of its own"
+            )
 
     def check(self, walks) -> None:
         if not isinstance(walks, Tensor) or walks.dim() != 2 or walks.dtype != torch.int64 or walks.shape[1] < 2:

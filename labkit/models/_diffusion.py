@@ -87,7 +87,7 @@ def diffusion_matrix(
         num_nodes: number of nodes.
         kernel: :class:`PPR`, :class:`Heat` or :class:`OneStep`.
 
-    Cost: time O(nodes³), memory O(nodes²): 3 s for Cora's PPR on two cores. :func:`diffuse` needs neither.
+    Cost: time O(nodes³), memory O(nodes²); for Cora's PPR half a second on two cores. :func:`diffuse` needs neither.
 
     Example:
         >>> s = diffusion_matrix(data.edge_index, data.num_nodes, PPR(0.2))

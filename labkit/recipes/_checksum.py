@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Module
@@ -41,7 +42,12 @@ def checksum(thing: Any, before: int = 0) -> int:
         for part in thing:
             before = checksum(part, before)
         return before
-    return zlib.crc32(repr(thing).encode(), before) if isinstance(thing, str | int | float | None) else before
+    if isinstance(thing, np.ndarray | np.generic) and not isinstance(thing, float | str):
+        return checksum([str(thing.dtype), thing.tolist()], before)
+    if isinstance(thing, set | frozenset):
+        return checksum(sorted(map(repr, thing)), before)
+    plain = str | int | float | bytes | torch.dtype | torch.device | None
+    return zlib.crc32(repr(thing).encode(), before) if isinstance(thing, plain) else before
 
 
 def _stored(tensor: Tensor) -> tuple[Tensor, ...]:

@@ -92,6 +92,10 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tens
             count = not value.dim() and not value.is_floating_point()  # SparseAdam counts its steps by a Python number
             state.setdefault(int(index), {})[name] = value.item() if count else value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for index, values in state.items():  # which brings all but "step" to the parameter's own precision
+        for name, value in values.items():
+            if isinstance(value, Tensor) and optimizer.state[parameters[index]][name].dtype != value.dtype:
+                optimizer.state[parameters[index]][name] = value.to(parameters[index].device)
 
 
 def _laid_out_like(parameter: Tensor, value: Tensor, optimizer: torch.optim.Optimizer, key: str) -> Tensor:

@@ -26,7 +26,7 @@ class Subgraphs:
     Args:
         data: PyG ``Data`` with x and edge_index, both directions of undirected edges.
         size: nodes at most in a subgraph.
-        batches: subgraphs an epoch; None: so many that they hold as many nodes as the graph.
+        batches: subgraphs an epoch; None: as many as would cover the graph if each had ``size`` nodes of its own.
         walk: steps of a walk; longer walks give fewer, larger pieces.
 
     Cost: O(edges · log edges) time once and 16 bytes an edge; a subgraph takes time and memory in the edges of its

@@ -66,6 +66,11 @@ class Adjacency:
         self._second_order: tuple[tuple[float, float], AliasRows] | None = None
         self._by_weight = None if self._weight is None else AliasRows(self._weight, self.degree)
 
+    @property
+    def ways(self) -> Int64[Tensor, " nodes"]:
+        """Edges out of each node that a walk may take: all but those of weight 0."""
+        return self.degree if self._by_weight is None else self._by_weight.length
+
     @classmethod
     def of(cls, data) -> "Adjacency":
         """From a PyG ``Data``, with its ``edge_weight`` where it has one."""
@@ -102,11 +107,8 @@ class Adjacency:
     def _draw_edge(self, nodes: Tensor, generator) -> tuple[Tensor, Tensor]:
         """An edge out of each node, and whether there is one."""
         uniform = random(len(nodes), self.device, generator)
-        if self._by_weight is None:
-            ways = self.degree.index_select(0, nodes)
-            slot = uniform.mul_(ways).long()
-        else:
-            ways, slot = self._by_weight.length.index_select(0, nodes), self._by_weight.draw(nodes, uniform)
+        ways = self.ways.index_select(0, nodes)
+        slot = uniform.mul_(ways).long() if self._by_weight is None else self._by_weight.draw(nodes, uniform)
         return slot.add_(self._first.index_select(0, nodes)).clamp_(max=len(self._target) - 1), ways > 0
 
     def edges_of(self, nodes: Int64[Tensor, " n"]) -> tuple[Tensor, Tensor, Tensor]:

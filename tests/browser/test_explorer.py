@@ -464,7 +464,8 @@ def test_a_saved_picture_has_the_whole_legend_and_caption(lab, tmp_path, width):
     below = {text for text, _, y in said if y > alone.explorer("e => e.panes[0].height")}
     assert set(names[:19]) <= below
     assert any(text.startswith("a class with a name that") and text.endswith("…") for text in below)
-    edges = "e => e.panes.map(p => [p.root, p.below].map(part => part.getBoundingClientRect()).map(r => [r.left, r.right]))"
+    edges = """e => e.panes.map(pane => [pane.root, pane.below].map(part => {
+        const { left, right } = part.getBoundingClientRect(); return [left, right] }))"""
     for pane, below in alone.explorer(edges):  # each caption stands under its map
         assert below == pytest.approx(pane, abs=1) or width < 640
     assert alone.errors == []

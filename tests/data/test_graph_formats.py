@@ -253,6 +253,8 @@ def broken(**changes):
         (broken(n0={"club": "a"}), "club", "2 of 3 nodes of the graph lack 'club'"),
         (broken(n0={"x": [1, 2]}, n1={"x": [1]}, n2={"x": [1]}), None, "'x' of the graph must hold equally long"),
         (broken(n0={"size": float("nan")}), None, "x holds NaN"),
+        (broken(n2={"size": "n/a"}), None, "'size' of the graph is a number at some nodes and 'n/a' at node number 2"),
+        (broken(n1={"size": None}), None, "'size' of the graph is a number at some nodes and None at node number 1"),
         (networkx.Graph([(0, 1, {"weight": 1}), (1, 2)]), None, "a weight to 1 of 2 edges"),
         (networkx.Graph([(0, 1, {"weight": "heavy"})]), None, "edge weights of the graph must be numbers"),
     ],

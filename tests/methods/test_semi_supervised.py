@@ -108,7 +108,7 @@ def test_what_is_refused(data):
         ({"y": lambda y: y[:, None]}, r"y must hold one int64 class for each node, not torch.int64 of shape \[40, 1\]"),
         ({"train_mask": lambda m: m[:, None].expand(-1, 3)}, r"of several splits choose one: data.train_mask\[:, 0\]"),
         ({"y": lambda y: y - 1}, "train_mask marks nodes whose class is below 0"),
-        ({"y": lambda y: y + 4}, "there are 2 classes, from 0, but a train node is of class 5"),
+        ({"y": lambda y: y + 4}, "there are 2 classes, from 0, but train_mask marks a node of class 5"),
     ],
 )
 def test_labels_and_masks_of_another_form_are_named(changes, says):

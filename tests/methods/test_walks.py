@@ -135,3 +135,9 @@ def test_walks_for_another_number_of_nodes_are_refused():
     adjacency = Adjacency(torch.tensor([[0, 1, 2], [1, 2, 0]]), 5)
     with pytest.raises(ValueError, match=r"one number, or one for each of the 5 nodes, not \[3\]"):
         WalkBatches(adjacency, 5, torch.tensor([1, 2, 3]))
+
+
+def test_no_walk_starts_where_every_edge_weighs_nothing():
+    edges = torch.tensor([[0, 1, 2, 0], [1, 0, 0, 2]])
+    batches = WalkBatches(Adjacency(edges, 3, torch.tensor([1.0, 1.0, 0.0, 0.0])), length=3, walks_per_node=2)
+    assert batches.count.tolist() == [2, 2, 0]

@@ -83,6 +83,7 @@ class FisherNetwork(nn.Module):
         require_positive("sigma", sigma)
         check_graph(data)
         x, neighbours = sparse_if_faster(data.x), _with_self(data)
+        self.dim_in = x.shape[1]
         self.parts = nn.ModuleList([KernelMap(x, hidden, sigma)])
         with torch.no_grad():
             h = self.parts[0](x)

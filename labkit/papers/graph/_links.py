@@ -73,7 +73,8 @@ def hold_out_links(data: Data, share: float, seed: int) -> Links:
     kept = np.setdiff1d(edges, positive)
     graph = data.clone()
     half = torch.from_numpy(np.stack([kept // n, kept % n]))
-    graph.edge_index, graph.edge_weight = torch.cat([half, half.flip(0)], dim=1), None
+    graph.edge_index = torch.cat([half, half.flip(0)], dim=1)
+    graph.edge_weight = graph.edge_attr = None  # of edges that stood in another order
     pairs = np.concatenate([positive, negative])
     return Links(graph, torch.from_numpy(np.stack([pairs // n, pairs % n])), torch.arange(2 * held).lt(held).float())
 

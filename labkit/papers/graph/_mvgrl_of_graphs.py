@@ -106,8 +106,10 @@ def spread_within_graphs(batch: GraphBatch, kernel: Callable) -> SparseMatrix:
     """
     if kernel == OneStep():
         return propagation_matrix(batch.edge_index, len(batch.x))
+    filled = batch.sizes > 0  # a graph may have lost all its nodes
     size_class = batch.sizes.clamp(min=1).sub(0.5).log2().ceil().long()
-    blocks = [_blocks(batch, (size_class == c).nonzero().flatten(), kernel) for c in size_class.unique()]
+    classes = size_class[filled].unique()
+    blocks = [_blocks(batch, (filled & (size_class == c)).nonzero().flatten(), kernel) for c in classes]
     row, column, value = (torch.cat(parts) for parts in zip(*blocks, strict=True))
     return SparseMatrix.from_edges(row, column, value, (len(batch.x), len(batch.x)))
 

@@ -251,7 +251,8 @@ class PairwiseAttrSim(Pretext):
 
 def propagated(data, steps: int = 100) -> Float[Tensor, "nodes classes"]:
     """Label propagation (Zhu and Ghahramani 2003): every other node's shares are the mean of its neighbours'."""
-    label = F.one_hot(data.y, int(data.y.max()) + 1).float() * data.train_mask[:, None]
+    # a node of class -1 has no label, and is no train node
+    label = F.one_hot(data.y.clamp(min=0), int(data.y.max()) + 1).float() * data.train_mask[:, None]
     around = adjacency(data.edge_index, data.num_nodes)
     spread = label
     for _ in range(steps):
@@ -286,7 +287,7 @@ def classified(data, rounds: int = 10) -> Float[Tensor, "nodes classes"]:
         label = np.where(known, truth, second.predict(seen))
     votes = torch.zeros(len(x), classes)
     votes[:, torch.from_numpy(second.classes_)] = torch.from_numpy(second.predict_proba(seen)).float()
-    sure = F.one_hot(data.y.cpu(), classes).float()
+    sure = F.one_hot(data.y.cpu().clamp(min=0), classes).float()
     return torch.where(data.train_mask.cpu()[:, None], sure, votes).to(data.x.device)
 
 

@@ -53,7 +53,7 @@ class FIE(Method):
         return self.network.concatenated(data)
 
     def check(self, data) -> None:
-        check_graph(data)
+        check_graph(data, self.network.dim_in)
 
 
 class Lloyd(torch.optim.Optimizer):
@@ -105,6 +105,9 @@ class SupervisedFIE(Classifier):
 
     def forward(self, data) -> Float[Tensor, ""]:
         return self.supervised_loss(self.encode(data)[0], data)
+
+    def check(self, data) -> None:
+        super().check(data, self.network.dim_in, self.classifier.out_features)
 
     @torch.no_grad()
     def after_step(self) -> None:

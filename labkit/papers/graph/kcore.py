@@ -78,10 +78,12 @@ class KCoreEmbedding(SkipGram):
         kept = core_number(data.edge_index, data.num_nodes) >= k
         _require_core(int(kept.sum()), k, data)
         super().__init__(int(kept.sum()), dim, window, sparse=sparse)
+        self.graph_nodes = data.num_nodes
         self.register_buffer("core", kept.nonzero().flatten())
 
     @inference
     def embed(self, data) -> Float[Tensor, "nodes dim"]:
+        self.require_own_graph(data)
         return propagate(self.table.weight, self.core, data.edge_index, data.num_nodes)
 
 

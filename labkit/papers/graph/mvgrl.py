@@ -115,7 +115,7 @@ _dense = Remembered()
 
 
 def _operator(edges: Tensor, nodes: int, kernel: Callable) -> Callable[[Tensor, int], Tensor]:
-    if kernel != OneStep() and nodes <= DENSE_BELOW:
+    if kernel != OneStep() and nodes <= DENSE_BELOW and hasattr(kernel, "matrix"):
         matrix = _dense.of(edges, lambda: diffusion_matrix(edges, nodes, kernel), nodes, kernel)
         return lambda h, start: matrix[start : start + len(h), start : start + len(h)] @ h
     spread = propagation_matrix(edges, nodes).__matmul__ if kernel == OneStep() else partial(_series, edges, kernel)

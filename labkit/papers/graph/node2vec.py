@@ -25,6 +25,7 @@ from labkit.views import Adjacency
 
 WALKS = {"length": 80, "walks_per_node": 10, "p": 1.0, "q": 0.5}  # section 4.3: l = 80, r = 10
 SMOKE = {"length": 10, "walks_per_node": 1}
+WHOLE = 2_000  # nodes up to which a matrix is decomposed whole, in a second
 
 
 class Node2Vec(SkipGram):
@@ -268,8 +269,10 @@ def spectral(data, dim: int) -> Float[Tensor, "nodes dim"]:
 
     The largest is 1, once for each connected component, and its eigenvectors are known: the roots of the degrees on one
     component, 0 elsewhere. They come first, larger components before smaller ones. Lanczos iterations would find few of
-    so many equal eigenvalues (on Cora 16 of 78), and rounding would say which; they find the others.
+    so many equal eigenvalues (on Cora 16 of 78), and rounding would say which; they find the others. In small graphs
+    others repeat, too: of those the whole matrix is decomposed.
     """
+    from scipy.linalg import eigh
     from scipy.sparse import coo_matrix, diags
     from scipy.sparse.csgraph import connected_components
     from scipy.sparse.linalg import LinearOperator, eigsh
@@ -286,7 +289,10 @@ def spectral(data, dim: int) -> Float[Tensor, "nodes dim"]:
     if wanted := dim - one.shape[1]:
         scale = diags(1 / np.sqrt(np.maximum(degree, 1)))
         across = scale @ a @ scale
-        rest = LinearOperator(a.shape, lambda v: across @ v - 2 * (one @ (one.T @ v)), dtype=float)  # 1 becomes -1
-        start = np.random.default_rng(0).random(nodes)
-        vectors = np.hstack([vectors, eigsh(rest, k=wanted, which="LA", v0=start)[1][:, ::-1]])
+        if nodes <= WHOLE:
+            found = eigh((across - 3 * (one @ one.T)).toarray())[1][:, -wanted:]  # 1 becomes -2, below all others
+        else:
+            rest = LinearOperator(a.shape, lambda v: across @ v - 2 * (one @ (one.T @ v)), dtype=float)  # 1 becomes -1
+            found = eigsh(rest, k=wanted, which="LA", v0=np.random.default_rng(0).random(nodes))[1]
+        vectors = np.hstack([vectors, found[:, ::-1]])
     return torch.from_numpy(vectors).float()

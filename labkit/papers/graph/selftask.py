@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch_geometric.transforms import NormalizeFeatures
@@ -73,7 +74,12 @@ class SelfTask(GCNClassifier):
             raise ValueError(f"weight must be at least 0, not {weight}")
         self.check(data)
         self.pretext = pretext(data, hidden) if pretext and weight else None
-        self.weight = weight
+        self.weight, self.asked_of = weight, data.edge_index
+
+    def check(self, data) -> None:
+        super().check(data)
+        if getattr(self, "pretext", None) and not torch.equal(data.edge_index.cpu(), self.asked_of.cpu()):
+            raise ValueError("the answers of the pretext task are of another graph: build SelfTask on this one")
 
     def forward(self, data) -> Float[Tensor, ""]:
         if self.pretext is None:

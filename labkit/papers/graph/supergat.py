@@ -135,6 +135,9 @@ class SuperGAT(Classifier):
     def encode(self, data):
         return self.layers(data)[:2]
 
+    def check(self, data) -> None:
+        super().check(data, self.first.weight.shape[0], self.second_bias.numel())
+
     def forward(self, data) -> Float[Tensor, ""]:
         logits, _, projected = self.layers(data)
         loss = self.supervised_loss(logits, data)

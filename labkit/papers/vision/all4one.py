@@ -29,8 +29,9 @@ class All4One(SelfDistillation):
     put before the first k − 1 of its own view's rows, is to give the same vector. *Feature*: over the batch, each
     dimension of the projection correlates with the slow copy's same dimension and with no other.
 
-    After the released code, which is read with its defaults: the centroid's temperature is 0.2 whatever the neighbour's
-    is, the three terms weigh ½, ½ and 5, rows of the queue are the slow copy's of the first view. Other than there, the
+    After the released code, which is read with its defaults: the centroid's temperature is 0.1 whatever the neighbour's
+    is, the three terms weigh ½, ½ and 5, the slow copy's rows have length one in the feature term, too, and rows of the
+    queue are those of the first view. Other than there, the
     attention has one layer of four heads (eight there), no dropout, the learning rate of the rest and learned places
     (fixed ones there); the projector has two layers and a plain end (three and batch norm there).
 
@@ -70,6 +71,9 @@ class All4One(SelfDistillation):
         self.attention = nn.TransformerEncoderLayer(dim, nhead=4, dim_feedforward=2 * dim, dropout=0, batch_first=True)
         self.place = nn.Parameter(0.02 * torch.randn(neighbours, dim))
         self.first = None
+        self.predictor.requires_grad_(neighbour)  # what no term uses has no gradient to share between processes
+        for part in (self.for_centroid, self.attention, self.place):
+            part.requires_grad_(centroid)
 
     def forward(self, images: Tensor) -> Float[Tensor, ""]:
         views = self.viewed(images)
@@ -82,9 +86,9 @@ class All4One(SelfDistillation):
             loss = loss + self.across(rows[:, 0], self.predictor(z), self.temperature) / 2
         if self.terms[1]:
             guess = torch.cat([self.for_centroid(z)[:, None], rows[:, :-1]], dim=1)
-            loss = loss + self.across(self.centroid(rows), self.centroid(guess), 0.2) / 2
+            loss = loss + self.across(self.centroid(rows), self.centroid(guess), 0.1) / 2
         if self.terms[2]:
-            (a, b), (slow_a, slow_b) = (map(gather, both.chunk(2)) for both in (z, slow))
+            (a, b), (slow_a, slow_b) = (map(gather, both.chunk(2)) for both in (z, F.normalize(slow.float(), dim=1)))
             loss = loss + 5 * feature_contrast((slow_a, b), (slow_b, a))
         return loss
 

@@ -80,6 +80,7 @@ class AMDIM(TwoView):
                  across: bool = True):  # fmt: skip
         super().__init__(encoder, MLP(encoder.dim, 128, dim, norm="batch"), view, local_nce)
         self.heads = nn.ModuleList(_head(width, dim) for width in (encoder.dim // 2, encoder.dim))
+        self.heads[0].requires_grad_(local)  # without local features no term uses the middle map
         self.local, self.across = local, across
 
     def forward(self, images: Tensor) -> Float[Tensor, ""]:

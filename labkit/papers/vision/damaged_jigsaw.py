@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.methods import Jigsaw, Pretext, encoded, hamming_permutations
 from labkit.papers.vision._nuisance import against, changed
@@ -85,6 +86,8 @@ class DamagedJigsaw(Pretext):
         self.weights = {"jigsaw": jigsaw, "inpainting": inpainting, "colourisation": colourisation}
         self.painter = nn.Linear(9 * encoder.dim, 3 * COARSE**2)
         self.colourist = nn.Linear(encoder.dim, 3 * COARSE**2)
+        for part, weight in ((self.head, jigsaw), (self.painter, inpainting), (self.colourist, colourisation)):
+            part.requires_grad_(weight != 0)
 
     def forward(self, images: Tensor) -> Float[Tensor, ""]:
         terms = self.terms(images)
@@ -110,6 +113,7 @@ class DamagedJigsaw(Pretext):
 
 def unexplained(said: Float[Tensor, "n dim"], target: Float[Tensor, "n dim"]) -> Float[Tensor, ""]:
     """Mean square error over the variance of the target around its mean over the batch: 1 for saying that mean."""
+    said, target = gather(said), gather(target)
     spread = (target - target.mean(0)).square().mean()
     return (said - target).square().mean() / spread.clamp(min=1e-8)
 

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit._processes import from_first, processes, rank
 from labkit.claims import Evidence, Lab, claim
 from labkit.evaluate import kmeans
 from labkit.methods import Method, in_blocks, inference
@@ -74,10 +75,12 @@ class DistinctBatches(Minibatches):
         self.by_label, self.starts = labels.argsort(), self.counts.cumsum(0) - self.counts
 
     def __iter__(self) -> Iterator[Tensor]:
-        drawn = torch.multinomial(self.counts.float().expand(len(self), -1), self.size)
-        within = (torch.rand(drawn.shape, device=drawn.device) * self.counts[drawn]).long()
+        if self.size % processes():
+            raise ValueError(f"a batch of {self.size} can't be shared equally by {processes()} processes")
+        drawn = from_first(torch.multinomial(self.counts.float().expand(len(self), -1), self.size))
+        within = from_first((torch.rand(drawn.shape, device=drawn.device) * self.counts[drawn]).long())
         for rows in self.by_label[self.starts[drawn] + within]:
-            yield self.items[rows]
+            yield self.items[rows[rank() :: processes()]]
 
     def to(self, device: torch.device) -> "DistinctBatches":
         return DistinctBatches(self.items.to(device), self.labels.to(device), self.size)

@@ -88,6 +88,7 @@ class PIRL(Method):
         self.encoder, self.view = encoder, view
         self.puzzle = PUZZLE(hamming_permutations(PERMUTATIONS), image_view=view)
         self.of_image, self.of_tiles = nn.Linear(encoder.dim, dim), MLP(9 * encoder.dim, 128, dim, norm="batch")
+        self.of_tiles.requires_grad_(weight > 0)
         self.bank, self.fresh = Bank(items, dim, momentum), None
         self.negatives, self.temperature, self.weight = negatives, temperature, weight
 

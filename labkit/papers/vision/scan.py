@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit._checks import require_between, require_counts, require_pair
+from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.evaluate import clustering_accuracy, kmeans, neighbours
 from labkit.methods import Method, TwoView, in_blocks, inference
@@ -103,7 +104,8 @@ class SCAN(Method):
         self.heads = nn.ModuleList(nn.Linear(encoder.dim, clusters) for _ in range(heads))
 
     def forward(self, pair: tuple[Tensor, Tensor]) -> Float[Tensor, ""]:
-        return sum(self.losses(self.encoder(torch.cat([self.view(images) for images in pair]))))
+        h = self.encoder(torch.cat([self.view(images) for images in pair]))
+        return sum(self.losses(torch.cat([gather(part) for part in h.chunk(2)])))
 
     def losses(self, h: Float[Tensor, "items dim"]) -> list[Tensor]:
         """The loss of each head on the features of items and, after them, of a neighbour of each."""
@@ -138,7 +140,7 @@ class SelfLabelling(SCAN):
     def forward(self, images: Tensor) -> Float[Tensor, ""]:
         with torch.no_grad():
             weak = self.logits(unit_images(images))
-        return self_label_loss(weak, self.logits(self.view(images)), self.threshold)
+        return self_label_loss(gather(weak), gather(self.logits(self.view(images))), self.threshold)
 
 
 def cluster(

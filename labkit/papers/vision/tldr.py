@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from labkit._checks import require_matrix
+from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import load
 from labkit.evaluate import neighbours
@@ -45,7 +46,7 @@ class TLDR(Method):
     def forward(self, pair: tuple[Tensor, Tensor]) -> Float[Tensor, ""]:
         z = self.projector(self.encoder(torch.cat(pair))).chunk(2)
         self.seen = {"z": tuple(one.detach() for one in z)}
-        return barlow_twins(*z, self.off_diagonal)
+        return barlow_twins(*map(gather, z), self.off_diagonal)
 
     @inference
     def embed(self, x: Float[Tensor, "items inputs"]) -> Float[Tensor, "items dim"]:

@@ -39,6 +39,16 @@ def test_graphs_that_lost_all_nodes_are_passed_over(batch):
     torch.testing.assert_close(spread_within_graphs(left, PPR(0.2)).to_dense(), whole)
 
 
+def test_a_size_class_of_graphs_without_nodes_is_no_class():
+    empty = Data(x=torch.empty(0, 3), edge_index=torch.empty(2, 0, dtype=torch.long))
+    batch = GraphBatch.of([ring(5), empty, ring(7)])
+    assert torch.isfinite(MVGRLOfGraphs(3, 4, 1)(batch))
+    torch.testing.assert_close(
+        spread_within_graphs(batch, PPR(0.2)).to_dense(),
+        spread_within_graphs(batch[torch.tensor([0, 2])], PPR(0.2)).to_dense(),
+    )
+
+
 def test_the_loss_is_the_jensen_shannon_estimator():
     nodes, graphs = torch.randn(7, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
     owner = torch.tensor([0, 0, 1, 1, 1, 2, 2])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from torch_geometric.data import Data
 
-from labkit.data import load, stochastic_block_model
+from labkit.data import check_graph, load, stochastic_block_model
 from labkit.papers.graph import _links, node2vec
 from labkit.papers.graph.node2vec import walks
 
@@ -43,7 +43,10 @@ def test_holding_out_too_much_is_refused():
 
 
 def test_adamic_adar_and_its_auc():
-    links = _links.hold_out_links(load("karate"), 0.3, 0)
+    karate = load("karate")
+    karate.edge_attr = torch.rand(karate.num_edges, 2)
+    links = _links.hold_out_links(karate, 0.3, 0)
+    check_graph(links.graph)  # what belonged to edges is gone with them
     graph = nx.Graph(links.graph.edge_index.T.tolist())
     score = _links.adamic_adar(links.graph)
     pairs = [tuple(pair) for pair in links.pairs.T.tolist()]
@@ -94,6 +97,19 @@ def test_the_figure_s_embedding_and_the_control():
     assert vectors.shape == (60, 3)
     split = (vectors[:, 1] > 0) == (data.y == 0)
     assert split.float().mean().item() in (0.0, 1.0)
+
+
+@pytest.mark.parametrize("dim", [16, 32, 60, 76])
+def test_eigenvectors_of_values_that_repeat_are_all_found(dim):
+    data = load("les-miserables")
+    edges = torch.cat([data.edge_index, 77 + torch.tensor([[0, 1, 1, 2, 2, 3, 3, 0], [1, 0, 2, 1, 3, 2, 0, 3]])], dim=1)
+    a = torch.zeros(81, 81).double()  # beside it a square, whose eigenvalues 1, 0, 0, -1 are met again
+    a[tuple(edges)] = 1
+    scale = a.sum(1).rsqrt()
+    across = scale[:, None] * a * scale
+    found = node2vec.spectral(Data(edge_index=edges, num_nodes=81), dim).double()
+    assert torch.allclose(found.T @ found, torch.eye(dim).double(), atol=1e-5)
+    assert torch.allclose(across @ found, found * torch.linalg.eigvalsh(across).flip(0)[:dim], atol=1e-5)
 
 
 def test_noise_is_drawn_by_degree_to_the_three_quarters():

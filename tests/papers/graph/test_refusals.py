@@ -1,16 +1,19 @@
 """Arguments that no graph method can use are refused when it is made, and a pretext that has nothing to ask says so."""
 
+import numpy
 import pytest
 import torch
 
 from labkit.data import stochastic_block_model
 from labkit.methods import GCNClassifier
+from labkit.models import Heat, OneStep
 from labkit.papers.graph import _pretexts as tasks
 from labkit.papers.graph import kcore
 from labkit.papers.graph._ego_nets import EgoPairs
 from labkit.papers.graph._graphmae_of_graphs import GraphMAEOfGraphs
 from labkit.papers.graph._mvgrl_of_graphs import MVGRLOfGraphs
 from labkit.papers.graph.bandana import Bandana
+from labkit.papers.graph.fisher import FIE, SupervisedFIE
 from labkit.papers.graph.gcc import GCC
 from labkit.papers.graph.grace import GRACE
 from labkit.papers.graph.graphcl import GraphCL
@@ -82,3 +85,32 @@ def test_features_of_another_width_are_named(method, data):
     data.y = torch.arange(20) % 2
     with pytest.raises(ValueError, match="x has 4 features a node, and the method was built for 5"):
         fit(method, [data], epochs=1)
+
+
+@pytest.mark.parametrize("make", [
+    lambda data: SuperGAT(4, 2), lambda data: FIE(data, hidden=4), lambda data: SupervisedFIE(data, hidden=4),
+])  # fmt: skip
+def test_graphs_of_other_features_and_classes_are_refused(data, make):
+    method, wide, many = make(data), data.clone(), data.clone()
+    wide.x = torch.rand(20, 7)
+    with pytest.raises(ValueError, match="x has 7 features a node, and the method was built for 4"):
+        fit(method, [wide], epochs=1, progress=False)
+    if isinstance(method, FIE):
+        return
+    many.y = 2 * data.y
+    with pytest.raises(ValueError, match="there are 2 classes, from 0, but train_mask marks a node of class 2"):
+        fit(method, [many], epochs=1, progress=False)
+
+
+def test_a_core_s_rows_are_not_those_of_another_graph(data):
+    method = kcore.KCoreEmbedding(data, 1, dim=4)
+    assert method.embed(data).shape == (20, 4)
+    with pytest.raises(ValueError, match="of the 20 nodes it was trained on; a graph of 30 nodes"):
+        method.embed(stochastic_block_model([10, 20], p_in=0.5, p_out=0.1, seed=0))
+
+
+def test_a_kernel_that_is_a_plain_function_spreads_by_its_series(data):
+    plain = MVGRL(4, dim=8, kernels=(OneStep(), lambda eigenvalue: numpy.exp(5 * (eigenvalue - 1))))
+    named = MVGRL(4, dim=8, kernels=(OneStep(), Heat(5)))
+    named.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(plain.embed(data), named.embed(data), rtol=1e-4, atol=1e-5)

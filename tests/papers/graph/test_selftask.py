@@ -222,9 +222,23 @@ def test_the_pretext_reaches_the_hidden_layer_but_not_the_classifier(data):
 def test_what_is_refused(data):
     with pytest.raises(ValueError, match="weight must be at least 0"):
         SelfTask(data, p.EdgeMask, -1.0)
+    other = data.clone()
+    other.edge_index = other.edge_index[:, 2:]
+    with pytest.raises(ValueError, match="of another graph"):
+        fit(SelfTask(data, p.NodeProperty, 1.0), [other], epochs=1, progress=False)
+    fit(SelfTask(data), [other], epochs=1, progress=False)  # labels alone ask nothing of the graph
     del data.train_mask
     with pytest.raises(ValueError, match="needs train_mask"):
         SelfTask(data, p.AttributeMask, 1.0)
+
+
+@pytest.mark.parametrize("task", [p.ContextLabel, p.IterativeContextLabel, p.CombinedContextLabel])
+def test_nodes_without_a_label_may_be_asked_about(data, task):
+    known = data.train_mask | data.val_mask
+    hidden = data.clone()
+    hidden.y = torch.where(known, data.y, -1)
+    truths = [SelfTask(graph, task, 1.0).pretext.truth for graph in (data, hidden)]
+    assert torch.equal(*truths)
 
 
 def test_a_graph_from_a_file_gets_a_split_to_train_with(data, tmp_path):

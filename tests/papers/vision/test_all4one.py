@@ -53,8 +53,9 @@ def test_each_term_is_as_written_down_slowly():
     guess = torch.stack(
         [one.attention((torch.stack([f, r[0], r[1]]) + one.place)[None])[0, 0] for f, r in zip(first, rows)]
     )
-    centroid = (info_nce(mixed[:6], guess[6:], 0.2) + info_nce(mixed[6:], guess[:6], 0.2)) / 4
-    feature = 5 * feature_contrast((slow[:6], z[6:]), (slow[6:], z[:6]))
+    centroid = (info_nce(mixed[:6], guess[6:], 0.1) + info_nce(mixed[6:], guess[:6], 0.1)) / 4
+    unit = slow / slow.norm(dim=1, keepdim=True)
+    feature = 5 * feature_contrast((unit[:6], z[6:]), (unit[6:], z[:6]))
     torch.testing.assert_close(loss_of(method(), x), neighbour + centroid + feature)
     one.first = slow[:6]
     one.after_step()
