@@ -192,7 +192,7 @@ def _slider(guess: float, low: float, high: float) -> Any:
         slider = ipywidgets.IntSlider(guess, min=low, max=high, description="guess")
     else:
         slider = ipywidgets.FloatSlider(
-            guess, min=low, max=high, step=(high - low) / 100, description="guess", readout_format=".3g"
+            guess, min=low, max=high, step=(high - low) / 1000, description="guess", readout_format=".3g"
         )
     display(slider)
     return slider

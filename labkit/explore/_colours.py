@@ -92,7 +92,8 @@ def column(id: str, name: str, values: np.ndarray, class_names: list[str] | None
     """A column of facts as classes or, when it holds fractions, as measurements."""
     found = as_classes(values)
     if found is None:
-        return Colouring(id, name, values=values.astype(np.float32))
+        about = "" if np.isfinite(values.astype(np.float32)).any() else "no point has a value"
+        return Colouring(id, name, values=values.astype(np.float32), about=about)
     codes, names = found
     if class_names is not None:
         names = [_class_name(name, class_names) for name in names]

@@ -65,6 +65,8 @@ class Explorer(Wiring):
         """True neighbours of the clicked point; None when none is clicked."""
         if self._focus < 0:
             return None
+        if len(self.items) == 1:
+            return Neighbours(int(self.items.rows[0]), self.items.rows[:0], np.zeros(0, dtype=np.float32))
         near, distances = self._lenses["left"].space.neighbours(self._focus, self._k)
         return Neighbours(int(self.items.rows[self._focus]), self.items.rows[near.numpy()], distances.numpy())
 
@@ -128,7 +130,10 @@ class Explorer(Wiring):
         self._wanted = {**self._wanted, side: {"map": kind, "axes": None if axes is None else list(axes)}}
 
     def colour_by(self, name: str) -> None:
-        """Colour by "label", a column's name, or what can be computed: see ``explorer.colours``."""
+        """Colour by "label", what can be computed, or a column's name: see ``explorer.colours``.
+
+        A column called like something that is computed is "column:NAME".
+        """
         known = self.colours
         name = name if name in known else f"column:{name}"
         if name not in known:

@@ -69,6 +69,7 @@ def picture(explorer: "Explorer") -> bytes:
 def save_picture(explorer: "Explorer", path: Path) -> None:
     if path.suffix.lower() not in (".png", ".svg"):
         raise ValueError(f"path must end in .png or .svg, not {path.suffix or path.name!r}")
+    _finish_captions(explorer)
     if path.suffix.lower() == ".png":
         write_whole(path, picture(explorer))
     else:
@@ -86,7 +87,17 @@ def to_frame(explorer: "Explorer") -> Any:
     for side, lens in explorer._lenses.items():
         tail = "" if side == "left" else "_right"
         columns |= dict(zip((f"x{tail}", f"y{tail}"), lens.coordinates.T, strict=True))
-    own = {*columns, "selected", "text"}
+    computed: dict[str, Any] = {}
+    found = explorer._lenses["left"].found()
+    if found and found.trust and len(found.trust.rows) == len(explorer.items):
+        names = {"kept": "neighbours kept", "false": "false neighbours", "torn": "neighbours torn away"}
+        computed |= {words: getattr(found.trust, name) for name, words in names.items()}
+    colouring = explorer._colouring
+    if colouring.kind == "value" and not colouring.id.startswith(("column:", "label")):
+        computed.setdefault(colouring.name, colouring.values)
+    if explorer._probe is not None:
+        computed["probe score"] = explorer._probe.score
+    own = {*columns, "selected", "text", *computed}
     if explorer._sources.labels:
         labels = explorer._sources.labels
         name = f"label: {labels.name}" if labels.name in own else labels.name
@@ -102,18 +113,19 @@ def to_frame(explorer: "Explorer") -> Any:
         columns["text"] = explorer._sources.texts
     columns["selected"] = explorer._chosen()
     columns |= {f"selection: {name}": chosen for name, chosen in explorer._saved.items()}
-    found = explorer._lenses["left"].found()
-    if found and found.trust and len(found.trust.rows) == len(explorer.items):
-        names = {"kept": "neighbours kept", "false": "false neighbours", "torn": "neighbours torn away"}
-        columns |= {words: getattr(found.trust, name) for name, words in names.items()}
-    if explorer._colouring.kind == "value":
-        columns.setdefault(explorer._colouring.name, explorer._colouring.values)
-    if explorer._probe is not None:
-        columns["probe score"] = explorer._probe.score
-    return pandas.DataFrame(columns, index=pandas.Index(explorer.items.rows, name="row"))
+    return pandas.DataFrame(columns | computed, index=pandas.Index(explorer.items.rows, name="row"))
+
+
+def _finish_captions(explorer: "Explorer") -> None:
+    """A file says for good what its captions say now: what they speak of is measured first."""
+    for side, lens in explorer._lenses.items():
+        if lens.found() is None:
+            explorer._know(side)
+            explorer._write_caption(side)
 
 
 def to_html(explorer: "Explorer", path: Path) -> None:
+    _finish_captions(explorer)
     n, k = len(explorer.items), explorer._k
     state = {name: getattr(explorer, name) for name in explorer.keys if name.startswith("_") and name not in _FOREIGN}
     table = None
@@ -124,6 +136,7 @@ def to_html(explorer: "Explorer", path: Path) -> None:
     state["_data"]["texts"] = explorer._all_texts(_PAGE_TEXTS)
     state["_data"]["timeline"] = None  # the table and the captions are of the epoch shown now
     state["_focus"] = state["_focus"] if table else -1
+    state |= {"_progress": {}, "_notice": ""}  # of computations that a page doesn't have
     esm = SCRIPT.replace("export default { render };", "const explorer = { render };")
     page = _PAGE.format(title="Explorer", css=STYLE, esm=esm, state=_script(state))
     write_whole(path, page.encode())

@@ -36,7 +36,7 @@ def snapshots(run: Any, embedding: Any = None) -> tuple[list[Any], list[int]]:
 def timeline(run: Any, epochs: Sequence[int], spaces: Sequence[Space]) -> dict[str, Any]:
     """What the time axis shows: epochs of the frames, the loss by epoch (loss of epoch e stands at e), events."""
     loss = [float(value) for value in getattr(run, "history", {}).get("loss", ())]
-    curve = [[epoch + 1, value] for epoch, value in enumerate(loss) if np.isfinite(value)]
+    curve = [[epoch, value] for epoch, value in enumerate(loss, 1) if np.isfinite(value) and epoch <= epochs[-1]]
     told = [[int(epoch), str(text)] for epoch, text in getattr(run, "events", ())]
     events = told + _loss_jumps(loss) + _rising_modes(epochs, spaces)
     inside = [event for event in events if epochs[0] <= event[0] <= epochs[-1]]

@@ -176,13 +176,17 @@ class Wiring(anywidget.AnyWidget):
                     time.sleep(1.5)
                 if not current():
                     return
-                lens.measure()
-                if side == "right" and self._agreement is None:
-                    self._agreement = _looking.agreement(self._lenses, self._k, self._sources.seed)
+                self._know(side)
                 if current():
                     self._write_caption(side)
 
             self._background.start(("measure", side), work)
+
+    def _know(self, side: str) -> None:
+        """Measure what the caption speaks of."""
+        self._lenses[side].measure()
+        if side == "right" and self._agreement is None:
+            self._agreement = _looking.agreement(self._lenses, self._k, self._sources.seed)
 
     def _write_caption(self, side: str) -> None:
         place = list(self._lenses).index(side)
@@ -394,6 +398,7 @@ class Wiring(anywidget.AnyWidget):
         texts = [] if self._sources.texts is None else [self._sources.texts]
         for values in [*texts, *(c for c in self.items.columns.values() if c.dtype.kind in "OUST")]:
             found |= np.array([wanted in str(value).casefold() for value in values], dtype=bool)
+        self._notice = ""
         if found.any():
             self._choose(found, {"by": "search", "text": message["text"]})
         else:

@@ -484,3 +484,61 @@ def test_a_lone_point_has_no_neighbours_to_walk_to(lab, tmp_path):
     assert alone.explorer("e => e.hover") == -1
     assert alone.errors == []
     context.close()
+
+
+def test_a_page_alone_keeps_the_keyboard_s_place_and_says_nothing_stale(lab, tmp_path):
+    from labkit.explore import explore
+
+    rng = np.random.default_rng(0)
+    z, size = rng.normal(size=(300, 6)).astype("float32"), rng.normal(size=300)
+    size[:40] = np.nan
+    explorer = explore(z, np.arange(300) % 3, class_names=["ape", "bee", "cat"], columns={"size": size}).wait()
+    explorer.to_html(tmp_path / "classes.html")
+    explorer.colour_by("size")
+    explorer.to_html(tmp_path / "sizes.html")
+    context = lab.page.context.browser.new_context()
+    alone = type(lab)(context.new_page(), "", tmp_path)
+    focused = "() => document.activeElement.ariaLabel ?? document.activeElement.textContent"
+
+    alone.page.goto((tmp_path / "classes.html").as_uri())
+    alone.drawn()
+    assert alone.page.locator(".lk-axes select").evaluate_all("all => all.every(one => one.disabled)")
+    alone.page.locator(".lk-swatch").nth(1).focus()
+    for hidden in ([1], []):
+        alone.page.keyboard.press("Space")
+        alone.expect(f"e => [...e.hidden].join() === '{','.join(map(str, hidden))}'")
+        assert alone.page.evaluate(focused) == "show bee"
+    alone.page.locator(".lk-name").nth(2).focus()
+    alone.page.keyboard.press("Enter")
+    alone.expect("e => e.selected === 100")
+    assert alone.page.evaluate(focused) == "cat"
+    alone.explorer("e => e.setFocus(5)")
+    alone.page.locator(".lk-near").nth(3).focus()
+    alone.page.keyboard.press("Enter")
+    alone.expect("e => e.focus !== 5")
+    assert alone.page.evaluate("() => document.activeElement.className").startswith("lk-near")
+    alone.explorer("e => { e.find('777'); window.first = e.notes.textContent; e.find('12') }")
+    assert alone.page.evaluate("window.first") == "No row 777 is shown."
+    assert alone.explorer("e => [e.notes.hidden, e.focus]") == [True, 12]
+
+    alone.page.goto((tmp_path / "sizes.html").as_uri())
+    alone.drawn()
+    slider = alone.page.get_by_label("show values from")
+    slider.focus()
+    for _ in range(2):
+        before = alone.explorer("e => e.keep?.[0] ?? -1e9")
+        alone.page.keyboard.press("ArrowRight")
+        alone.expect(f"e => e.keep[0] > {before}")
+        assert alone.page.evaluate(focused) == "show values from"
+    missing, known = (
+        "e => { e.select(e.bits(Uint8Array.from(e.values, (v) => " + f"{test}))) }}"
+        for test in ("v < -1e37", "v > -1e37")
+    )
+    alone.explorer(missing)
+    alone.expect("e => e.selected === 40")
+    assert alone.explorer("e => e.sentence()").startswith("**40 of 300 selected (13 %)**: without size, the rest ")
+    alone.explorer(known)
+    alone.expect("e => e.selected === 260")
+    assert "the rest" not in alone.explorer("e => e.sentence()")
+    assert alone.errors == []
+    context.close()

@@ -788,3 +788,50 @@ def test_density_is_that_of_the_last_of_the_neighbours_and_clusters_are_as_many_
     explorer.colour_by("cluster")
     explorer.wait()
     assert len(explorer._colouring.names) == 3
+
+
+def test_what_is_computed_leaves_columns_of_the_same_name_alone():
+    mine = {name: np.arange(150) + 0.5 for name in ("neighbours kept", "probe score", "density")}
+    explorer = explore(Z, Y, columns=mine)
+    explorer.colour_by("density")
+    explorer.wait()
+    kept, dense = explorer.trust().kept, explorer._colouring.values
+    frame = explorer.to_frame()
+    np.testing.assert_array_equal(frame["density"], dense)
+    explorer.select(range(20))
+    score = explorer.probe().score
+    frame = explorer.to_frame()
+    for name, values in (("neighbours kept", kept), ("probe score", score)):
+        np.testing.assert_array_equal(frame[name], values)
+        np.testing.assert_array_equal(frame[f"column: {name}"], mine[name])
+
+
+@pytest.mark.parametrize("name", ["map.svg", "map.html"])
+def test_a_file_waits_for_what_its_caption_speaks_of(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(_wiring.Wiring, "_measure", lambda *_: None)  # the computation beside it has not begun
+    explorer = explore(Z, Y)
+    explorer._progress, explorer._notice = {"left": {"label": "t-SNE", "share": 0.1}}, "nothing holds 'x'"
+    (explorer.save if name.endswith("svg") else explorer.to_html)(tmp_path / name)
+    written = (tmp_path / name).read_text()
+    assert "being checked" not in written
+    assert "keeps" in explorer.caption
+    for stale in ('"label": "t-SNE", "share": 0.1', "nothing holds"):  # of computations that a page doesn't have
+        assert stale not in written
+
+
+def test_a_lone_point_has_no_neighbours():
+    explorer = explore(Z[:1])
+    explorer.focus(0)
+    found = explorer.neighbours
+    assert (found.row, len(found.rows), len(found.distances)) == (0, 0, 0)
+
+
+def test_the_loss_beside_the_time_ends_with_the_last_snapshot():
+    run = SimpleNamespace(snapshots={0: Z, 2: 2 * Z}, history={"loss": [3.0, 2.0, 1.0, 0.5]}, events=[])
+    assert explore(run=run)._data["timeline"]["loss"] == [[1, 3.0], [2, 2.0]]
+
+
+def test_a_column_without_values_says_so():
+    explorer = explore(Z, columns={"empty": np.full(150, np.nan)})
+    explorer.colour_by("empty")
+    assert explorer._colour["about"] == "no point has a value"

@@ -213,3 +213,18 @@ def test_a_figure_that_was_never_shown_is_closed_when_another_takes_its_place(pl
     playground.set(**{name: widget.min for name, widget in playground.sliders.items()})
     assert playground.figure is not before
     assert before.comm is None
+
+
+def test_the_browser_hears_of_a_figure_when_all_of_it_is_there(monkeypatch):
+    told, opened = [], ipywidgets.Widget.open
+
+    def watched(widget):
+        if hasattr(widget, "_widget_data"):
+            told.append((len(widget._widget_data), "width" in widget._widget_layout))
+        opened(widget)
+
+    monkeypatch.setattr(ipywidgets.Widget, "open", watched)
+    Playground(
+        line, {"slope": Slider("slope", 1.0, -2.0, 2.0, 0.1), "offset": Slider("offset", 0.0, 0.0, 1.0, 0.1)}, "L"
+    )
+    assert told == [(3, True)]

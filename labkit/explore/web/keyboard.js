@@ -39,6 +39,7 @@ export class Keyboard {
   find(text) {
     const row = Number(text), i = this.rows ? this.rows.indexOf(row) : row;
     if (text === "") return;
+    if (!this.alone) this.notice(""); // of a search before
     if (Number.isInteger(row) && i >= 0 && i < this.flags.length) this.setFocus(i);
     else if (this.data.standalone) this.notice(`No row ${text} is shown.`);
     else this.ask({ do: "find", text }); // a number may stand in a text

@@ -1,6 +1,6 @@
 // The legend: what colours mean, what the selection is made of, what is filtered away.
 
-import { h, number, percent, SHAPES, short, svg, typed, wilson } from "./tools.js";
+import { h, number, percent, rebuilt, SHAPES, short, svg, typed, wilson } from "./tools.js";
 
 export class Legend {
   // Members of each class among all points, or (with flags) among the selected; counted once for each selection.
@@ -18,9 +18,8 @@ export class Legend {
     if (!colour) return;
     const title = h("h3", { textContent: colour.name ?? "" });
     if (colour.about) title.append(h("small", { textContent: ` ${colour.about}` }));
-    if (colour.kind === "class") this.legend.replaceChildren(title, this.classList());
-    else if (colour.kind === "value") this.legend.replaceChildren(title, ...this.scale());
-    else this.legend.replaceChildren();
+    const parts = { class: () => [title, this.classList()], value: () => [title, ...this.scale()], none: () => [] }[colour.kind];
+    rebuilt(this.legend, () => this.legend.replaceChildren(...parts()));
   }
 
   classList() {

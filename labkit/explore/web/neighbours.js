@@ -1,6 +1,6 @@
 // The clicked point and its true neighbours.
 
-import { h, number, rich, SHAPES, short, svg, typed } from "./tools.js";
+import { h, number, rebuilt, rich, SHAPES, short, svg, typed } from "./tools.js";
 
 export class Neighbours {
   setFocus(i) {
@@ -33,8 +33,8 @@ export class Neighbours {
   showCard() {
     const { near, focus } = this;
     for (const pane of this.panes) {
-      const list = near?.[pane.side], wait = focus >= 0 && !near ? [h("p", { className: "lk-hint", textContent: "Looking for the true neighbours…" })] : [];
-      pane.strip.replaceChildren(...(list ? [pane.side === "left" ? this.focusCard() : null, h("div", { className: "lk-truth" }, ...this.nearList(pane), ...(pane.side === "left" ? this.starList() : []))].filter(Boolean) : wait));
+      const list = near?.[pane.side], wait = focus >= 0 && !near && !this.alone ? [h("p", { className: "lk-hint", textContent: "Looking for the true neighbours…" })] : [];
+      rebuilt(pane.strip, () => pane.strip.replaceChildren(...(list ? [pane.side === "left" ? this.focusCard() : null, h("div", { className: "lk-truth" }, ...this.nearList(pane), ...(pane.side === "left" ? this.starList() : []))].filter(Boolean) : wait)));
     }
     if (!near) return;
     const first = near.left, kept = first.ranks.filter((rank) => rank <= first.rows.length).length;

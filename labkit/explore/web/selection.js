@@ -52,7 +52,8 @@ export class Selection {
       sums[this.flags[i]] += this.values[i];
       sizes[this.flags[i]]++;
     }
-    return `**${head}**: mean ${colour.name} ${short(sums[1] / sizes[1])}, the rest ${short(sums[0] / sizes[0])}.`;
+    const mean = (side) => short(sums[side] / sizes[side]), rest = sizes[0] ? `, the rest ${mean(0)}` : "";
+    return sizes[1] ? `**${head}**: mean ${colour.name} ${mean(1)}${rest}.` : `**${head}**: without ${colour.name}${rest && `${rest} on average`}.`;
   }
 
   showPicked() {
@@ -60,7 +61,7 @@ export class Selection {
     const saved = (this.menu?.saved ?? []).map(({ name, size }) => h("button", { type: "button", className: "lk-chip", textContent: `${name} (${number(size)})`, onclick: () => this.ask({ do: "restore", name }) }));
     const chips = saved.length ? h("p", { className: "lk-chips" }, ...saved) : null;
     if (!this.selected) {
-      this.picked.replaceChildren(...[h("p", { className: "lk-hint", textContent: "Drag on the map or click a class name to select; click a point for its true neighbours." }), chips].filter(Boolean));
+      this.picked.replaceChildren(...[h("p", { className: "lk-hint", textContent: `Drag on the map${this.colour?.kind === "class" ? " or click a class name" : ""} to select; click a point for its true neighbours.` }), chips].filter(Boolean));
       return;
     }
     const text = h("p");

@@ -19,7 +19,7 @@ export class State {
     pane.title.textContent = map.space;
     pane.chooser.value = map.map;
     pane.axes.replaceChildren(...(map.choices ?? []).length ? [0, 1].map((a) => {
-      const menu = h("select", { className: "lk-select", ariaLabel: a ? "vertical axis" : "horizontal axis", onchange: () => {
+      const menu = h("select", { className: "lk-select", ariaLabel: a ? "vertical axis" : "horizontal axis", disabled: Boolean(this.data.standalone), onchange: () => {
         const axes = [...map.axes];
         axes[a] = menu.selectedIndex;
         this.choose(side, { axes });

@@ -29,6 +29,17 @@ export const percent = (share) => `${(100 * share).toFixed(share < 0.1 && share 
 export const short = (value) =>
   Math.abs(value) >= 1e4 || (value !== 0 && Math.abs(value) < 1e-3) ? value.toExponential(1) : String(+value.toPrecision(3));
 
+// Rebuild what is inside `root`; the keyboard stays where it was, or at the same place once there is something again.
+export function rebuilt(root, rebuild) {
+  const parts = () => [...root.querySelectorAll("button, input")], named = (part) => part.ariaLabel ?? part.textContent;
+  const active = root.getRootNode().activeElement, inside = root.contains(active);
+  const held = inside ? { place: parts().indexOf(active), name: named(active) } : active === document.body ? root.held : null;
+  rebuild();
+  const now = held ? parts() : [];
+  (now.find((part) => named(part) === held.name) ?? now[Math.min(held?.place, now.length - 1)])?.focus();
+  root.held = now.length ? null : held;
+}
+
 // Wilson's 95 % interval for a share of `hits` among `size`.
 export function wilson(hits, size) {
   const z = 1.96, p = hits / size, d = 1 + (z * z) / size;
