@@ -20,8 +20,9 @@ class Method(nn.Module):
     ``fit`` asks for nothing else. A subclass writes ``forward`` and ``embed``; ``after_step`` only where a paper has a
     momentum encoder, a memory bank or a centre; ``check`` to refuse a batch it can't use before any work starts.
 
-    A method that compares two views may leave them in ``seen`` at each step, name -> ([n, dim], [n, dim]) without
-    gradient; ``fit`` then keeps their alignment, uniformity, effective rank and spectrum in the run, once an epoch.
+    A method may leave its codes in ``seen`` at each step, without gradient: name -> ([n, dim], [n, dim]) of two views
+    of the same items, or ([n, dim],) of one. ``fit`` then keeps uniformity, effective rank, spectrum and, of two,
+    alignment in the run, once an epoch: collapse shows without being asked for.
 
     Example:
         >>> class Autoencoder(Method):
@@ -37,7 +38,7 @@ class Method(nn.Module):
         ...         return self.encoder(x)
     """
 
-    seen: dict[str, tuple[Tensor, Tensor]] | None = None
+    seen: dict[str, tuple[Tensor, ...]] | None = None
     needs_float32 = False  # True: ``fit`` with precision="auto" stays in float32, whatever the hardware has
 
     def forward(self, batch) -> Float[Tensor, ""]:

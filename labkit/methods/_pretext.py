@@ -52,7 +52,13 @@ class Pretext(Method):
 
     def forward(self, images: Tensor) -> Float[Tensor, ""]:
         pieces, answers = self.question(images)
-        return F.cross_entropy(self.head(encoded(self.encoder, pieces)).float(), answers)
+        return F.cross_entropy(self.head(self.codes(pieces)).float(), answers)
+
+    def codes(self, pieces: Tensor) -> Float[Tensor, "asked pieces_dim"]:
+        """The encodings of a question's pieces side by side; each piece's is kept for the history of the run."""
+        codes = encoded(self.encoder, pieces)
+        self.seen = {"h": (codes.detach().unflatten(1, (pieces.shape[1], -1)).flatten(0, 1),)}
+        return codes
 
     @inference
     def accuracy(self, images: Tensor, seed: int = 0) -> float:

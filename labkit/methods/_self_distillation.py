@@ -61,8 +61,9 @@ class SelfDistillation(TwoView):
         views = self.viewed(images)
         if not self.symmetric:
             mine, other = views.chunk(2)
-            projected, target = self.projector(self.encoder(mine)), self.targets(other, None)
-            self.seen = {"z": (projected.detach(), target)}
+            h = self.encoder(mine)
+            projected, target = self.projector(h), self.targets(other, None)
+            self.seen = {"h": (h.detach(),), "z": (projected.detach(), target)}
             return self.loss(gather(self.predictor(projected)), gather(target))
         _, projected = self.encoded(views)
         targets = [gather(part) for part in self.targets(views, projected).chunk(2)]

@@ -37,7 +37,9 @@ class Supervised(TwoView):
         images, rows = batch
         if rows.device.type == "cpu":  # elsewhere it would stop the host until the device is done
             self._require_labels(rows)
-        return self.loss(self.projector(self.encoder(self.view(images))), self.labels[rows])
+        h = self.encoder(self.view(images))
+        self.seen = {"h": (h.detach(),)}
+        return self.loss(self.projector(h), self.labels[rows])
 
     def check(self, batch) -> None:
         if not isinstance(batch, tuple):

@@ -30,9 +30,10 @@ class Run:
 
     Attributes:
         method: the trained method.
-        history: "loss" (mean over the epoch's steps) and "seconds", one value an epoch; for a method that compares
-            views also, of its last batch, "h.alignment", "h.uniformity", "h.uniformity_floor" and "h.effective_rank" of
-            the representation, and the same of what the loss sees ("z."): ``evaluate.collapse`` says what they are.
+        history: "loss" (mean over the epoch's steps) and "seconds", one value an epoch; for a method that leaves codes
+            in ``seen`` also, of its last batch, "h.uniformity", "h.uniformity_floor", "h.effective_rank" and, of two
+            views, "h.alignment" of the representation, and the same of what the loss sees ("z."):
+            ``evaluate.collapse`` says what they are.
         spectra: "h" and "z" -> [epochs, dim] eigenvalues of the covariance of their directions, in falling order.
         snapshots: epoch -> embedding [items, dim] on the CPU; epoch 0 is the untrained method.
         events: (epoch, what happened), for marks on a timeline.
@@ -62,10 +63,12 @@ class Run:
         """Wall time of the finished epochs."""
         return sum(self.history["seconds"])
 
-    def look(self, seen: dict[str, tuple[Tensor, Tensor]] | None) -> None:
-        """Add to the history how near to collapse these two views of a batch are; at most 256 items of it."""
+    def look(self, seen: dict[str, tuple[Tensor, ...]] | None) -> None:
+        """Add to the history how near to collapse these views (one or two) of a batch are; at most 256 items of it."""
         for name, views in (seen or {}).items():
-            facts, spectrum = collapse(*(view[:_LOOKED_AT].float() for view in views))
+            facts, spectrum = collapse(*(view[:_LOOKED_AT].float() for view in (views[0], views[-1])))
+            if len(views) == 1:
+                del facts["alignment"]  # of a view with itself
             for fact, value in facts.items():
                 self.history.setdefault(f"{name}.{fact}", []).append(value)
             self.spectra[name] = torch.cat(

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
-from labkit.methods import Jigsaw, Pretext, encoded, hamming_permutations
+from labkit.methods import Jigsaw, Pretext, hamming_permutations
 from labkit.papers.vision._nuisance import against, changed
 from labkit.papers.vision._one_object import against_untrained, small_encoder, world_recipe
 from labkit.views import RandomGrayscale, tiles, unit_images
@@ -96,7 +96,7 @@ class DamagedJigsaw(Pretext):
     def terms(self, images: Tensor) -> dict[str, Float[Tensor, ""]]:
         """The three losses, each by its name."""
         puzzle, answers, whole, lost = self.question.damaged(images)
-        codes, item = encoded(self.encoder, puzzle), torch.arange(len(puzzle), device=puzzle.device)
+        codes, item = self.codes(puzzle), torch.arange(len(puzzle), device=puzzle.device)
         small = F.adaptive_avg_pool2d(whole.flatten(0, 1), COARSE)
         grey = RandomGrayscale(1.0)(small)
         chroma, small = (x.reshape(len(whole), 9, -1) for x in (small - grey, small))

@@ -64,7 +64,8 @@ class InstDisc(TwoView):
         h = self.encoder(self.view(images))
         rows, z = gather(rows), gather(self.projector(h).float())
         own = self.bank.rows[rows]
-        self.fresh, self.seen = (rows, z.detach()), {"z": (z.detach(), own)}  # a view and its image's own entry
+        self.fresh = rows, z.detach()
+        self.seen = {"h": (h.detach(),), "z": (z.detach(), own)}  # a view and its image's own entry
         if self.negatives is None:
             return F.cross_entropy(_similarity(z, self.bank.rows, self.temperature), rows)
         drawn = self.bank.draw(self.negatives)

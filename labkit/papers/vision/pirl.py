@@ -94,11 +94,13 @@ class PIRL(Method):
 
     def forward(self, batch: tuple[Tensor, Tensor]) -> Float[Tensor, ""]:
         images, rows = batch
-        rows, image = gather(rows), gather(self.of_image(self.encoder(self.view(images))))
+        h = self.encoder(self.view(images))
+        rows, image = gather(rows), gather(self.of_image(h))
+        self.seen = {"h": (h.detach(),), "z": (image.detach(),)}
         shuffled = None  # with λ = 0 no tile passes the encoder: its batch norm would count what no gradient fits it to
         if self.weight:
             shuffled = gather(self.of_tiles(encoded(self.encoder, self.puzzle(images)[0])))
-            self.seen = {"z": (image.detach(), shuffled.detach())}
+            self.seen["z"] += (shuffled.detach(),)
         drawn = torch.randint(len(self.bank.rows), (self.negatives,), device=rows.device)
         against = self.bank.rows[rows], self.bank.rows[drawn], self.temperature, rows[:, None] == drawn
         self.fresh = rows, image.detach()

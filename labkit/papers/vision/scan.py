@@ -105,6 +105,7 @@ class SCAN(Method):
 
     def forward(self, pair: tuple[Tensor, Tensor]) -> Float[Tensor, ""]:
         h = self.encoder(torch.cat([self.view(images) for images in pair]))
+        self.seen = {"h": h.detach().chunk(2)}
         return sum(self.losses(torch.cat([gather(part) for part in h.chunk(2)])))
 
     def losses(self, h: Float[Tensor, "items dim"]) -> list[Tensor]:
@@ -140,7 +141,9 @@ class SelfLabelling(SCAN):
     def forward(self, images: Tensor) -> Float[Tensor, ""]:
         with torch.no_grad():
             weak = self.logits(unit_images(images))
-        return self_label_loss(gather(weak), gather(self.logits(self.view(images))), self.threshold)
+        h = self.encoder(self.view(images))
+        self.seen = {"h": (h.detach(),)}
+        return self_label_loss(gather(weak), gather(self.heads[0](h).float()), self.threshold)
 
 
 def cluster(

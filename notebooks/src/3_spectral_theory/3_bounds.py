@@ -316,20 +316,19 @@ most = bounds.supervised_bound(1.2, torch.full((10,), 0.1))  # your answer here
 check("bound at a loss of 1.2 bits", most, 1.22, 1.223, hint="(L − τ)/(1 − τ), and τ is a tenth")
 
 # %% [markdown]
-# **Exercise 3** (hard, 10 min). Nobody gets rid of τ: two classes, of probability p and 1 − p. Which p makes the part of
-# the loss that no encoder can remove smallest, and how large is it?
+# **Exercise 3** (hard, 10 min). Nobody gets rid of τ. Which probabilities of four classes make the part of the loss that no
+# encoder can remove smallest, and how large is τ then?
 #
-# <details><summary>Hint</summary>τ = p² + (1 − p)².</details>
-# <details><summary>Solution</summary><code>least_tau = 0.5</code>, at p = ½: balanced classes collide least, and with two of
-# them every other negative is none. With C balanced classes it is 1/C.</details>
+# <details><summary>Hint</summary>With two classes τ = p² + (1 − p)²: where is that flat?</details>
+# <details><summary>Solution</summary><code>least_tau = 0.25</code>: balanced classes collide least, and with four of them
+# one negative in four is none. With C balanced classes it is 1/C.</details>
 
 # %%
-least_tau = 0.5  # your answer here
-every_tau = [
-    bounds.collision_probability(torch.tensor([p, 1 - p]), 1) for p in np.linspace(0.01, 0.99, 99)
-]
-check("least τ of two classes", least_tau, min(every_tau) - 1e-3, min(every_tau) + 1e-3,
-      hint="where is p² + (1 − p)² flat?")  # fmt: skip
+least_tau = 0.25  # your answer here
+shares = np.random.default_rng(0).dirichlet(np.ones(4), 2000)  # of four classes, drawn evenly
+every_tau = [bounds.collision_probability(torch.tensor(p), 1) for p in [np.full(4, 0.25), *shares]]
+check("least τ of four classes", least_tau, min(every_tau) - 1e-3, min(every_tau) + 1e-3,
+      hint="the sum of the squared probabilities: where is it flat?")  # fmt: skip
 
 # %% [markdown]
 # ## 8 · The claims, as this suite found them

@@ -364,7 +364,7 @@ plt.show()
 saved = rates.orthogonal_rate_reduction(4, 5, 20, 0.5)  # your answer here
 by_hand = 10 * np.log(1 + 20 / (20 * 0.5)) - 2.5 * np.log(1 + 20 / (5 * 0.5))
 check(
-    "rate reduction (nats)", saved, by_hand - 5e-3, by_hand + 5e-3,
+    "rate reduction (nats)", saved, by_hand - 0.01, by_hand + 0.01,
     hint="½kr·log(1 + d/(krε²)) for the whole, less ½r·log(1 + d/(rε²)) for the parts",
 )  # fmt: skip
 

@@ -271,7 +271,7 @@ check(
     "β at which ρ = 0.6 is dropped", beta, 2.49, 2.51, hint="where does the rate change its sign?"
 )
 one = torch.ones(1, dtype=torch.float64)
-if beta is not ...:
+if beta is not ... and beta > 0.01:
     around = (modes.vicreg(0.6 * one, one, float(beta) + e).rate.item() for e in (-0.01, 0.01))
     print("rates just below and above:", *(f"{rate:+.3f}" for rate in around))
 
@@ -292,8 +292,16 @@ def orders_differ(sigma, rho):
     return bool((barlow[0] - barlow[1]) * (vicreg[0] - vicreg[1]) < 0)
 
 
-check("orders differ (1: yes)", second if second is ... else orders_differ(*second), 1, 1,
-      hint="more shared, but much less of it")  # fmt: skip
+differ = second
+if second is not ...:
+    differ = orders_differ(*second) if np.size(second) == 2 else float("nan")
+check(
+    "orders differ (1: yes)",
+    differ,
+    1,
+    1,
+    hint="two numbers, σ and ρ: more shared, but much less of it",
+)
 
 # %% [markdown]
 # **Exercise 3** (easy, 5 min). Two modes of the same γ = 0.4: one with ρ = 0.4 and σ = 1, one with ρ = 0.8 and σ = 0.5.

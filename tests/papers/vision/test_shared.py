@@ -59,6 +59,20 @@ def test_every_ceiling_trains(name):
         pytest.skip(f"{ceiling.data} not found; set LABKIT_DATA")
     (run,) = Lab("smoke", [0], device="cpu", progress=False).runs(ceiling)
     assert isinstance(run.method, Supervised)
+    assert "h.effective_rank" in run.history
+
+
+@pytest.mark.parametrize("name", ["rotnet", "context_prediction", "damaged_jigsaw", "pirl", "instdisc", "moco"])
+def test_collapse_would_show_also_where_no_two_views_are_compared(name):
+    recipe = papers.recipe(name)
+    if recipe.data in catalogue() and not available(recipe.data):
+        pytest.skip(f"{recipe.data} not found; set LABKIT_DATA")
+    (run,) = Lab("smoke", [0], device="cpu", progress=False).runs(recipe)
+    epochs, dim = run.spectra["h"].shape
+    assert (epochs, dim) == (run.epochs, run.method.encoder.dim)
+    assert 1 <= run.history["h.effective_rank"][-1] <= dim
+    assert run.history["h.uniformity"][-1] >= run.history["h.uniformity_floor"][-1]
+    assert ("h.alignment" in run.history) == (len(run.method.seen["h"]) == 2)
 
 
 def test_the_ceiling_has_the_encoder_of_the_family_and_the_labels_of_the_training_images():
