@@ -21,6 +21,7 @@ from labkit.train import has_bfloat16, memory_kept
 from labkit.views import simclr
 
 NAME = "vision steps"
+THEIRS = "lightly's views and loss, float32"
 ITEMS, SIDE, TEMPERATURE = 256, 32, 0.5
 OURS = {
     "SimCLR": partial(losses.nt_xent, temperature=TEMPERATURE),
@@ -101,8 +102,8 @@ def main(repeats: int = 5) -> Iterator[Row | Missing]:
                 if peers:
                     theirs = step(lightly_view(), peers[name])
                     times = alternate(once, theirs, repeats)
-                    yield Row(entry, "lightly's views and loss", *times, at_least=asked, why=why)
+                    yield Row(entry, THEIRS, *times, at_least=asked, why=why)
                 else:
-                    yield Missing(entry, "lightly's views and loss", GET)
+                    yield Missing(entry, THEIRS, GET)
                 plain = step(simclr(SIDE), PLAIN[name])
                 yield Row(entry, "the plain loss, our views", *alternate(once, plain, repeats), why=why)

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from joblib.parallel import ThreadingBackend
@@ -134,6 +135,12 @@ def test_a_checksum_knows_sets_of_graphs_images_and_sparse_features():
         (sparse, Data(**sparse.to_dict() | {"x": 2 * sparse.x})),
         (rows, Data(**rows.to_dict() | {"x": 2 * rows.x})),
         (partial(losses.nt_xent, temperature=0.1), partial(losses.nt_xent, temperature=0.2)),
+        (partial(losses.nt_xent, temperature=np.float32(0.1)), partial(losses.nt_xent, temperature=np.float32(0.2))),
+        (np.int64(1), np.int64(2)),
+        (np.zeros(2), np.ones(2)),
+        ({"a", "b"}, {"a", "c"}),
+        (torch.float32, torch.bfloat16),
+        (b"a", b"b"),
     ]
     for one, other in changed:
         assert checksum(one) == checksum(one) != checksum(other)

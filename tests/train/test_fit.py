@@ -141,6 +141,16 @@ def test_momenta_go_on_beside_the_weights_they_belong_to(tmp_path, optimizer):
     assert same(train(6, checkpoint=tmp_path / "c", resume=True), train(6))
 
 
+def test_what_an_optimiser_keeps_in_float32_beside_doubles_stays_so(tmp_path):
+    x, options = items().double(), {"optimizer": partial(torch.optim.NAdam, lr=0.01), "progress": False}
+
+    def train(epochs, **keep):
+        return fit(build().double(), [x], epochs=epochs, **options, **keep)
+
+    train(3, checkpoint=tmp_path / "c")
+    assert same(train(6, checkpoint=tmp_path / "c", resume=True), train(6))
+
+
 def test_ctrl_c_leaves_a_usable_run_and_the_checkpoint_of_a_finished_epoch(tmp_path):
     class Interrupted(Autoencoder):
         def after_step(self):

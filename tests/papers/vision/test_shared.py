@@ -1,5 +1,7 @@
 """What the recipes of the family share: data sets, views that fit them, a ceiling a data set."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from labkit import papers
 from labkit.claims import Lab
 from labkit.data import ImageSet, available, catalogue
 from labkit.methods import Supervised
+from labkit.models import resnet8
 from labkit.papers.vision import instdisc, simclr
 from labkit.papers.vision._nuisance import DATA, encoder_of, numbered, view_of
 from labkit.recipes import _arms, over_seeds
@@ -125,6 +128,17 @@ def test_an_arm_that_changed_is_measured_again_and_what_cannot_stand_side_by_sid
         over_seeds({"a": recipe, "b": simclr.RECIPES[2]}, 1)
     with pytest.raises(ValueError, match="'propagatd'"):
         over_seeds({"a": recipe}, 1, floors={"A²X": "propagatd"})
+
+
+def test_the_untrained_control_is_of_the_arms_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(_arms, "load", small_images)
+    narrow = simclr.RECIPES[1].with_training(epochs=1)
+    wide = replace(narrow, build=lambda images: simclr.SimCLR(resnet8(32, 1), view_of(images)))
+    path = tmp_path / "arms.json"
+    over_seeds({"x": narrow, "y": narrow}, 1, path)
+    found = over_seeds({"x": wide}, 1, path)
+    assert found == over_seeds({"x": wide}, 1)
+    assert list(found) == ["raw", "untrained", "x"]  # "y" is in the file, and was not asked for
 
 
 def test_arms_differ_in_what_their_name_says():
