@@ -54,6 +54,7 @@ def board(results: str | Path) -> str:
     for paper, name in sorted(measured.keys() - known):
         raise ValueError(f"results/claims/{paper}.{name}.json: {paper} has no claim {name!r}; remove the file")
     recipes = _records(results, "recipes")
+    epochs = {row["recipe"]: _epochs(row) for row in recipes}
     themes: dict[str, list[str]] = {theme: [] for theme in THEMES}
     for name, module in modules.items():
         themes.setdefault(module.__name__.split(".")[-2], []).append(name)
@@ -68,10 +69,12 @@ def board(results: str | Path) -> str:
     for theme, names in themes.items():
         sections.append(f"## {theme.capitalize()}\n")
         for name in names:
-            sections += _section(modules[name], claims[name], measured, [row for row in recipes if _paper(row) == name])
+            of_paper = [row for row in recipes if _paper(row) == name]
+            sections += _section(modules[name], claims[name], measured, of_paper, epochs)
     others = [row for row in recipes if _paper(row) not in modules]
     if others:
-        sections += ["## Ceilings\n", "The same encoders trained with labels.\n", _recipe_table(others)]
+        same = "The same encoders trained with labels, in the epochs named beside the methods that train for longer.\n"
+        sections += ["## Ceilings\n", same, _recipe_table(others, epochs)]
     return "\n".join([HEAD.format(summary="\n".join(summary)), *sections])
 
 
@@ -87,7 +90,13 @@ def _counts(claims: Sequence[Claim], measured: dict[tuple[str, str], Record]) ->
     return Counter(measured.get((one.paper, one.name), {}).get("verdict", "not run") for one in claims)
 
 
-def _section(module: ModuleType, claims: list[Claim], measured: dict, recipes: list[Record]) -> list[str]:
+def _epochs(row: Record) -> str:
+    return str((row.get("training") or {}).get("epochs", ""))
+
+
+def _section(
+    module: ModuleType, claims: list[Claim], measured: dict, recipes: list[Record], epochs: dict[str, str]
+) -> list[str]:
     """A paper: its name with a link, the command and the verdicts in one line, then its tables."""
     name = module.__name__.split(".")[-1]
     title = " ".join(module.__doc__.split("\n\n")[0].split()).rstrip(".")
@@ -101,7 +110,7 @@ def _section(module: ModuleType, claims: list[Claim], measured: dict, recipes: l
     waiting = [f"`{one.name}`" for one in claims if (one.paper, one.name) not in measured]
     if waiting:
         lines.append(f"Not run: {', '.join(waiting)}.\n")
-    return lines + ([_recipe_table(recipes)] if recipes else [])
+    return lines + ([_recipe_table(recipes, epochs)] if recipes else [])
 
 
 def _claim_row(claim: Claim, row: Record) -> str:
@@ -116,12 +125,15 @@ def _claim_row(claim: Claim, row: Record) -> str:
     return _row(sentence, verdict, ours, apart, paper, seeds, seconds, options)
 
 
-def _recipe_table(recipes: Sequence[Record]) -> str:
+def _recipe_table(recipes: Sequence[Record], epochs: dict[str, str]) -> str:
     rows = []
     for row in recipes:
         paper = f"{row['paper']['mean']:.1f}, {row['paper']['where']}" if row["paper"] else "–"
         floors = "<br>".join(f"{name} {_spread(floor)}" for name, floor in row["floors"].items())
         ceiling = _spread(row["ceiling"]) if row.get("ceiling") else ""
+        of_ceiling = epochs.get(row["ceiling"]["recipe"], "") if ceiling else ""
+        if of_ceiling and of_ceiling != _epochs(row):  # labels that had less time may be passed
+            ceiling += f" ({of_ceiling} epochs, here {_epochs(row)})"
         what = f"`{row['command']}`<br>{row['protocol']}"
         rows.append(_row(what, _spread(row), paper, floors, ceiling, row["over"], f"{row['seconds']:.0f}"))
     return "\n".join([RECIPES, *rows, ""])

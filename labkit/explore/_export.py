@@ -118,10 +118,9 @@ def to_frame(explorer: "Explorer") -> Any:
 
 def _finish_captions(explorer: "Explorer") -> None:
     """A file says for good what its captions say now: what they speak of is measured first."""
-    for side, lens in explorer._lenses.items():
-        if lens.found() is None:
-            explorer._know(side)
-            explorer._write_caption(side)
+    for side in explorer._lenses:
+        explorer._know(side)
+        explorer._write_caption(side)
 
 
 def to_html(explorer: "Explorer", path: Path) -> None:

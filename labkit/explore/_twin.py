@@ -29,7 +29,10 @@ def draw(panes: list[dict[str, Any]], colouring: Colouring, chosen: np.ndarray |
     from matplotlib.figure import Figure
 
     width = 7.6 if len(panes) == 1 else 10.4
-    lines = [_caption_lines(pane, width / len(panes)) for pane in panes]
+    legend = 1.55 / width if colouring.kind != "none" else 0.02
+    share = (1 - legend - 0.02) / len(panes)
+    # one caption may reach below the legend, two must not reach into each other
+    lines = [_caption_lines(pane, width * (1 if len(panes) == 1 else share)) for pane in panes]
     deepest = max(map(len, lines))
     height = 4.3 + 0.19 * deepest
     # the "$" of a name is text
@@ -37,8 +40,7 @@ def draw(panes: list[dict[str, Any]], colouring: Colouring, chosen: np.ndarray |
     with rc_context({**STYLE, **look}):
         figure = Figure(figsize=(width, height), dpi=96, facecolor="white")
         FigureCanvasAgg(figure)
-        legend = 1.55 / width if colouring.kind != "none" else 0.02
-        bottom, share = (0.19 * deepest + 0.30) / height, (1 - legend - 0.02) / len(panes)
+        bottom = (0.19 * deepest + 0.30) / height
         for place, (pane, text) in enumerate(zip(panes, lines, strict=True)):
             left = 0.02 + place * share
             ax = figure.add_axes((left + 0.02, bottom, share - 0.04, 1 - bottom - 0.34 / height))

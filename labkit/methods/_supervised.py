@@ -15,7 +15,7 @@ class Supervised(TwoView):
     """One view of each image, a linear classifier on the encoder's output, cross-entropy.
 
     Trained with the views and the budget of a self-supervised recipe and scored by its probe, it says what that encoder
-    could have reached there.
+    reaches there when it is told. A method that is given more epochs may pass it.
 
     Args:
         encoder, view: as in ``TwoView``; each image is seen once a step.

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch_geometric.data import Data
 
-from labkit.explore import _looking, _wiring, _words, compare, explore
+from labkit.explore import _export, _looking, _wiring, _words, compare, explore
 from labkit.explore._colours import Colouring
 
 RNG = np.random.default_rng(0)
@@ -835,3 +835,13 @@ def test_a_column_without_values_says_so():
     explorer = explore(Z, columns={"empty": np.full(150, np.nan)})
     explorer.colour_by("empty")
     assert explorer._colour["about"] == "no point has a value"
+
+
+@pytest.mark.parametrize("labels", [Y, None])
+def test_captions_of_two_maps_do_not_run_into_each_other(labels):
+    pair = compare(Z, Z[:, :4], labels, titles=("the whole", "a part of it with a longer name")).wait()
+    figure = _export.figure(pair)
+    figure.canvas.draw()
+    left, right = (text.get_window_extent() for text in figure.texts)
+    assert left.x1 < right.x0
+    assert right.x1 <= figure.bbox.x1

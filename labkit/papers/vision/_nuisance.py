@@ -121,6 +121,8 @@ def patient(epochs: int) -> dict[str, Any]:
 def supervised(recipe: Recipe, view: Callable = view_of, encoder: Callable = encoder_of) -> Recipe:
     """The ceiling of ``recipe``: the same encoder on the same images and for the same training, with labels.
 
+    Recipes that are given more epochs than the usual ones stand beside it, too, and may pass it; the board names both.
+
     Args:
         recipe: of the default training, so that a data set has one ceiling and not one a paper.
         view, encoder: data set -> view and encoder, as the recipe builds them.
