@@ -31,9 +31,9 @@ class All4One(SelfDistillation):
 
     After the released code, which is read with its defaults: the centroid's temperature is 0.1 whatever the neighbour's
     is, the three terms weigh ½, ½ and 5, the slow copy's rows have length one in the feature term, too, and rows of the
-    queue are those of the first view. Other than there, the
-    attention has one layer of four heads (eight there), no dropout, the learning rate of the rest and learned places
-    (fixed ones there); the projector has two layers and a plain end (three and batch norm there).
+    queue are those of the first view. Other than there, the attention has one layer of four heads (eight there), no
+    dropout, the learning rate of the rest and learned places (fixed ones there); the projector has two layers and a
+    plain end (three and batch norm there).
 
     Args:
         encoder, view: as in ``TwoView``.

@@ -256,7 +256,7 @@ for name, (_, *both) in runs.items():
 # %% [markdown]
 # Most heads have forgotten everything while the encoder, a random network with few gradients left to follow, has kept
 # most of its rank; VICReg's z keeps its rank and loses its spread. After the recipes' trainings (section 8) it has not:
-# of neighbours in h 11 % (SimSiam), 16 (VICReg), 17 (BYOL) and 23 (DINO) are right there; chance is 10, and 30 % are
+# of neighbours in h 12 % (SimSiam), 16 (VICReg), 17 (BYOL) and 23 (DINO) are right there; chance is 10, and 30 % are
 # with nothing trained. So collapse is looked for where the loss looks, long before a probe sees it, and quality is
 # measured where the embedding is used.
 #
