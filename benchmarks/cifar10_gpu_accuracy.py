@@ -17,13 +17,14 @@ of 20-NN on the test images:
     the same with Muon; with Muon and four views of 256 images                     75.0 after 81 s; 75.1 after 83 s
     the network with labels, 14 epochs of one cycle up to 0.4, crops from a half   86.4 after 46 s
 
-Short trainings with labels reach 94 % on the exact pictures (Coleman et al. 2017, "DAWNBench"), so that something costs
-both trainings some 6 to 8 points, and what is not known. The coding (quality 75, colours at half the resolution, 30.5 dB
+Short trainings with labels reach 94 % on the exact pictures (Coleman et al. 2017, "DAWNBench"): something costs both
+trainings some 6 to 8 points, and what is not known. The coding (quality 75, colours at half the resolution, 30.5 dB
 from the originals) was suspected, but costs a small network with labels only 0.2 ± 0.5 points at 4 000 images
-(``_cifar10_coding.py``). Draws of a compiled view, replayed as a CUDA graph, are as random as plain ones (means, spreads,
-correlations between calls, views and items). On a processor ``fit`` and a plain loop of the same settings reach the same
-(63.4 and 64.2 % with labels, 10 000 images, 10 epochs, one seed each). Labels and pictures belong together: a ridge
-regression on random patches is right about every thousand of the test images alike (69 to 72 %).
+(``_cifar10_coding.py``). Draws of a compiled view, replayed as a CUDA graph, are as random as plain ones (means,
+spreads, correlations between calls, views and items). On a processor ``fit`` and a plain loop of the same settings
+reach the same (63.4 and 64.2 % with labels, 10 000 images, 10 epochs, one seed each, by a script that was not kept).
+Labels and pictures belong together: a ridge regression on random patches is right about every thousand of the test
+images alike (69 to 72 %, likewise).
 
 Beside the features of the image, as they are: the mean of those of the image and its mirror image, at 32 and 40 pixels.
 """
