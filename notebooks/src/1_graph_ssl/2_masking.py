@@ -246,7 +246,7 @@ with plot.style():
         places = edges[1] * data.num_nodes + edges[0]  # bandwidths are drawn in this order
         own = 100 * (places.argsort() == torch.arange(len(places))).float().mean()
         axis.scatter(passed, asked, s=3, alpha=0.3, linewidths=0)
-        axis.set(xlabel="bandwidth that it passes", title=f"{name}: {own:.2g} % its own")
+        axis.set(xlabel="bandwidth that it passes", title=f"{name}: {own:.3g} % its own")
     axes[0].set_ylabel("bandwidth that it is asked for")
 plt.show()
 
