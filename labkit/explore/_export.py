@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labkit._files import write_whole
-from labkit.explore import _twin, _words
+from labkit.explore import _looking, _twin, _words
 from labkit.explore._web import SCRIPT, STYLE
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def to_frame(explorer: "Explorer") -> Any:
 def _finish_captions(explorer: "Explorer") -> None:
     """A file says for good what its captions say now: what they speak of is measured first."""
     for side in explorer._lenses:
-        explorer._know(side)
+        _looking.know(explorer, side)
         explorer._write_caption(side)
 
 

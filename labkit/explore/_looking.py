@@ -38,6 +38,13 @@ def star(sources: Sources, lens: Lens, point: int) -> dict[str, Any]:
     return {"row": point, "left": xy.tobytes(), "text": text, "pixels": pixels.tobytes(), **sources.pictures.size}
 
 
+def know(explorer: Any, side: str) -> None:
+    """Measure what the caption of a map speaks of, where it is not known yet."""
+    explorer._lenses[side].measure()
+    if side == "right" and explorer._agreement is None:
+        explorer._agreement = agreement(explorer._lenses, explorer._k, explorer._sources.seed)
+
+
 def agreement(lenses: dict[str, Lens], k: int, seed: int, most: int = 5000) -> Agreement | None:
     """CKA and shared neighbours of the two embeddings, on at most ``most`` rows; None when one has collapsed."""
     a, b = (lens.space for lens in lenses.values())

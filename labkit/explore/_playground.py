@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from numbers import Real
 from typing import Any
 
@@ -21,6 +20,7 @@ import torch
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_between, require_known, require_positive
+from labkit.explore._complete_figure import complete
 
 _WIDE = 280  # pixels of a panel: three of them beside the list of files on a small screen
 
@@ -238,28 +238,6 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@cache
-def _complete(kind: type) -> type:
-    """A figure that tells the browser of itself when all of it is there.
-
-    plotly's own does so first and sends its traces after; a page that draws it in between leaves it blank for good.
-    """
-
-    class Complete(kind):
-        _ready = False
-
-        def __init__(self, *args: Any, **options: Any):
-            super().__init__(*args, **options)
-            self._ready = True
-            self.open()
-
-        def open(self) -> None:
-            if self._ready:
-                super().open()
-
-    return Complete
-
-
 def _figure(panels: Sequence[Panel]) -> Any:
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
@@ -287,7 +265,7 @@ def _figure(panels: Sequence[Panel]) -> Any:
         legend = {"x": left, "y": -50 / 255, "yanchor": "top", "font": {"size": 12}}
         sheet.update_layout({f"legend{_nth(column)}": legend})
     _fill(sheet, panels)  # all of it before the browser knows of the figure: pictures that come late leave it blank
-    live = _complete(go.FigureWidget)(sheet)
+    live = complete(go.FigureWidget)(sheet)
     live._config = {**live._config, "showSendToCloud": False, "displaylogo": False}
     live._view_count = 0  # not None: the browser counts how often it is shown
     return live

@@ -176,17 +176,11 @@ class Wiring(anywidget.AnyWidget):
                     time.sleep(1.5)
                 if not current():
                     return
-                self._know(side)
+                _looking.know(self, side)
                 if current():
                     self._write_caption(side)
 
             self._background.start(("measure", side), work)
-
-    def _know(self, side: str) -> None:
-        """Measure what the caption speaks of."""
-        self._lenses[side].measure()
-        if side == "right" and self._agreement is None:
-            self._agreement = _looking.agreement(self._lenses, self._k, self._sources.seed)
 
     def _write_caption(self, side: str) -> None:
         place = list(self._lenses).index(side)

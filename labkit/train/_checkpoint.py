@@ -48,7 +48,7 @@ class Checkpoint:
             raise ValueError(f"{self.path} holds a finished run (Run.save) and nothing to go on from: look at it with "
                              "Run.load, and give checkpoint= another file")  # fmt: skip
         with refused_if_torn(self.path):
-            finished, settings = len(facts["history"]["loss"]), facts["settings"]
+            finished, settings = len(facts["history"]["loss"]), dict(facts["settings"])
             if f"random.{rank()}.cpu" not in tensors:  # seen before the method's weights are written over
                 raise KeyError("no random state")
         for name, now in self.settings.items():

@@ -632,7 +632,7 @@ gaps = torch.tensor(record["treatment"]) - torch.tensor(record["control"])
 enough = next(
     n for n in range(3, 99) if t.ppf(0.975, n - 1) * gaps.std() / math.sqrt(n) < gaps.mean()
 )
-check("seeds needed", seeds_needed, enough, enough, hint="put n = 3, 4, 5 into the formula, one after the other")
+check("seeds needed", seeds_needed, enough, enough, hint="try n = 3, then 4, in the formula")
 
 # %% [markdown]
 # Further: give `recipe_of` the pseudo labels of 20 clusters, and batches of 20. Are fewer pairs of one class?
