@@ -19,6 +19,7 @@
 # %% tags=["parameters"]
 import json
 import os
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +35,7 @@ SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
 torch.manual_seed(0)  # of what is drawn outside of `fit`
 EPOCHS = 2 if SMOKE else 10
 ITEMS = 192 if SMOKE else 768
+WATCHED = 192  # images whose way is followed
 
 # %% [markdown]
 # ## 1 · Pictures and views
@@ -109,11 +111,20 @@ spread_without = predict("spread of directions without it?", guess=0.5)
 from labkit.models import MLP, resnet8
 
 
+def as_the_loss_sees(method, images):
+    """z, with the batch's own means and variances; of a copy, for these two change the network."""
+    training = deepcopy(method).train()
+    return training.projector(training.encoder(images.float() / 255)).float()
+
+
 def train(build):
     with labkit.train.seeded(0):
         method = build()
-    batches = labkit.train.Minibatches(train_images, 64)
-    return labkit.fit(method, batches, epochs=EPOCHS, lr=4e-3, schedule="cosine", progress=False)
+    method.embed = partial(as_the_loss_sees, method)  # for snapshots, in place of h
+    return labkit.fit(
+        method, labkit.train.Minibatches(train_images, 64), epochs=EPOCHS, lr=4e-3, schedule="cosine",
+        watch=train_images[:WATCHED], snapshots=range(EPOCHS + 1), progress=False,
+    )  # fmt: skip
 
 
 def head(inputs, hidden, outputs):
@@ -202,6 +213,65 @@ plt.show()
 # alignment, uniformity, effective rank and spectrum of what the loss sees (`z.`) and of the representation (`h.`) in
 # every run that compares views.
 #
+# Now touch it. Choose a method, then drag the epoch from 0 on: where do the orange points go, and which eigenvalue
+# outlives the others? Points inside the circle point along directions that the map does not show.
+
+# %% tags=["hide-input"]
+from labkit.explore import Layer, Panel, Playground, Slider
+
+ARMS = [plot.COLOURS[0], plot.COLOURS[3]]  # the method, and without its ingredient
+
+
+def directions(run):
+    """Of z, at each epoch, in the two directions that most of them share over all epochs."""
+    z = nn.functional.normalize(torch.stack(list(run.snapshots.values())), dim=2)
+    xy = z @ torch.linalg.svd(z.flatten(0, 1), full_matrices=False).Vh[:2].T
+    return xy * xy[-1].sum(0).sign()  # most of them to the right, and up
+
+
+def spectrum(z):
+    """Eigenvalues of the covariance of directions, at most 32 of them."""
+    z = nn.functional.normalize(z, dim=1)
+    return torch.linalg.svdvals(z - z.mean(0))[:32].square() / len(z)
+
+
+maps = {name: [directions(run) for run in pair] for name, (_, *pair) in runs.items()}
+spectra = {
+    name: [torch.stack([spectrum(z) for z in run.snapshots.values()]) for run in pair]
+    for name, (_, *pair) in runs.items()
+}
+round_ = torch.linspace(0, 2 * torch.pi, 100)
+
+
+def at_epoch(method, epoch):
+    name = list(runs)[method - 1]
+    missing, *pair = runs[name]
+    arms = list(zip(ARMS, (name, missing)))
+    points = [Layer("line", round_.cos(), round_.sin(), plot.FLOOR, width=1)]
+    falls, spreads = [], [Layer("line", [epoch, epoch], [0, 1], plot.FLOOR, dash=True)]
+    for (colour, arm), xy, values in zip(arms, maps[name], spectra[name]):
+        points.append(Layer("points", *xy[epoch].T, colour, width=6, opacity=0.6))
+        logs = values[epoch].clamp(min=1e-9).log10()
+        falls.append(Layer("line", torch.arange(1, len(logs) + 1), logs, colour, arm))
+        spreads.append(Layer("line", torch.arange(EPOCHS + 1), values.sum(1), colour))
+    said = ", without ".join(f"{run.history['loss'][max(epoch, 1) - 1]:.3g}" for run in pair)
+    edge = (-1.1, 1.1)
+    return [
+        Panel(f"{name}: directions of z", points, x_range=edge, y_range=edge, says=f"{WATCHED} images"),
+        Panel("Spectrum", falls, "eigenvalue", "log₁₀ of variance", y_range=(-9, 0.1)),
+        Panel("Spread of directions", spreads, "epoch", "0 to 1", y_range=(0, 1.05),
+              says=f"loss of epoch {max(epoch, 1)}: {said}"),
+    ]  # fmt: skip
+
+
+names = ", ".join(f"{place} {name}" for place, name in enumerate(runs, 1))
+Playground(
+    at_epoch,
+    {"method": Slider(names, 1, 1, len(runs), 1), "epoch": Slider("epoch", EPOCHS, 0, EPOCHS, 1)},
+    "What holds them open?",
+)
+
+# %% [markdown]
 # ## 5 · Two kinds of collapse
 #
 # **Complete** collapse: every eigenvalue is zero. **Dimensional** collapse: the spectrum falls off early. And a third
