@@ -24,9 +24,9 @@ _TURN = torch.linalg.inv(_YIQ) @ torch.tensor([[0.0, 0, 0], [0, 0, 1], [0, -1, 0
 _QUARTER_TURN = tuple(_TURN.flatten().tolist())
 
 
-def _require_range(name: str, pair: Sequence[Number], least: float = 0) -> None:
-    if len(pair) != 2 or not least < pair[0] <= pair[1] < math.inf:
-        raise ValueError(f"{name} must be (low, high) with {least} < low ≤ high, not {tuple(pair)}")
+def _require_range(name: str, pair: Sequence[Number]) -> None:
+    if len(pair) != 2 or not 0 < pair[0] <= pair[1] < math.inf:
+        raise ValueError(f"{name} must be (low, high) with 0 < low ≤ high, not {tuple(pair)}")
 
 
 @checked(numbers=False)
