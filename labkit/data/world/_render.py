@@ -43,7 +43,7 @@ def render(
         scenes: what to draw, on the device where it is to be drawn.
         size: side of the pictures in pixels. The scene doesn't depend on it: outlines and patterns are distances, and a
             pixel on a border gets its share of both sides.
-        truths: names of ``world.TRUTHS``, from "segments" to "flow".
+        truths: names of ``world.TRUTHS``, or one.
         dtype: of the picture: uint8 (0 to 255) or a floating-point type (0 to 1).
         block: scenes drawn at once; None: as many as stay in a CPU's cache, or 2^25 pixels on a GPU.
 
