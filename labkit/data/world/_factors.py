@@ -183,7 +183,3 @@ def require_drawable(name: str, low: float, high: float) -> None:
     if not (least <= low <= high <= most and math.isfinite(low) and math.isfinite(high)):
         limits = f"lie between {least:g} and {most:g}" if name in LIMITS else "be finite, the lowest first"
         raise ValueError(f"{name} must {limits}, not {low:g} to {high:g}")
-
-
-def radians(degrees: Tensor) -> Tensor:
-    return degrees * (math.pi / 180)
