@@ -14,9 +14,9 @@ from labkit.data._store import has_files
 _READERS = {  # reader -> module; modules load when a set of theirs does
     "planetoid": "_planetoid",
     "ogbn_arxiv": "_ogb",
-    "npz_graph": "_graph_sets",
-    "hypergraph": "_graph_sets",
-    "hetero": "_graph_sets",
+    "npz_graph": "_graph_arrays",
+    "hypergraph": "_graph_arrays",
+    "hetero": "_graph_arrays",
     "tu": "_graph_collections",
     "molecules": "_molecules",
     "idx": "_image_files",
