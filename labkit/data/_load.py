@@ -43,8 +43,8 @@ _READERS = {  # reader -> module; modules load when a set of theirs does
 def load(name: str, **options) -> Any:
     """Load a data set of the catalogue.
 
-    Looks for each file in ``$LABKIT_DATA``, in ``data/``, then on the network, and reads it only when its sha256
-    matches. A file that does not match is renamed to ``NAME.rejected`` and never read.
+    Looks for each file in ``$LABKIT_DATA``, in ``data/`` of the checkout, in the user's cache, then on the network, and
+    reads it only when its sha256 matches. A file that does not match is renamed to ``NAME.rejected`` and never read.
 
     Args:
         name: a name of ``catalogue()``.
