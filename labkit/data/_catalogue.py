@@ -50,9 +50,11 @@ class Entry:
         name: what ``load`` takes.
         kind: "graph", "graphs", "images", ...: what ``load`` gives.
         summary: one line.
+        reader: what follows ``read_`` in the name of the function that reads it.
         files: what it is read from; empty for what needs no download.
         licence, citation, home: as the authors state them.
         expected: the sizes that must come out of ``load(name)``.
+        class_names: where the files themselves do not hold them.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Sets of many small graphs: the TU benchmark, and the GIN authors' text files with their ten folds."""
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -57,9 +57,6 @@ class GraphSet(Sequence):
                 index = index.nonzero().flatten()
             return GraphSet(tuple(self.graphs[i] for i in index.tolist()), self.name)
         return self.graphs[operator.index(index)]
-
-    def __iter__(self) -> Iterator[Data]:
-        return iter(self.graphs)
 
     @property
     def y(self) -> Int64[Tensor, " graphs"]:

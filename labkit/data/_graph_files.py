@@ -2,7 +2,7 @@
 
 import copy
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -240,14 +240,12 @@ def _check_graph(data: Any) -> None:
     elif not torch.isfinite(x.values() if x.layout == torch.sparse_csr else x.coalesce().values()).all():
         raise ValueError("x holds NaN or infinite values; remove or repair them first")
     _check_edges(data.edge_index, len(x))
-    _check_per_node(data, len(x))
-    for name in ("edge_weight", "edge_attr"):
-        values, edges = getattr(data, name, None), data.edge_index.shape[1]
-        if values is None:
-            continue
-        if not isinstance(values, Tensor) or values.dim() == 0 or len(values) != edges:
-            found = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
-            raise ValueError(f"{name} must be a tensor with one row for each of the {edges} edges, not {found}")
+    for name, values in _given(data, ("y", "train_mask", "val_mask", "test_mask"), len(x), "nodes"):
+        if name == "y":
+            require_finite(name, values)
+        elif values.dtype != torch.bool:
+            raise ValueError(f"{name} must be bool, not {values.dtype}; use {name}.bool()")
+    for name, values in _given(data, ("edge_weight", "edge_attr"), data.edge_index.shape[1], "edges"):
         require_finite(name, values)
 
 
@@ -269,15 +267,13 @@ def _check_edges(edge_index: Tensor | None, n: int) -> None:
         )
 
 
-def _check_per_node(data: Data, n: int) -> None:
-    for name in ("y", "train_mask", "val_mask", "test_mask"):
+def _given(data: Data, names: Sequence[str], count: int, what: str) -> Iterator[tuple[str, Tensor]]:
+    """Those of the attributes that are there: each must be a tensor with one row for each node, or each edge."""
+    for name in names:
         values = getattr(data, name, None)
         if values is None:
             continue
-        if not isinstance(values, Tensor) or values.dim() == 0 or len(values) != n:
+        if not isinstance(values, Tensor) or values.dim() == 0 or len(values) != count:
             found = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
-            raise ValueError(f"{name} must be a tensor with one row for each of the {n} nodes, not {found}")
-        if name != "y" and values.dtype != torch.bool:
-            raise ValueError(f"{name} must be bool, not {values.dtype}; use {name}.bool()")
-        if name == "y" and values.is_floating_point():
-            require_finite("y", values)
+            raise ValueError(f"{name} must be a tensor with one row for each of the {count} {what}, not {found}")
+        yield name, values

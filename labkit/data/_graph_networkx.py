@@ -47,7 +47,7 @@ def from_networkx(graph: Any, label: str | None = None, where: str = "the graph"
         data = undirected(edge_index, weights, n, where)
     data.node_names = tuple(graph)
     attributes = _attributes(graph)
-    label = _label(attributes, label, n, where)
+    label = _label(attributes, label, where)
     if label is not None:
         values = _whole(attributes.pop(label), label, n, where)
         values = [value if isinstance(value, Integral | str) else int(value) for value in values]  # 1.0 is class 1
@@ -128,7 +128,7 @@ def _attributes(graph: Any) -> dict[str, dict[int, Any]]:
     return found
 
 
-def _label(attributes: dict[str, dict[int, Any]], label: str | None, n: int, where: str) -> str | None:
+def _label(attributes: dict[str, dict[int, Any]], label: str | None, where: str) -> str | None:
     if label is None:
         return next((name for name in LABELS if name in attributes and _are_classes(name, attributes[name])), None)
     if label not in attributes:

@@ -4,6 +4,7 @@ import torch
 from torch_geometric.data import Data
 
 from labkit.data._catalogue import Entry
+from labkit.data._graph_networkx import from_networkx
 
 
 def read_karate(entry: Entry) -> Data:
@@ -13,11 +14,9 @@ def read_karate(entry: Entry) -> Data:
     """
     import networkx
 
-    graph = networkx.karate_club_graph()
-    data = _from_networkx(graph)
-    clubs = ("Mr. Hi", "Officer")
-    data.y = torch.tensor([clubs.index(club) for _, club in graph.nodes(data="club")])
-    data.class_names = clubs
+    found = from_networkx(networkx.karate_club_graph(), "club")
+    data = _with_identity(found)
+    data.y, data.class_names = found.y, found.class_names
     return data
 
 
@@ -28,17 +27,11 @@ def read_les_miserables(entry: Entry) -> Data:
     """
     import networkx
 
-    graph = networkx.les_miserables_graph()
-    data = _from_networkx(graph)
-    data.node_names = tuple(graph.nodes)
+    found = from_networkx(networkx.les_miserables_graph())
+    data = _with_identity(found)
+    data.node_names = found.node_names
     return data
 
 
-def _from_networkx(graph) -> Data:
-    number = {node: i for i, node in enumerate(graph)}
-    edges = [(number[a], number[b], float(weight)) for a, b, weight in graph.edges(data="weight")]
-    edges = sorted(edges + [(b, a, weight) for a, b, weight in edges])
-    sources, targets, weights = zip(*edges, strict=True)
-    return Data(
-        x=torch.eye(len(number)), edge_index=torch.tensor([sources, targets]), edge_weight=torch.tensor(weights)
-    )
+def _with_identity(graph: Data) -> Data:
+    return Data(x=torch.eye(graph.num_nodes), edge_index=graph.edge_index, edge_weight=graph.edge_weight)

@@ -39,38 +39,39 @@ def read_tables(path: Path) -> Data:
     stem = path.name.removesuffix(path.suffix)
     features, labels = (_beside(path, f"{stem}.{part}") for part in ("features", "labels"))
     sources, targets, weights = _edges(path)
-    tables = {"features": _features(features) if features else None, "labels": _labels(labels) if labels else None}
-    listed = next((table[0] for table in tables.values() if table), None)
+    described, x = _features(features) if features else ([], None)
+    labelled, values = _labels(labels) if labels else ([], [])
+    listed = described or labelled
     names = listed or _order(sources + targets)
     number = {name: i for i, name in enumerate(names)}
     where = (features or labels).name if listed else path.name
     edge_index = torch.tensor([_numbers(column, number, path.name, where) for column in (sources, targets)])
     data = undirected(edge_index.reshape(2, -1), weights, len(names), path.name)
     data.node_names = tuple(names)
-    if tables["features"]:
-        data.x = tables["features"][1]
-        counted = data.x[0].tolist() == list(range(data.x.shape[1])) and data.x.shape[1] > 1
+    if features:
+        data.x = x
+        counted = x[0].tolist() == list(range(x.shape[1])) and x.shape[1] > 1
         if names[0] not in {*sources, *targets} and (counted or _names_columns(names[:1], names[1:])):
             raise ValueError(
                 f"the first line of {features.name} ({names[0]}, ...) seems to name its columns: no edge knows this "
                 "node; remove it, or put it further down"
             )
         del data.num_nodes  # x says it; two sources could disagree
-    if tables["labels"]:
-        row = {name: value for name, value in zip(*tables["labels"], strict=True)}
-        first, *others = tables["labels"][1]
+    if labels:
+        label = dict(zip(labelled, values, strict=True))
+        first, *others = values
         if not features and names[0] not in {*sources, *targets} and others and first not in others:
             raise ValueError(
                 f"the first line of {labels.name} ({names[0]}, {first}) seems to name its columns: no edge and no "
                 "other line knows either; remove it, or put it further down"
             )
-        _numbers(list(row), number, labels.name, where)
-        lacking = [name for name in names if name not in row]
+        _numbers(labelled, number, labels.name, where)
+        lacking = [name for name in names if name not in label]
         if lacking:
             raise ValueError(
                 f"{labels.name} has no label for {len(lacking)} of {len(names)} nodes (first: {lacking[0]!r})"
             )
-        data.y, data.class_names = classes([row[name] for name in names])
+        data.y, data.class_names = classes([label[name] for name in names])
     return data
 
 

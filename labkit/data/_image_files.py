@@ -73,9 +73,8 @@ def read_cifar10_jpeg(entry: Entry, n_train: int = 50_000, n_test: int = 10_000)
     arrays = _npz(entry, entry.files[0])
     images, labels = [], []
     for part, count in (("train", n_train), ("test", n_test)):
-        images += [
-            decode_image(data) for data in _streams(arrays[f"{part}_jpeg"], arrays[f"{part}_offsets"][: count + 1])
-        ]
+        joined, offsets = arrays[f"{part}_jpeg"], arrays[f"{part}_offsets"][: count + 1].tolist()
+        images += [decode_image(joined[start:end].tobytes()) for start, end in itertools.pairwise(offsets)]
         labels.append(torch.from_numpy(arrays[f"{part}_labels"][:count]).long())
     splits = {"train": torch.arange(n_train), "test": torch.arange(n_train, n_train + n_test)}
     names = tuple(arrays["class_names"].tolist())
@@ -100,9 +99,9 @@ def read_omniglot(entry: Entry, part: str = "background") -> ImageSet:
         pngs, classes, splits = _one_shot(entry)
     else:
         raise ValueError(f"part must be 'background' or 'one-shot', not {part!r}")
-    names = sorted(set(classes))
-    labels = torch.tensor([names.index(one) for one in classes])
-    return ImageSet(torch.stack([decode_image(png) for png in pngs.values()]), labels, tuple(names), splits, entry.name)
+    names, labels = np.unique(classes, return_inverse=True)
+    images = torch.stack([decode_image(png) for png in pngs.values()])
+    return ImageSet(images, torch.from_numpy(labels), tuple(names.tolist()), splits, entry.name)
 
 
 def _pngs(entry: Entry, name: str) -> dict[str, bytes]:
@@ -137,8 +136,3 @@ def decode_image(data: bytes) -> UInt8[Tensor, "channels height width"]:
 
 def _npz(entry: Entry, file: File) -> dict[str, np.ndarray]:
     return read_npz(read_bytes(entry, file), file.name)
-
-
-def _streams(joined: np.ndarray, offsets: np.ndarray) -> list[bytes]:
-    """The files that were written one after the other into ``joined``."""
-    return [joined[start:end].tobytes() for start, end in itertools.pairwise(offsets.tolist())]

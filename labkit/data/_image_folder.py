@@ -1,6 +1,5 @@
 """A folder of pictures as an ``ImageSet``."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +49,9 @@ def read_images(folder: str | Path, size: int = 32, channels: int = 3, test: flo
         raise ValueError(f"channels must be 1 (grey) or 3 (colour), not {channels}")
     require_between("test", test, 0, 1 - 1e-9)
     require_counts(0, seed=seed)
-    loose, classes = _pictures(folder, deep=False), [path for path in sorted(folder.iterdir()) if _seen(path, folder)]
-    in_class = {path.name: _pictures(path, deep=True) for path in classes if path.is_dir()}
-    in_class = {name: found for name, found in in_class.items() if found}
+    loose = _pictures(folder, "*")
+    subfolders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    in_class = {path.name: found for path in subfolders if (found := _pictures(path, "**/*"))}
     if loose and in_class:
         raise ValueError(
             f"{folder} holds pictures ({loose[0].name}, ...) and subfolders of pictures ({next(iter(in_class))}, ...): "
@@ -74,14 +73,10 @@ def read_images(folder: str | Path, size: int = 32, channels: int = 3, test: flo
     return ImageSet(images, labels, tuple(in_class), splits, folder.resolve().name)
 
 
-def _seen(path: Path, folder: Path) -> bool:
-    """Whether neither it nor a folder on the way to it is hidden: Jupyter keeps copies in .ipynb_checkpoints."""
-    return not any(part.startswith(".") for part in path.relative_to(folder).parts)
-
-
-def _pictures(folder: Path, deep: bool) -> list[Path]:
-    found: Iterable[Path] = folder.rglob("*") if deep else folder.iterdir()
-    return sorted(path for path in found if path.suffix.lower() in SUFFIXES and path.is_file() and _seen(path, folder))
+def _pictures(folder: Path, pattern: str) -> list[Path]:
+    """Without hidden files, nor any in hidden folders: Jupyter keeps copies in .ipynb_checkpoints."""
+    found = (path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _read(path: Path, size: int, channels: int) -> torch.Tensor:

@@ -5,18 +5,20 @@ from importlib import import_module
 from inspect import signature
 from typing import Any
 
+from torch import Tensor
+
 from labkit._arguments import checked
 from labkit._checks import require_known
 from labkit.data._catalogue import Entry, catalogue
-from labkit.data._sizes import sizes
+from labkit.data._image_set import ImageSet
 from labkit.data._store import has_files
 
 _READERS = {  # reader -> module; modules load when a set of theirs does
     "planetoid": "_planetoid",
     "ogbn_arxiv": "_ogb",
-    "npz_graph": "_graph_sets",
-    "hypergraph": "_graph_sets",
-    "hetero": "_graph_sets",
+    "npz_graph": "_graph_arrays",
+    "hypergraph": "_graph_arrays",
+    "hetero": "_graph_arrays",
     "tu": "_graph_collections",
     "molecules": "_molecules",
     "idx": "_image_files",
@@ -43,8 +45,8 @@ _READERS = {  # reader -> module; modules load when a set of theirs does
 def load(name: str, **options) -> Any:
     """Load a data set of the catalogue.
 
-    Looks for each file in ``$LABKIT_DATA``, in ``data/``, then on the network, and reads it only when its sha256
-    matches. A file that does not match is renamed to ``NAME.rejected`` and never read.
+    Looks for each file in ``$LABKIT_DATA``, in ``data/`` of the checkout, in the user's cache, then on the network, and
+    reads it only when its sha256 matches. A file that does not match is renamed to ``NAME.rejected`` and never read.
 
     Args:
         name: a name of ``catalogue()``.
@@ -75,7 +77,7 @@ def load(name: str, **options) -> Any:
     except FileNotFoundError as error:
         raise error.with_traceback(None) from None  # the sentence says it all; the way to it would fill a screen
     if not options:  # the others may change sizes
-        _require_expected(entry, sizes(value))
+        _require_expected(entry, value)
     return transform(value) if transform else value
 
 
@@ -102,14 +104,50 @@ def _entry(name: str) -> Entry:
     return known[name]
 
 
-def _require_expected(entry: Entry, found: dict[str, Any]) -> None:
+def _require_expected(entry: Entry, value: Any) -> None:
     """The files were the right ones; that what was read from them is right too is checked here."""
-    for key, value in entry.expected.items():
-        if found.get(key) != value:
+    found = _sizes(value)
+    for key, expected in entry.expected.items():
+        if found.get(key) != expected:
             raise ValueError(
-                f"{entry.name!r} came out with {found.get(key)} {key} instead of {value}: the reader does not "
+                f"{entry.name!r} came out with {found.get(key)} {key} instead of {expected}: the reader does not "
                 "understand these files; please report this with what `labkit doctor` prints"
             )
+
+
+def _sizes(value: Any) -> dict[str, Any]:
+    """By the names that the catalogue uses: {"nodes": 2708, ...}, {"images": [70000, 1, 28, 28], ...}, and so on."""
+    if isinstance(value, ImageSet):
+        found = {"images": list(value.images.shape)} | {name: len(rows) for name, rows in value.splits.items()}
+        return found | ({} if value.labels is None else {"classes": len(value.labels.unique())})
+    if isinstance(value, dict):
+        return {"images": len(value)}
+    kind = type(value).__name__
+    if kind == "Data":
+        return _graph_sizes(value)
+    if kind == "HeteroData":
+        labels = next(store.y for store in value.node_stores if "y" in store)
+        return {"nodes": {name: value[name].num_nodes for name in value.node_types}, "classes": len(labels.unique())}
+    if kind == "GraphSet":
+        return {"graphs": len(value), "classes": len(value.y.unique()), "features": value[0].num_node_features}
+    return {"molecules" if kind == "Molecules" else "images": len(value)}
+
+
+def _graph_sizes(data) -> dict[str, Any]:
+    found = {"nodes": data.num_nodes, "features": data.num_node_features}
+    if data.edge_index is not None:
+        found["edges"] = data.num_edges
+    if "hyperedge_index" in data:
+        found["hyperedges"] = data.num_hyperedges
+    if "citations" in data:
+        found["citations"] = data.citations
+    if isinstance(data.y, Tensor):
+        found["classes"] = len(data.y.unique())
+    for part in ("train", "val", "test"):
+        mask = data.get(f"{part}_mask")
+        if mask is not None and mask.dim() == 1:
+            found[part] = int(mask.sum())
+    return found
 
 
 def _reader(entry: Entry) -> Callable[..., Any]:

@@ -43,12 +43,9 @@ def read_planted_roles(entry: Entry, ring: int = 500, built: int = 100, extra: i
     base = ring + 5 * np.arange(built)
     around = np.arange(ring)
     parts = [np.stack([around, (around + 1) % ring]), np.stack([place, base]), rng.integers(ring, size=(2, extra))]
-    parts += [
-        (base[which, None] + np.array(links)[:, side]).ravel()[None]
-        for which, (links, _) in ((house, HOUSE), (~house, STAR))
-        for side in (0, 1)
-    ]
-    edges = np.concatenate([*parts[:3], np.concatenate(parts[3:5]), np.concatenate(parts[5:7])], axis=1)
+    for which, (links, _) in ((house, HOUSE), (~house, STAR)):
+        parts.append((base[which, None, None] + np.array(links)).reshape(-1, 2).T)
+    edges = np.concatenate(parts, axis=1)
     edges = torch.from_numpy(edges[:, edges[0] != edges[1]])
     edge_index = coalesce(torch.cat([edges, edges.flip(0)], dim=1))
     y = np.zeros(ring + 5 * built, dtype=np.int64)

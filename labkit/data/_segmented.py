@@ -1,6 +1,6 @@
 """BSDS500: photographs with the segmentations that several people drew."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,9 +59,6 @@ class SegmentedImages(Sequence):
             boundaries=torch.from_numpy(edges).bool(),
             id=int(arrays["ids"][index]),
         )
-
-    def __iter__(self) -> Iterator[SegmentedImage]:
-        return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
         drawn = int(self._arrays["n_annotators"].sum())

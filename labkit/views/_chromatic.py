@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 from labkit._arguments import checked
 from labkit._checks import require_between, require_positive
 from labkit.views._draws import drawn
-from labkit.views._image import ImageView, constant, luma, resample, separable, uniform, unit_images
-from labkit.views._image_transforms import gaussian_kernel
+from labkit.views._image import ImageView, constant, luma, resample, uniform, unit_images
+from labkit.views._image_transforms import blurred
 
 
 @checked(numbers=False)
@@ -80,6 +80,4 @@ class ChromaBlur(ImageView):
     def _transform(self, images: Tensor, generator: Generator | None) -> Tensor:
         grey = torch.einsum("nchw,c->nhw", images, luma(images))[:, None]
         sigma = images.new_full((len(images),), self.sigma)
-        height, width = images.shape[2:]
-        kernels = gaussian_kernel(height, sigma, source_dim=2), gaussian_kernel(width, sigma, source_dim=1)
-        return (grey + separable(images, *kernels) - separable(grey, *kernels)).clamp_(0, 1)
+        return (grey + blurred(images, sigma) - blurred(grey, sigma)).clamp_(0, 1)

@@ -12,7 +12,7 @@ from torch.nn.functional import threshold
 from labkit._arguments import checked
 from labkit._checks import require_between
 from labkit.views._draws import drawn
-from labkit.views._image import Colour, Compose, Geometric, ImageView, constant, luma, separable, uniform
+from labkit.views._image import Colour, Compose, Geometric, Images, ImageView, constant, luma, separable, uniform
 
 Number = float | int
 
@@ -24,9 +24,9 @@ _TURN = torch.linalg.inv(_YIQ) @ torch.tensor([[0.0, 0, 0], [0, 0, 1], [0, -1, 0
 _QUARTER_TURN = tuple(_TURN.flatten().tolist())
 
 
-def _require_range(name: str, pair: Sequence[Number], least: float = 0) -> None:
-    if len(pair) != 2 or not least < pair[0] <= pair[1] < math.inf:
-        raise ValueError(f"{name} must be (low, high) with {least} < low ≤ high, not {tuple(pair)}")
+def _require_range(name: str, pair: Sequence[Number]) -> None:
+    if len(pair) != 2 or not 0 < pair[0] <= pair[1] < math.inf:
+        raise ValueError(f"{name} must be (low, high) with 0 < low ≤ high, not {tuple(pair)}")
 
 
 @checked(numbers=False)
@@ -213,12 +213,16 @@ class GaussianBlur(ImageView):
         draws = uniform(images, 2, generator)
         sigma = self.sigma[0] + draws[:, 1] * (self.sigma[1] - self.sigma[0])
         sigma = torch.where(draws[:, 0] < self.p, sigma, 1e-3)  # so narrow that the kernel is exactly one pixel
-        height, width = images.shape[2:]
-        rows, columns = gaussian_kernel(height, sigma, source_dim=2), gaussian_kernel(width, sigma, source_dim=1)
-        return separable(images, rows, columns)
+        return blurred(images, sigma)
 
 
-def gaussian_kernel(size: int, sigma: Float[Tensor, "items"], source_dim: int) -> Float[Tensor, "items size size"]:
+def blurred(images: Images, sigma: Float[Tensor, "items"]) -> Images:
+    """Each image convolved with a Gaussian of its own standard deviation, in pixels."""
+    height, width = images.shape[2:]
+    return separable(images, _gaussian(height, sigma, source_dim=2), _gaussian(width, sigma, source_dim=1))
+
+
+def _gaussian(size: int, sigma: Float[Tensor, "items"], source_dim: int) -> Float[Tensor, "items size size"]:
     at = torch.arange(size, device=sigma.device).to(sigma)
     exponent = ((at[:, None] - at) / sigma[:, None, None]).square_().mul_(-0.5)
     # Far tails are denormal numbers, thirty times slower to compute with, and mean nothing: they become zeros.

@@ -3,6 +3,8 @@
 One step of all walks is a handful of tensor operations, so that the only loop is over steps.
 """
 
+import copy
+
 import torch
 from jaxtyping import Bool, Float, Int64, Integer
 from torch import Tensor
@@ -82,9 +84,8 @@ class Adjacency:
 
     def to(self, device: torch.device | str) -> "Adjacency":
         """The same graph on another device."""
-        moved = object.__new__(Adjacency)
-        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
-        vars(moved).update(vars(self) | tensors)
+        moved = copy.copy(self)
+        vars(moved).update({name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)})
         moved._prepare()
         return moved
 

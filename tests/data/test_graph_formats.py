@@ -307,13 +307,6 @@ def test_a_label_is_for_named_attributes_only(tmp_path):
         read_graph(write(tmp_path), label="club")
 
 
-def test_a_networkx_graph_equals_the_catalogue_s_reading_of_it():
-    graph = read_graph(networkx.karate_club_graph(), Constant(), label="club")
-    ours = load("karate")
-    assert pairs(graph) == pairs(ours)
-    assert graph.y.tolist() == ours.y.tolist()
-
-
 def test_names_in_quotes_may_hold_spaces_and_hashes(tmp_path):
     (tmp_path / "t.edges").write_text('"new york" boston\nboston "#a"\n')
     (tmp_path / "t.features.csv").write_text('"new york",1\nboston,2\n"#a",3\n')

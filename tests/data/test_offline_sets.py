@@ -79,6 +79,7 @@ def test_stereo_pair_fits_its_disparity():
 
 def test_karate_and_les_miserables_keep_their_weights():
     karate, graph = load("karate"), networkx.karate_club_graph()
+    assert set(zip(*karate.edge_index.tolist())) == {*graph.edges, *((b, a) for a, b in graph.edges)}
     assert is_undirected(karate.edge_index, karate.edge_weight)
     assert karate.edge_weight.sum() == 2 * sum(weight for *_, weight in graph.edges(data="weight"))
     assert karate.y.bincount().tolist() == [17, 17]

@@ -70,7 +70,12 @@ STAGE = {
     "cast": "class that the tint of the whole picture gives away, -1: no tint",
 }
 _COLUMN = {name: ("objects", i) for i, name in enumerate(OBJECT)} | {name: ("stage", i) for i, name in enumerate(STAGE)}
-_WHOLE = {"present", "watermark", "cast", *NAMES}
+_WHOLE = {  # factors that are whole numbers: the lowest and the highest
+    "present": (0, 1),
+    "watermark": (-1, len(SHAPES) - 1),
+    "cast": (-1, len(SHAPES) - 1),
+    **{name: (0, len(names) - 1) for name, names in NAMES.items()},
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,12 +155,11 @@ class Scenes:
             raise ValueError(f"{name} must fit into {list(target.shape)}, not {list(value.shape)}") from None
         if not value.isfinite().all():
             raise ValueError(f"{name} holds NaN or infinite values")
-        known = NAMES.get(name)
-        if known and not ((value >= 0) & (value < len(known)) & (value == value.round())).all():
-            raise ValueError(f"{name} must be a whole number from 0 to {len(known) - 1}: {', '.join(known)}")
-        low, high = {"present": (0, 1), "watermark": (-1, 11), "cast": (-1, 11)}.get(name, (None, None))
-        if low is not None and not ((value >= low) & (value <= high) & (value == value.round())).all():
-            raise ValueError(f"{name} must be a whole number from {low} to {high}")
+        if name in _WHOLE:
+            low, high = _WHOLE[name]
+            if not ((value >= low) & (value <= high) & (value == value.round())).all():
+                known = f": {', '.join(NAMES[name])}" if name in NAMES else ""
+                raise ValueError(f"{name} must be a whole number from {low} to {high}{known}")
         require_drawable(name, float(value.min()), float(value.max()))
         return value
 
@@ -179,7 +183,3 @@ def require_drawable(name: str, low: float, high: float) -> None:
     if not (least <= low <= high <= most and math.isfinite(low) and math.isfinite(high)):
         limits = f"lie between {least:g} and {most:g}" if name in LIMITS else "be finite, the lowest first"
         raise ValueError(f"{name} must {limits}, not {low:g} to {high:g}")
-
-
-def radians(degrees: Tensor) -> Tensor:
-    return degrees * (math.pi / 180)

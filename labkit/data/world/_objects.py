@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from labkit.data.world._factors import FLAT, OBJECT, SHAPES, Scenes, radians
+from labkit.data.world._factors import FLAT, OBJECT, SHAPES, Scenes
 from labkit.data.world._shapes import DISTANCE
 from labkit.data.world._solids import outline, rotation, surface
 from labkit.data.world._textures import pattern
@@ -24,7 +24,7 @@ def grid(size: int, like: Tensor) -> tuple[Float[Tensor, "1 1 size"], Float[Tens
 
 def light(scenes: Scenes) -> Float[Tensor, "items 3"]:
     """Unit vector towards the light: right, up, towards the viewer."""
-    angle, height = radians(scenes["light_angle"]), radians(scenes["light_height"])
+    angle, height = torch.deg2rad(scenes["light_angle"]), torch.deg2rad(scenes["light_height"])
     return torch.stack([height.cos() * angle.cos(), height.cos() * angle.sin(), height.sin()], -1)
 
 
@@ -54,7 +54,7 @@ class Objects:
     def pose(self, angle: Tensor, azimuth: Tensor) -> Float[Tensor, "m 3 3"]:
         """The rotation of every object at these angles (degrees); flat shapes turn in the picture plane alone."""
         solid = (self["shape"] >= len(FLAT)).to(angle)
-        return rotation(radians(angle), solid * radians(self["elevation"]), solid * radians(azimuth))
+        return rotation(torch.deg2rad(angle), solid * torch.deg2rad(self["elevation"]), solid * torch.deg2rad(azimuth))
 
     def distances(
         self, x: Tensor, y: Tensor, shift: Float[Tensor, "m 2"] | None = None
@@ -127,7 +127,7 @@ class Drawn(Objects):
         rows = (self["texture"][: self.flat] > 0).nonzero().flatten()
         if len(rows):
             x, y = (values[rows] for values in self._local(self.x, self.y))
-            angle = radians(self["angle"] + self["texture_angle"])[rows, None, None]
+            angle = torch.deg2rad(self["angle"] + self["texture_angle"])[rows, None, None]
             u = angle.cos() * x + (angle.sin() * y + self._shift()[rows])
             v = angle.cos() * y - angle.sin() * x
             self.paint[rows] = pattern(self["texture"][rows], u, v, self["texture_period"][rows], footprint[rows])
@@ -137,7 +137,7 @@ class Drawn(Objects):
         x, y = (values[rows] for values in self._local(self.x, self.y))
         toward = light(self.scenes)[self.item[rows]]
         height, self.face, u, v, shade = surface(self["shape"][rows] - len(FLAT), self.turned[rows], toward, x, y)
-        angle = radians(self["texture_angle"])[rows, None, None]
+        angle = torch.deg2rad(self["texture_angle"])[rows, None, None]
         u, v = angle.cos() * u + angle.sin() * v + self._shift()[rows], angle.cos() * v - angle.sin() * u
         self.paint[rows] = pattern(self["texture"][rows], u, v, self["texture_period"][rows], footprint[rows])
         self.shading[rows] = _AMBIENT + (1 - _AMBIENT) * (shade / toward[:, 2, None, None]).clamp_(0, 1.5)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from labkit._checks import require_counts, require_known
 from labkit.data.world import _truths
-from labkit.data.world._factors import SHAPES, Scenes, radians
+from labkit.data.world._factors import SHAPES, Scenes
 from labkit.data.world._objects import Drawn, light
 from labkit.data.world._textures import pattern
 
@@ -43,7 +43,7 @@ def render(
         scenes: what to draw, on the device where it is to be drawn.
         size: side of the pictures in pixels. The scene doesn't depend on it: outlines and patterns are distances, and a
             pixel on a border gets its share of both sides.
-        truths: names of ``world.TRUTHS``, from "segments" to "flow".
+        truths: names of ``world.TRUTHS``, or one.
         dtype: of the picture: uint8 (0 to 255) or a floating-point type (0 to 1).
         block: scenes drawn at once; None: as many as stay in a CPU's cache, or 2^25 pixels on a GPU.
 
@@ -108,7 +108,7 @@ def _draw(scenes: Scenes, size: int, truths: list[str], dtype: torch.dtype) -> d
 
 def _background(scenes: Scenes, objects: Drawn) -> tuple[Tensor, Tensor]:
     """(albedo in its tones and light 1 [items, 4, size, size], share of the second tone)."""
-    angle = radians(scenes["background_angle"])[:, None, None]
+    angle = torch.deg2rad(scenes["background_angle"])[:, None, None]
     across, upwards = (scenes[name][:, None, None] for name in ("background_x", "background_y"))
     across, upwards = objects.x - across, objects.y - upwards
     u = angle.cos() * across + angle.sin() * upwards

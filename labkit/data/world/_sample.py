@@ -95,14 +95,20 @@ def sample(
     Example:
         >>> scenes = world.sample(1000, objects=(1, 1), shape=["cube", "house"], angle=(-90, 90), shadow=0.0)
     """
-    _check(items, objects, watermark, cast, ranges)
+    require_counts(items=items)
+    fewest, most = objects
+    if not 1 <= fewest <= most <= MOST_OBJECTS:
+        raise ValueError(f"objects must be (fewest, most) between 1 and {MOST_OBJECTS}, not {objects}")
+    for name, chance in (("watermark", watermark), ("cast", cast)):
+        if chance is not None:
+            require_between(name, chance, 0, 1)
+    bounds = RANGES | {name: _bounds(name, given) for name, given in ranges.items()}
     chosen = {"shape": shape, "colour": colour, "texture": texture, "background": background}
     chosen |= {"background_colour": background_colour}
     names = {name: _numbers(name, allowed) for name, allowed in chosen.items()}
     generator = torch.Generator().manual_seed(seed)
     columns = MOST_OBJECTS * len(OBJECT), len(STAGE), len(_PLACES), 5  # 5: the count, and two for each shortcut
     of_objects, of_stage, of_places, extra = torch.rand(items, sum(columns), generator=generator).split(columns, 1)
-    fewest, most = objects
     of_objects = of_objects.unflatten(1, (MOST_OBJECTS, len(OBJECT)))[:, :most]
 
     values: dict[str, Tensor] = {}
@@ -110,8 +116,9 @@ def sample(
         uniform = (of_objects if draws in OBJECT else of_stage)[..., column]
         if draws in names:
             values[draws] = names[draws][(uniform * len(names[draws])).long()]
-        elif draws in RANGES or draws in ranges:
-            values[draws] = _within(uniform, ranges.get(draws, RANGES.get(draws)))
+        elif draws in bounds:
+            low, high = bounds[draws]
+            values[draws] = low + (high - low) * uniform
         elif draws in ("x", "y"):
             place = _PLACES[of_places.argsort(1)[:, :most], "xy".index(draws)]
             values[draws] = place + _JITTER * (2 * uniform - 1)
@@ -126,11 +133,6 @@ def sample(
     return Scenes(*(torch.stack([values[name].float() for name in table], dim=-1) for table in (OBJECT, STAGE)))
 
 
-def _within(uniform: Tensor, bounds: Range | float) -> Tensor:
-    low, high = bounds if isinstance(bounds, Sequence) else (bounds, bounds)
-    return low + (high - low) * uniform
-
-
 def _numbers(name: str, allowed: str | Sequence[str]) -> Tensor:
     allowed = [allowed] if isinstance(allowed, str) else list(allowed)
     if not allowed:
@@ -140,17 +142,10 @@ def _numbers(name: str, allowed: str | Sequence[str]) -> Tensor:
     return torch.tensor([NAMES[name].index(one) for one in allowed])
 
 
-def _check(items: int, objects: tuple[int, int], watermark, cast, ranges: dict[str, Any]) -> None:
-    require_counts(items=items)
-    if not 1 <= objects[0] <= objects[1] <= MOST_OBJECTS:
-        raise ValueError(f"objects must be (fewest, most) between 1 and {MOST_OBJECTS}, not {objects}")
-    for name, chance in (("watermark", watermark), ("cast", cast)):
-        if chance is not None:
-            require_between(name, chance, 0, 1)
-    for name, bounds in ranges.items():
-        require_known("factor with a range", name, [*RANGES, "x", "y"])
-        pair = tuple(bounds) if isinstance(bounds, Sequence) else (bounds, bounds)
-        if len(pair) != 2 or not all(isinstance(bound, Real) for bound in pair):
-            raise ValueError(f"{name} must be a number or (lowest, highest), not {bounds!r}")
-        low, high = pair
-        require_drawable(name, low, high)
+def _bounds(name: str, given: Any) -> Range:
+    require_known("factor with a range", name, [*RANGES, "x", "y"])
+    pair = tuple(given) if isinstance(given, Sequence) else (given, given)
+    if len(pair) != 2 or not all(isinstance(bound, Real) for bound in pair):
+        raise ValueError(f"{name} must be a number or (lowest, highest), not {given!r}")
+    require_drawable(name, *pair)
+    return pair

@@ -82,7 +82,6 @@ def _tables(vertices: list[list[float]], faces: list[list[int]]) -> dict[str, Te
     for number, face in enumerate(faces):
         for a, b in zip(face, face[1:] + face[:1], strict=True):
             edges.setdefault((min(a, b), max(a, b)), []).append(number)
-    chosen = torch.arange(4)
     return {
         "normals": normals,
         "offsets": offsets,
@@ -90,8 +89,8 @@ def _tables(vertices: list[list[float]], faces: list[list[int]]) -> dict[str, Te
         "up": torch.linalg.cross(normals, across),
         "ends": points[torch.tensor(list(edges))],
         "sides": torch.tensor(list(edges.values())),
-        "keypoints": points[chosen],
-        "at_keypoint": torch.tensor([[float(point in face) for face in faces] for point in chosen.tolist()]),
+        "keypoints": points[:4],
+        "at_keypoint": torch.tensor([[float(point in face) for face in faces] for point in range(4)]),
     }
 
 
