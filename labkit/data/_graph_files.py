@@ -113,7 +113,7 @@ def _read_arrays(path: Path) -> dict[str, Tensor]:
         from safetensors.torch import load
 
         try:
-            return load(path.read_bytes())
+            return dict(sorted(load(path.read_bytes()).items()))  # safetensors gives another order at every call
         except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
             raise ValueError(f"{path} is no whole safetensors file ({error}); write it again") from error
     ends = path.suffix or "nothing"

@@ -241,6 +241,17 @@ def test_features_of_more_nodes_than_there_are(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_a_file_gives_its_attributes_in_one_order(suffix, tmp_path):
+    """An interrupted sweep knows its data again by a checksum, which goes through them in turn."""
+    graph = small()
+    for name in "abcdefgh":
+        graph[name] = torch.zeros(graph.num_nodes)
+    save_graph(graph, tmp_path / f"mine{suffix}")
+    orders = {tuple(name for name, _ in read_graph(tmp_path / f"mine{suffix}")) for _ in range(10)}
+    assert len(orders) == 1
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 def test_a_count_of_nodes_and_complex_numbers_come_back(suffix, tmp_path):
     save_graph(small(phase=torch.tensor([1j, 2, 3, 4, 5])), tmp_path / f"g{suffix}")
     assert torch.equal(read_graph(tmp_path / f"g{suffix}").phase, torch.tensor([1j, 2, 3, 4, 5]))
