@@ -15,7 +15,7 @@ from labkit.explore._words import Agreement
 
 def near(sources: Sources, lenses: dict[str, Lens], point: int, k: int) -> dict[str, Any]:
     """What the browser shows about a clicked point: neighbours in each embedding, edges and facts of the graph."""
-    answer: dict[str, Any] = {"row": point, "facts": [], "frame": lenses["left"].frame}
+    answer: dict[str, Any] = {"row": point, "facts": []}
     for side, lens in lenses.items():
         alone = len(sources.items) == 1
         rows, distances = (torch.zeros(0), torch.zeros(0)) if alone else lens.space.neighbours(point, k)

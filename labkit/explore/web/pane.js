@@ -19,7 +19,7 @@ export class Pane {
     this.overlay = h("canvas", { className: "lk-overlay", tabIndex: 0 });
     this.overlay.setAttribute("role", "application");
     this.overlay.setAttribute("aria-roledescription", "map of an embedding");
-    this.overlay.setAttribute("aria-describedby", ui.ids.caption);
+    this.overlay.setAttribute("aria-describedby", ui.captionId);
     this.tip = h("div", { className: "lk-tip", hidden: true });
     this.stage = h("div", { className: "lk-stage" }, this.canvas, this.overlay, this.tip);
     this.caption = h("p", { className: "lk-caption" });
