@@ -160,7 +160,7 @@ class Explorer(Wiring):
         It stays what it was when the selection or the epoch changes: the legend says of how many points and when.
         """
         lens = self._lenses["left"]
-        found = separate(lens.ridge, self._chosen())
+        found = separate(lens.space.ridge, self._chosen())
         if len(lens.series) > 1:
             found = replace(found, of=f"{found.of} at epoch {lens.series.epochs[lens.frame]}")
         self._probe, self._probed = found, lens.frame

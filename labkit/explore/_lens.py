@@ -13,7 +13,6 @@ from labkit.evaluate import effective_rank
 from labkit.explore import _maps, _trust, _words
 from labkit.explore._colours import Colouring
 from labkit.explore._maps import SLOW, Map
-from labkit.explore._probe import Ridge
 from labkit.explore._slow import Job, finish
 from labkit.explore._space import Series, Space
 
@@ -35,7 +34,6 @@ class Lens:
         self._results: dict[tuple[str, int], tuple[np.ndarray, str]] = {}
         self._findings: WeakKeyDictionary[Map, dict[int, _words.Findings]] = WeakKeyDictionary()
         self._full: dict[int, float | None] = {}
-        self._ridge: tuple[Space, Ridge] | None = None
         # Two dimensions need no projection; everything else starts with the one that is there at once.
         self.map = self.compute("raw" if series.dim == 2 else "pca", None)
 
@@ -61,12 +59,6 @@ class Lens:
         rows = self.series.frames[self.frame]
         rows = normalize(rows, dim=1) if self.series.metric == "cosine" else rows
         return (rows @ self.map.plane).numpy()
-
-    @property
-    def ridge(self) -> Ridge:
-        if self._ridge is None or self._ridge[0] is not self.space:
-            self._ridge = (self.space, Ridge(self.space.x))
-        return self._ridge[1]
 
     def kinds(self) -> list[dict[str, str]]:
         """The menu of maps."""

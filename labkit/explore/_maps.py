@@ -10,7 +10,6 @@ import torch
 from scipy.linalg import eigh
 from torch import Tensor
 
-from labkit.explore._probe import Ridge
 from labkit.explore._space import Series, Space
 
 SLOW = {"umap": "UMAP", "tsne": "t-SNE", "spectral": "Spectral"}
@@ -137,8 +136,7 @@ def raw(series: Series, axes: Sequence[int] | None = None) -> Map:
 def probe(series: Series, codes: np.ndarray, classes: list[str], axes: Sequence[int] | None = None) -> Map:
     """What a least-squares probe says for two classes: left-out scores for one epoch, one probe for several."""
     i, j = _pick(axes, len(classes), "classes")
-    last = series.at(len(series) - 1)
-    ridge = Ridge(last.x)
+    ridge = series.at(len(series) - 1).ridge
     target = torch.from_numpy(np.stack([codes == i, codes == j], axis=1)).float()
     if len(series) == 1:
         xy, how = ridge.left_out(target).numpy()[None], "each point scored by a probe fitted without it"

@@ -6,6 +6,8 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
+from labkit.explore._probe import Ridge
+
 
 class Space:
     """One embedding [n, dim], centred, float32, with what makes a single question fast.
@@ -37,6 +39,11 @@ class Space:
     def variance(self) -> float:
         """Total variance, summed over dimensions."""
         return float(self.half_square.double().mean() * 2)
+
+    @cached_property
+    def ridge(self) -> Ridge:
+        """Probes of the points: what they share is computed for the first."""
+        return Ridge(self.x)
 
     def bring(self, z: Tensor) -> Tensor:
         """New points [m, dim] in the coordinates of ``x``."""
