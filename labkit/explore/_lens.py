@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -32,7 +31,6 @@ class Lens:
         self.frame = len(series) - 1
         self.job: Job | None = None
         self._results: dict[tuple[str, int], tuple[np.ndarray, str]] = {}
-        self._findings: WeakKeyDictionary[Map, dict[int, _words.Findings]] = WeakKeyDictionary()
         self._full: dict[int, float | None] = {}
         # Two dimensions need no projection; everything else starts with the one that is there at once.
         self.map = self.compute("raw" if series.dim == 2 else "pca", None)
@@ -119,12 +117,11 @@ class Lens:
 
     def found(self) -> _words.Findings | None:
         """What is known about the current map at the current epoch, without computing anything."""
-        return self._findings.get(self.map, {}).get(self._epoch())
+        return self.map.found.get(self._epoch())
 
     def measure(self) -> _words.Findings:
         """Measure the current map at its epoch against the original space; kept once measured."""
-        epoch, space, xy = self._epoch(), self.mapped, self.xy
-        known = self._findings.setdefault(self.map, {})
+        epoch, space, xy, known = self._epoch(), self.mapped, self.xy, self.map.found
         if epoch not in known:
             known[epoch] = self._measure(space, xy, epoch)
         return known[epoch]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ SLOW = {"umap": "UMAP", "tsne": "t-SNE", "spectral": "Spectral"}
 _AXES = 10
 
 
-@dataclass(eq=False)  # each is itself: what was measured of it is kept by it
+@dataclass
 class Map:
     """Positions of the shown points, for one epoch or for several.
 
@@ -30,6 +31,7 @@ class Map:
         plane: [dim, 2] with orthonormal columns when the map is such a projection; new points can be placed with it.
         frame: the epoch's index when the map shows one epoch of several; None when it shows all.
         claims: what it may say of itself: one for each frame, one for all of them, or none.
+        found: what was measured of it, by epoch (:class:`labkit.explore._words.Findings`).
     """
 
     kind: str
@@ -42,6 +44,7 @@ class Map:
     plane: Tensor | None = None
     frame: int | None = None
     claims: list[str] = field(default_factory=list)
+    found: dict[int, Any] = field(default_factory=dict)
 
     def at(self, frame: int) -> np.ndarray:
         """Positions [n, 2] at a frame of the series."""
