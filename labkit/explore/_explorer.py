@@ -83,8 +83,8 @@ class Explorer(Wiring):
     @property
     def caption(self) -> str:
         """What stands below the map, as plain text."""
-        notes = [lens.map.notes[lens.frame] for lens in self._lenses.values() if len(lens.map.notes) > lens.frame]
-        return " ".join([*self._caption, *notes]).replace("**", "")
+        notes = [lens.map.note(lens.frame) for lens in self._lenses.values()]
+        return " ".join(filter(None, [*self._caption, *notes])).replace("**", "")
 
     def trust(self, side: str = "left") -> _trust.Trust:
         """How much of the original neighbourhood the current map keeps, point by point (measured now if need be)."""

@@ -53,6 +53,9 @@ class Map:
     def claim(self, frame: int) -> str:
         return self.claims[min(frame, len(self.claims) - 1)] if self.claims else ""
 
+    def note(self, frame: int) -> str:
+        return self.notes[frame] if frame < len(self.notes) else ""
+
     @cached_property
     def view(self) -> list[float]:
         """x0, x1, y0, y1 to show: everything, unless a few outliers would squeeze all others into a spot."""
