@@ -190,14 +190,11 @@ def _components(series: Series) -> tuple[np.ndarray, Tensor, float]:
         pooled = torch.cat([space.x for space in spaces]).double()
         _, s, vt = torch.linalg.svd(pooled, full_matrices=False)
         values, vectors = (s.square() / len(pooled)).numpy(), vt.T.numpy()
-        if vectors.shape[1] < count:
-            count = vectors.shape[1]
         values, vectors = values[:count], vectors[:, :count]
     signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
     vectors = vectors * np.where(signs == 0, 1, signs)
-    if vectors.shape[1] < min(_AXES, dim):
-        vectors = np.pad(vectors, ((0, 0), (0, min(_AXES, dim) - vectors.shape[1])))
-        values = np.pad(values, (0, vectors.shape[1] - len(values)))
+    lacking = count - len(values)  # where there are fewer points than axes
+    values, vectors = np.pad(values, (0, lacking)), np.pad(vectors, ((0, 0), (0, lacking)))
     return np.maximum(values, 0), torch.from_numpy(vectors.copy()).float(), total
 
 
