@@ -11,7 +11,7 @@ from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_counts, require_finite
 from labkit.explore._inputs import kinds_of, named, shades
-from labkit.explore._layout import broken_line, nearest, principal
+from labkit.explore._layout import broken_line, kept, nearest, principal
 from labkit.explore._maps import procrustes
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.models import PPR, diffusion_matrix, propagation_matrix
@@ -129,12 +129,11 @@ class _GraphViews:
     def _embedding(self, z: Tensor) -> Panel:
         after = procrustes(principal(z), self.before)[0]
         moved = np.stack([self.before, after], axis=1)
-        kept = float((nearest(z, self.k)[:, :, None] == self.near[:, None, :]).any(dim=2).float().mean())
         layers = [
             Layer("line", *broken_line(moved), _GREY, "moved", 1, 0.4),
             Layer("points", *after.T, self.colour, width=9, text=self.text),
         ]
-        says = f"{100 * kept:.0f} % of {self.k} nearest neighbours are the same"
+        says = f"{100 * kept(z, self.near):.0f} % of {self.k} nearest neighbours are the same"
         return Panel("The embedding, nothing trained", layers, says=says)
 
 
