@@ -77,23 +77,23 @@ class _GraphViews:
         graph.add_nodes_from(range(self.nodes))
         place = nx.spring_layout(graph, seed=0)
         self.place = np.array([place[node] for node in range(self.nodes)])
-        whole = self.operator(self.edges, 1.0)
-        self.spectrum = torch.linalg.eigvalsh(propagation_matrix(_both(self.edges), self.nodes).to_dense()).flip(0)
-        z = normalize(whole @ self.x, dim=1)
+        convolution = self._convolution(self.edges)
+        self.spectrum = torch.linalg.eigvalsh(convolution).flip(0)
+        z = normalize(convolution @ self.x, dim=1)
         self.before, self.near = principal(z), nearest(z, self.k)
 
-    def operator(self, edges: Tensor, alpha: float) -> Tensor:
-        """What features are multiplied by: one convolution, then personalised PageRank."""
-        step = propagation_matrix(_both(edges), self.nodes).to_dense()
-        return step if alpha >= 1 else diffusion_matrix(_both(edges), self.nodes, PPR(alpha)) @ step
+    def _convolution(self, edges: Tensor) -> Tensor:
+        return propagation_matrix(_both(edges), self.nodes).to_dense()
 
     def __call__(self, edge_drop: float, feature_mask: float, alpha: float, draw: int) -> list[Panel]:
         generator = torch.Generator().manual_seed(int(draw))
         edges = drop_edges(self.edges, edge_drop, generator)
         x = mask_feature_columns(self.x, feature_mask, generator)
-        operator = self.operator(edges, alpha)
-        eigenvalues = torch.linalg.eigvalsh(propagation_matrix(_both(edges), self.nodes).to_dense()).flip(0)
+        operator = self._convolution(edges)  # what features are multiplied by
+        eigenvalues = torch.linalg.eigvalsh(operator).flip(0)
         after = PPR(alpha)(eigenvalues) * eigenvalues
+        if alpha < 1:
+            operator = diffusion_matrix(_both(edges), self.nodes, PPR(alpha)) @ operator
         z = normalize(operator @ x, dim=1)
         return [self._graph(edges, operator), self._spectra(after), self._embedding(z)]
 
