@@ -86,7 +86,7 @@ class _GraphViews:
         return propagation_matrix(_both(edges), self.nodes).to_dense()
 
     def __call__(self, edge_drop: float, feature_mask: float, alpha: float, draw: int) -> list[Panel]:
-        generator = torch.Generator().manual_seed(int(draw))
+        generator = torch.Generator().manual_seed(draw)
         edges = drop_edges(self.edges, edge_drop, generator)
         x = mask_feature_columns(self.x, feature_mask, generator)
         operator = self._convolution(edges)  # what features are multiplied by

@@ -62,7 +62,7 @@ class _Homophily:
         self.draw = lru_cache(maxsize=32)(lambda homophily, degree, seed: _required(draw(homophily, degree, seed)))
 
     def __call__(self, homophily: float, degree: float, steps: int, sharpness: float, draw: int) -> list[Panel]:
-        data = self.draw(homophily, degree, int(draw))
+        data = self.draw(homophily, degree, draw)
         apart = (data.x[data.edge_index[0]] - data.x[data.edge_index[1]]).square().sum(dim=1)
         plain = _mixed(data, torch.ones_like(apart))
         weighed = _mixed(data, torch.exp(-0.5 * sharpness * apart)) if sharpness else plain
