@@ -45,12 +45,12 @@ def know(explorer: Any, side: str) -> None:
         explorer._agreement = agreement(explorer._lenses, explorer._k, explorer._sources.seed)
 
 
-def agreement(lenses: dict[str, Lens], k: int, seed: int, most: int = 5000) -> Agreement | None:
-    """CKA and shared neighbours of the two embeddings, on at most ``most`` rows; None when one has collapsed."""
+def agreement(lenses: dict[str, Lens], k: int, seed: int) -> Agreement | None:
+    """CKA and shared neighbours of the two embeddings, on at most 5 000 rows; None when one has collapsed."""
     a, b = (lens.space for lens in lenses.values())
     if len(a) < 3 or not a.variance or not b.variance:
         return None
-    rows = _trust.some(len(a), most, seed)
+    rows = _trust.some(len(a), 5000, seed)
     shared = _trust.overlap(a, b, k, rows[:: max(1, len(rows) // 1000)])
     return Agreement(cka(a.x[torch.from_numpy(rows)], b.x[torch.from_numpy(rows)]), float(shared.mean()))
 
