@@ -6,6 +6,7 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
+from labkit._checks import require_known
 from labkit.explore._probe import Ridge
 
 
@@ -82,11 +83,16 @@ class Series:
         name: shown above the map; "" when there is only one embedding.
         frames: [n, dim] tensors, one an epoch.
         epochs: what the frames are called.
+        metric: "euclidean", or "cosine": rows are scaled to length 1 first.
+
+    Raises:
+        ValueError: another metric.
     """
 
     def __init__(
         self, frames: Sequence[Tensor], epochs: Sequence[int] = (0,), name: str = "", metric: str = "euclidean"
     ):
+        require_known("metric", metric, ("cosine", "euclidean"))
         self.frames, self.epochs, self.name, self.metric = list(frames), list(epochs), name, metric
         self._spaces = lru_cache(maxsize=2)(lambda frame: Space(self.frames[frame], metric))
 
