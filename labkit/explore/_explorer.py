@@ -111,7 +111,7 @@ class Explorer(Wiring):
             chosen[:] = self.items.pick("rows", rows) if rows.shape == (self.items.total,) else self._refuse(rows)
         else:
             chosen[self._places(rows)] = True
-        self._choose(chosen, {"by": "python"})
+        self._choose(chosen)
 
     def focus(self, row: int | None) -> None:
         """Look at one input row, as a click does; None looks away."""
@@ -175,7 +175,7 @@ class Explorer(Wiring):
         if not size:
             raise ValueError("select some points first; the blob gets their number")
         chosen = _selection.blob(self._lenses["left"].xy, size, np.random.default_rng(seed))
-        self._choose(chosen, {"by": "blob"})
+        self._choose(chosen)
         return self.selection
 
     def save_selection(self, name: str) -> None:

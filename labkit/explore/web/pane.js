@@ -297,9 +297,9 @@ export class Pane {
   }
 
   selectInside(polygon, event) {
+    this.lasso = polygon; // for tests and for the curious at the browser's console
     const bits = inside(polygon, this.positions(), this.map.n, (i) => this.ui.visible(i));
-    this.ui.select(bits, event.shiftKey ? "add" : event.ctrlKey || event.metaKey ? "subtract" : "replace",
-      { by: this.ui.mode, side: this.side, polygon });
+    this.ui.select(bits, event.shiftKey ? "add" : event.ctrlKey || event.metaKey ? "subtract" : "replace");
   }
 
   click([sx, sy], event) {
