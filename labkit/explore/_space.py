@@ -104,4 +104,4 @@ class Series:
         return self.frames[-1].shape[1]
 
     def at(self, frame: int) -> Space:
-        return self._spaces(min(max(frame, 0), len(self.frames) - 1))
+        return self._spaces(frame)
