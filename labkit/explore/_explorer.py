@@ -214,13 +214,11 @@ class Explorer(Wiring):
     def alt_text(self) -> str:
         """The picture in words, for readers who don't see it."""
         lens, colour = self._lenses["left"], self._colouring
-        shown = (
-            f"coloured by {colour.name} ({len(colour.names)} classes)"
-            if colour.kind == "class"
-            else f"coloured by {colour.name}"
-            if colour.kind == "value"
-            else "in one colour"
-        )
+        shown = {
+            "class": f"coloured by {colour.name} ({len(colour.names)} classes)",
+            "value": f"coloured by {colour.name}",
+            "none": "in one colour",
+        }[colour.kind]
         return f"Scatter of {len(self.items):,} points, {lens.map.label}, {shown}. {self.caption}"
 
     def __repr__(self) -> str:

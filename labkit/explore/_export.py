@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labkit._files import write_whole
+from labkit.evaluate import neighbours
 from labkit.explore import _looking, _twin, _words
 from labkit.explore._web import SCRIPT, STYLE
 
@@ -147,8 +148,6 @@ _FOREIGN = {
 
 
 def _table(space: Any, k: int) -> dict[str, bytes]:
-    from labkit.evaluate import neighbours
-
     index, distances = neighbours(space.x, k, "euclidean")
     return {"rows": index.int().numpy().tobytes(), "distances": distances.float().numpy().tobytes()}
 

@@ -66,7 +66,7 @@ def measure(
     Ties count in the map's favour: a neighbour is true when it is as near as the k-th, whoever was listed. Duplicates
     would otherwise make a perfect map look bad.
 
-    Cost: time O(rows · n · dim), memory one block of 2^24 similarities.
+    Cost: time O(rows · n · dim), memory one block of 2^23 numbers.
     """
     k, wide = sizes(len(space), k)
     rows = np.arange(len(space)) if rows is None else rows
