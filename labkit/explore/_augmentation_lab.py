@@ -117,10 +117,10 @@ class _AugmentationGraph:
 
     def _embedding(self, z: Tensor) -> Panel:
         xy = z[:, :2].numpy()
-        if self.start is not None:  # eigenvectors have no sign, and close ones no order: keep the picture still
-            turned = procrustes(xy, self.start)[0]
-            xy = turned if np.isfinite(turned).all() else xy
-        self.start = xy if self.start is None else self.start
+        if self.start is None:
+            self.start = xy
+        else:  # eigenvectors have no sign, and close ones no order: keep the picture still
+            xy = procrustes(xy, self.start)[0]
         own, pixels = 100 * self._neighbours(z), 100 * self.baseline
         says = f"nearest of its class: {own:.0f} % in {_DIM} dimensions, {pixels:.0f} % in pixels"
         layer = Layer("points", *xy.T, self.colour, width=7, opacity=0.85, text=self.text)

@@ -78,10 +78,10 @@ def class_collision_lab() -> Playground:
 
 
 def _panels(classes: int, negatives: int, spread: float, strength: float) -> list[Panel]:
-    z, y = class_mixture(int(classes), spread, strength)
+    z, y = class_mixture(classes, spread, strength)
     curve = collision_curve(z, y).numpy()
     k, tau, loss, supervised, bound = curve.T
-    at = curve[int(negatives)]
+    at = curve[negatives]
     power = np.log2(k)
     top = max(2.5, 1.3 * float(loss.max()))
     clipped = np.minimum(bound, 20 * top)  # leaves the panel, does not end
@@ -93,15 +93,15 @@ def _panels(classes: int, negatives: int, spread: float, strength: float) -> lis
         says = f"k = {at[0]:.0f}: loss {at[3]:.2f}, and a bound that says nothing"
     return [
         Panel("The representation", [Layer("points", *z.T.numpy(), shades(y), width=5, opacity=0.7)],
-              says=f"{int(classes)} classes, {_EACH} points each"),
+              says=f"{classes} classes, {_EACH} points each"),
         Panel("A negative of the own class", [
             Layer("line", power, tau, plot.COLOURS[0], "τ, closed form"),
-            Layer("points", [power[int(negatives)]], [at[1]], plot.COLOURS[3], width=11),
+            Layer("points", [power[negatives]], [at[1]], plot.COLOURS[3], width=11),
         ], "log₂ of the negatives k", "probability τ", y_range=(0, 1.05), says=f"τ = {at[1]:.3f} at k = {at[0]:.0f}"),
         Panel("What the bound says", [
             Layer("line", power, clipped, plot.COLOURS[0], "bound"),
             Layer("points", power, loss, plot.COLOURS[1], "contrastive loss", width=8),
             Layer("points", power, supervised, plot.COLOURS[2], "mean classifier", width=8),
-            Layer("line", [power[int(negatives)]] * 2, [0, top], plot.FLOOR, width=1.5, dash=True),
+            Layer("line", [power[negatives]] * 2, [0, top], plot.FLOOR, width=1.5, dash=True),
         ], "log₂ of the negatives k", "loss (bits)", y_range=(0, top), says=says),
     ]  # fmt: skip

@@ -68,13 +68,12 @@ class Colouring:
         """What the browser needs: one small table and one number a point."""
         head = {"id": self.id, "kind": self.kind, "name": self.name, "about": self.about}
         if self.kind == "class":
-            narrow = np.uint8 if len(self.names) <= 256 else np.uint16
             classes = [
                 {"name": name, "colour": colour, "shape": shape}
                 for name, colour, shape in zip(self.names, self.shades, self.shapes, strict=True)
             ]
-            kind = "u1" if narrow is np.uint8 else "u2"
-            return {**head, "classes": classes, "type": kind, "values": self.codes.astype(narrow).tobytes()}
+            narrow = "u1" if len(self.names) <= 256 else "u2"
+            return {**head, "classes": classes, "type": narrow, "values": self.codes.astype(narrow).tobytes()}
         if self.kind == "value":
             values = np.where(np.isfinite(self.values), self.values, MISSING).astype(np.float32)
             return {**head, "type": "f4", "values": values.tobytes(), "range": self.range, "table": scale().tobytes()}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from labkit._arguments import checked
-from labkit._checks import require_counts, require_known
+from labkit._checks import require_counts
 from labkit.explore import _colours, _inputs, _time
 from labkit.explore._explorer import Explorer
 from labkit.explore._graph import Edges
@@ -88,7 +88,7 @@ def explore(
     frames, epochs = _time.snapshots(run, matrix) if run is not None else ([matrix], [0])
     items = _inputs.choose_rows(frames, max_points, seed)
     sources = _sources(items, facts, labels, images, graph, columns, texts, class_names, k, seed, height)
-    series = Series([_inputs.take(frame, items.rows) for frame in frames], epochs, metric=_metric(metric))
+    series = Series([_inputs.take(frame, items.rows) for frame in frames], epochs, metric=metric)
     sources.series = {"left": series}
     if len(epochs) > 1:
         sources.timeline = _time.timeline(run, epochs, [series.at(frame) for frame in range(len(series))])
@@ -134,7 +134,7 @@ def compare(
     items = _inputs.choose_rows([left, right], max_points, seed)
     sources = _sources(items, {**more, **facts}, labels, images, graph, columns, texts, class_names, k, seed, height)
     sources.series = {
-        side: Series([_inputs.take(matrix, items.rows)], name=str(title), metric=_metric(metric))
+        side: Series([_inputs.take(matrix, items.rows)], name=str(title), metric=metric)
         for side, matrix, title in zip(("left", "right"), (left, right), titles, strict=True)
     }
     return Explorer(sources)
@@ -171,8 +171,3 @@ def _sources(
     if texts is not None:
         sources.texts = items.pick("texts", np.fromiter(texts, dtype=object))
     return sources
-
-
-def _metric(metric: str) -> str:
-    require_known("metric", metric, ("cosine", "euclidean"))
-    return metric

@@ -83,8 +83,8 @@ class Explorer(Wiring):
     @property
     def caption(self) -> str:
         """What stands below the map, as plain text."""
-        notes = [lens.map.notes[lens.frame] for lens in self._lenses.values() if len(lens.map.notes) > lens.frame]
-        return " ".join([*self._caption, *notes]).replace("**", "")
+        notes = [lens.map.note(lens.frame) for lens in self._lenses.values()]
+        return " ".join(filter(None, [*self._caption, *notes])).replace("**", "")
 
     def trust(self, side: str = "left") -> _trust.Trust:
         """How much of the original neighbourhood the current map keeps, point by point (measured now if need be)."""
@@ -111,7 +111,7 @@ class Explorer(Wiring):
             chosen[:] = self.items.pick("rows", rows) if rows.shape == (self.items.total,) else self._refuse(rows)
         else:
             chosen[self._places(rows)] = True
-        self._choose(chosen, {"by": "python"})
+        self._choose(chosen)
 
     def focus(self, row: int | None) -> None:
         """Look at one input row, as a click does; None looks away."""
@@ -160,7 +160,7 @@ class Explorer(Wiring):
         It stays what it was when the selection or the epoch changes: the legend says of how many points and when.
         """
         lens = self._lenses["left"]
-        found = separate(lens.ridge, self._chosen())
+        found = separate(lens.space.ridge, self._chosen())
         if len(lens.series) > 1:
             found = replace(found, of=f"{found.of} at epoch {lens.series.epochs[lens.frame]}")
         self._probe, self._probed = found, lens.frame
@@ -175,7 +175,7 @@ class Explorer(Wiring):
         if not size:
             raise ValueError("select some points first; the blob gets their number")
         chosen = _selection.blob(self._lenses["left"].xy, size, np.random.default_rng(seed))
-        self._choose(chosen, {"by": "blob"})
+        self._choose(chosen)
         return self.selection
 
     def save_selection(self, name: str) -> None:
@@ -214,13 +214,11 @@ class Explorer(Wiring):
     def alt_text(self) -> str:
         """The picture in words, for readers who don't see it."""
         lens, colour = self._lenses["left"], self._colouring
-        shown = (
-            f"coloured by {colour.name} ({len(colour.names)} classes)"
-            if colour.kind == "class"
-            else f"coloured by {colour.name}"
-            if colour.kind == "value"
-            else "in one colour"
-        )
+        shown = {
+            "class": f"coloured by {colour.name} ({len(colour.names)} classes)",
+            "value": f"coloured by {colour.name}",
+            "none": "in one colour",
+        }[colour.kind]
         return f"Scatter of {len(self.items):,} points, {lens.map.label}, {shown}. {self.caption}"
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labkit._files import write_whole
+from labkit.evaluate import neighbours
 from labkit.explore import _looking, _twin, _words
 from labkit.explore._web import SCRIPT, STYLE
 
@@ -49,12 +50,11 @@ def figure(explorer: "Explorer") -> Any:
     """The still picture of what the Explorer shows, as a matplotlib figure."""
     chosen = explorer._chosen() if explorer._selection else None
     panes = []
-    for side, lens in explorer._lenses.items():
+    for lens, caption in zip(explorer._lenses.values(), explorer._caption, strict=True):
         xy, focus, near = lens.xy, explorer._focus, []
         if focus >= 0 and len(xy) > 1:
             near = [(xy[focus], xy[j]) for j in lens.space.neighbours(focus, explorer._k)[0].tolist()]
-        note = lens.map.notes[lens.frame] if len(lens.map.notes) > lens.frame else ""
-        words = [explorer._caption[list(explorer._lenses).index(side)], note, explorer.items.note]
+        words = [caption, lens.map.note(lens.frame), explorer.items.note]
         title = ": ".join(filter(None, [lens.series.name, _words.opening(lens.map.label)]))
         panes.append({"title": title, "xy": xy, "view": lens.map.view, "names": lens.map.names, "near": near,
                       "caption": " ".join(filter(None, words))})  # fmt: skip
@@ -148,8 +148,6 @@ _FOREIGN = {
 
 
 def _table(space: Any, k: int) -> dict[str, bytes]:
-    from labkit.evaluate import neighbours
-
     index, distances = neighbours(space.x, k, "euclidean")
     return {"rows": index.int().numpy().tobytes(), "distances": distances.float().numpy().tobytes()}
 

@@ -11,7 +11,7 @@ from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_counts, require_finite
 from labkit.explore._inputs import kinds_of, named, shades
-from labkit.explore._layout import broken_line, nearest, principal
+from labkit.explore._layout import broken_line, kept, nearest, principal
 from labkit.explore._maps import procrustes
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.models import PPR, diffusion_matrix, propagation_matrix
@@ -77,23 +77,23 @@ class _GraphViews:
         graph.add_nodes_from(range(self.nodes))
         place = nx.spring_layout(graph, seed=0)
         self.place = np.array([place[node] for node in range(self.nodes)])
-        whole = self.operator(self.edges, 1.0)
-        self.spectrum = torch.linalg.eigvalsh(propagation_matrix(_both(self.edges), self.nodes).to_dense()).flip(0)
-        z = normalize(whole @ self.x, dim=1)
+        convolution = self._convolution(self.edges)
+        self.spectrum = torch.linalg.eigvalsh(convolution).flip(0)
+        z = normalize(convolution @ self.x, dim=1)
         self.before, self.near = principal(z), nearest(z, self.k)
 
-    def operator(self, edges: Tensor, alpha: float) -> Tensor:
-        """What features are multiplied by: one convolution, then personalised PageRank."""
-        step = propagation_matrix(_both(edges), self.nodes).to_dense()
-        return step if alpha >= 1 else diffusion_matrix(_both(edges), self.nodes, PPR(alpha)) @ step
+    def _convolution(self, edges: Tensor) -> Tensor:
+        return propagation_matrix(_both(edges), self.nodes).to_dense()
 
     def __call__(self, edge_drop: float, feature_mask: float, alpha: float, draw: int) -> list[Panel]:
-        generator = torch.Generator().manual_seed(int(draw))
+        generator = torch.Generator().manual_seed(draw)
         edges = drop_edges(self.edges, edge_drop, generator)
         x = mask_feature_columns(self.x, feature_mask, generator)
-        operator = self.operator(edges, alpha)
-        eigenvalues = torch.linalg.eigvalsh(propagation_matrix(_both(edges), self.nodes).to_dense()).flip(0)
+        operator = self._convolution(edges)  # what features are multiplied by
+        eigenvalues = torch.linalg.eigvalsh(operator).flip(0)
         after = PPR(alpha)(eigenvalues) * eigenvalues
+        if alpha < 1:
+            operator = diffusion_matrix(_both(edges), self.nodes, PPR(alpha)) @ operator
         z = normalize(operator @ x, dim=1)
         return [self._graph(edges, operator), self._spectra(after), self._embedding(z)]
 
@@ -129,12 +129,11 @@ class _GraphViews:
     def _embedding(self, z: Tensor) -> Panel:
         after = procrustes(principal(z), self.before)[0]
         moved = np.stack([self.before, after], axis=1)
-        kept = float((nearest(z, self.k)[:, :, None] == self.near[:, None, :]).any(dim=2).float().mean())
         layers = [
             Layer("line", *broken_line(moved), _GREY, "moved", 1, 0.4),
             Layer("points", *after.T, self.colour, width=9, text=self.text),
         ]
-        says = f"{100 * kept:.0f} % of {self.k} nearest neighbours are the same"
+        says = f"{100 * kept(z, self.near):.0f} % of {self.k} nearest neighbours are the same"
         return Panel("The embedding, nothing trained", layers, says=says)
 
 

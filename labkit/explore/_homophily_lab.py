@@ -62,7 +62,7 @@ class _Homophily:
         self.draw = lru_cache(maxsize=32)(lambda homophily, degree, seed: _required(draw(homophily, degree, seed)))
 
     def __call__(self, homophily: float, degree: float, steps: int, sharpness: float, draw: int) -> list[Panel]:
-        data = self.draw(homophily, degree, int(draw))
+        data = self.draw(homophily, degree, draw)
         apart = (data.x[data.edge_index[0]] - data.x[data.edge_index[1]]).square().sum(dim=1)
         plain = _mixed(data, torch.ones_like(apart))
         weighed = _mixed(data, torch.exp(-0.5 * sharpness * apart)) if sharpness else plain
@@ -82,15 +82,15 @@ class _Homophily:
         return Panel("Test nodes after these steps", layers, says=says)
 
     @staticmethod
-    def _accuracies(plain: list[float], likely: list[float], steps: int) -> Panel:
+    def _accuracies(plain: list[float], weighed: list[float], steps: int) -> Panel:
         order = np.arange(_STEPS + 1)
         layers = [
             Layer("line", order, np.full(_STEPS + 1, plain[0]), plot.INK, "features alone", 1.5, dash=True),
             Layer("line", order, plain, plot.FLOOR, "plain mean of neighbours", 2),
-            Layer("line", order, likely, plot.COLOURS[0], "weighed by likeness (β)", 2.5),
-            Layer("points", [steps], [likely[steps]], plot.COLOURS[1], "this picture", 10),
+            Layer("line", order, weighed, plot.COLOURS[0], "weighed by likeness (β)", 2.5),
+            Layer("points", [steps], [weighed[steps]], plot.COLOURS[1], "this picture", 10),
         ]
-        gain = likely[steps] - plain[0]
+        gain = weighed[steps] - plain[0]
         says = f"{gain:+.0f} points over features alone; plain mean {plain[steps] - plain[0]:+.0f}"
         return Panel("Nearest class mean, test nodes", layers, "steps", "% right", y_range=(0, 102), says=says)
 

@@ -110,11 +110,11 @@ class _ImageViews:
         return ((z - self.middle) @ self.axes.T).numpy()
 
     def __call__(self, image: int, draw: int, **strengths: float) -> list[Panel]:
-        row = int(image)
-        generator = torch.Generator().manual_seed(int(draw))
-        views = chosen_view(self.images.shape[2:], **strengths)(self.images[row].expand(_VIEWS, -1, -1, -1), generator)
+        generator = torch.Generator().manual_seed(draw)
+        pictures = self.images[image].expand(_VIEWS, -1, -1, -1)
+        views = chosen_view(self.images.shape[2:], **strengths)(pictures, generator)
         z = self._unit(views)
-        return [self._pictures(row, views), self._embedding(row, z), self._alike(z)]
+        return [self._pictures(image, views), self._embedding(image, z), self._alike(z)]
 
     def _pictures(self, row: int, views: Tensor) -> Panel:
         sheet = _sheet(self.images[row], [views[0], views[1]])

@@ -89,7 +89,7 @@ def choose_rows(matrices: Sequence[Any], max_points: int, seed: int) -> Items:
         note = f"showing {max_points:,} of {total:,}, seed {seed}"
     good = np.ones(len(rows), dtype=bool)
     for matrix in matrices:
-        good &= _finite_rows(take(matrix, rows) if note else matrix)
+        good &= _finite_rows(take(matrix, rows))
     left_out = rows[~good]
     if not good.any():
         raise ValueError(
@@ -178,26 +178,10 @@ def _require_dense(name: str, values: Any) -> None:
         raise ValueError(f"{name} must be dense, not {type(values).__name__}; use {name}.toarray()")
 
 
-def _finite_rows(matrix: Any) -> np.ndarray:
-    if isinstance(matrix, Tensor):
-        values = matrix.detach().cpu()
-        return (
-            torch.isfinite(values.float()).all(dim=1).numpy()
-            if not _sums_are_finite(values)
-            else np.ones(len(values), bool)
-        )
-    if _sums_are_finite(matrix):
-        return np.ones(len(matrix), dtype=bool)
-    with np.errstate(over="ignore"):
-        return np.isfinite(np.asarray(matrix, dtype=np.float32)).all(axis=1)
-
-
-def _sums_are_finite(matrix: Any) -> bool:
-    """One pass without a mask the size of the matrix: a finite sum in float32 has no NaN or infinite part."""
-    if isinstance(matrix, Tensor):
-        return bool(torch.isfinite(matrix.float().sum()))
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(np.asarray(matrix).sum(dtype=np.float32)))
+def _finite_rows(values: Tensor) -> np.ndarray:
+    if torch.isfinite(values.sum()):  # has no NaN or infinite part: no mask the size of the matrix is needed
+        return np.ones(len(values), dtype=bool)
+    return torch.isfinite(values).all(dim=1).numpy()
 
 
 def _read_file(path: Path, name: str) -> tuple[Any, dict[str, np.ndarray]]:

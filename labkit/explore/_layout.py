@@ -18,6 +18,12 @@ def nearest(z: Tensor, k: int) -> Tensor:
     return distance.topk(k, largest=False).indices
 
 
+def kept(z: Tensor, near: Tensor) -> float:
+    """Share of the neighbours ``near`` [n, k] of each row that are among its k nearest in ``z``, too."""
+    same = nearest(z, near.shape[1])[:, :, None] == near[:, None, :]
+    return float(same.any(dim=2).float().mean())
+
+
 def broken_line(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """[m, 2 ends, 2] -> x and y of one broken line; a line of its own even when there is none."""
     padded = np.concatenate([ends, np.full((len(ends), 1, 2), np.nan)], axis=1).reshape(-1, 2)

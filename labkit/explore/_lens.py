@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -13,7 +12,6 @@ from labkit.evaluate import effective_rank
 from labkit.explore import _maps, _trust, _words
 from labkit.explore._colours import Colouring
 from labkit.explore._maps import SLOW, Map
-from labkit.explore._probe import Ridge
 from labkit.explore._slow import Job, finish
 from labkit.explore._space import Series, Space
 
@@ -33,9 +31,7 @@ class Lens:
         self.frame = len(series) - 1
         self.job: Job | None = None
         self._results: dict[tuple[str, int], tuple[np.ndarray, str]] = {}
-        self._findings: WeakKeyDictionary[Map, dict[int, _words.Findings]] = WeakKeyDictionary()
         self._full: dict[int, float | None] = {}
-        self._ridge: tuple[Space, Ridge] | None = None
         # Two dimensions need no projection; everything else starts with the one that is there at once.
         self.map = self.compute("raw" if series.dim == 2 else "pca", None)
 
@@ -61,12 +57,6 @@ class Lens:
         rows = self.series.frames[self.frame]
         rows = normalize(rows, dim=1) if self.series.metric == "cosine" else rows
         return (rows @ self.map.plane).numpy()
-
-    @property
-    def ridge(self) -> Ridge:
-        if self._ridge is None or self._ridge[0] is not self.space:
-            self._ridge = (self.space, Ridge(self.space.x))
-        return self._ridge[1]
 
     def kinds(self) -> list[dict[str, str]]:
         """The menu of maps."""
@@ -127,12 +117,11 @@ class Lens:
 
     def found(self) -> _words.Findings | None:
         """What is known about the current map at the current epoch, without computing anything."""
-        return self._findings.get(self.map, {}).get(self._epoch())
+        return self.map.found.get(self._epoch())
 
     def measure(self) -> _words.Findings:
         """Measure the current map at its epoch against the original space; kept once measured."""
-        epoch, space, xy = self._epoch(), self.mapped, self.xy
-        known = self._findings.setdefault(self.map, {})
+        epoch, space, xy, known = self._epoch(), self.mapped, self.xy, self.map.found
         if epoch not in known:
             known[epoch] = self._measure(space, xy, epoch)
         return known[epoch]

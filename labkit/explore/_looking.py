@@ -15,7 +15,7 @@ from labkit.explore._words import Agreement
 
 def near(sources: Sources, lenses: dict[str, Lens], point: int, k: int) -> dict[str, Any]:
     """What the browser shows about a clicked point: neighbours in each embedding, edges and facts of the graph."""
-    answer: dict[str, Any] = {"row": point, "facts": [], "frame": lenses["left"].frame}
+    answer: dict[str, Any] = {"row": point, "facts": []}
     for side, lens in lenses.items():
         alone = len(sources.items) == 1
         rows, distances = (torch.zeros(0), torch.zeros(0)) if alone else lens.space.neighbours(point, k)
@@ -45,12 +45,12 @@ def know(explorer: Any, side: str) -> None:
         explorer._agreement = agreement(explorer._lenses, explorer._k, explorer._sources.seed)
 
 
-def agreement(lenses: dict[str, Lens], k: int, seed: int, most: int = 5000) -> Agreement | None:
-    """CKA and shared neighbours of the two embeddings, on at most ``most`` rows; None when one has collapsed."""
+def agreement(lenses: dict[str, Lens], k: int, seed: int) -> Agreement | None:
+    """CKA and shared neighbours of the two embeddings, on at most 5 000 rows; None when one has collapsed."""
     a, b = (lens.space for lens in lenses.values())
     if len(a) < 3 or not a.variance or not b.variance:
         return None
-    rows = _trust.some(len(a), most, seed)
+    rows = _trust.some(len(a), 5000, seed)
     shared = _trust.overlap(a, b, k, rows[:: max(1, len(rows) // 1000)])
     return Agreement(cka(a.x[torch.from_numpy(rows)], b.x[torch.from_numpy(rows)]), float(shared.mean()))
 

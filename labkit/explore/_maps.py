@@ -4,20 +4,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.linalg import eigh
 from torch import Tensor
 
-from labkit.explore._probe import Ridge
 from labkit.explore._space import Series, Space
 
 SLOW = {"umap": "UMAP", "tsne": "t-SNE", "spectral": "Spectral"}
 _AXES = 10
 
 
-@dataclass(eq=False)  # each is itself: what was measured of it is kept by it
+@dataclass
 class Map:
     """Positions of the shown points, for one epoch or for several.
 
@@ -31,6 +31,7 @@ class Map:
         plane: [dim, 2] with orthonormal columns when the map is such a projection; new points can be placed with it.
         frame: the epoch's index when the map shows one epoch of several; None when it shows all.
         claims: what it may say of itself: one for each frame, one for all of them, or none.
+        found: what was measured of it, by epoch (:class:`labkit.explore._words.Findings`).
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Map:
     plane: Tensor | None = None
     frame: int | None = None
     claims: list[str] = field(default_factory=list)
+    found: dict[int, Any] = field(default_factory=dict)
 
     def at(self, frame: int) -> np.ndarray:
         """Positions [n, 2] at a frame of the series."""
@@ -50,6 +52,9 @@ class Map:
 
     def claim(self, frame: int) -> str:
         return self.claims[min(frame, len(self.claims) - 1)] if self.claims else ""
+
+    def note(self, frame: int) -> str:
+        return self.notes[frame] if frame < len(self.notes) else ""
 
     @cached_property
     def view(self) -> list[float]:
@@ -137,8 +142,7 @@ def raw(series: Series, axes: Sequence[int] | None = None) -> Map:
 def probe(series: Series, codes: np.ndarray, classes: list[str], axes: Sequence[int] | None = None) -> Map:
     """What a least-squares probe says for two classes: left-out scores for one epoch, one probe for several."""
     i, j = _pick(axes, len(classes), "classes")
-    last = series.at(len(series) - 1)
-    ridge = Ridge(last.x)
+    ridge = series.at(len(series) - 1).ridge
     target = torch.from_numpy(np.stack([codes == i, codes == j], axis=1)).float()
     if len(series) == 1:
         xy, how = ridge.left_out(target).numpy()[None], "each point scored by a probe fitted without it"
@@ -186,14 +190,11 @@ def _components(series: Series) -> tuple[np.ndarray, Tensor, float]:
         pooled = torch.cat([space.x for space in spaces]).double()
         _, s, vt = torch.linalg.svd(pooled, full_matrices=False)
         values, vectors = (s.square() / len(pooled)).numpy(), vt.T.numpy()
-        if vectors.shape[1] < count:
-            count = vectors.shape[1]
         values, vectors = values[:count], vectors[:, :count]
     signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])])
     vectors = vectors * np.where(signs == 0, 1, signs)
-    if vectors.shape[1] < min(_AXES, dim):
-        vectors = np.pad(vectors, ((0, 0), (0, min(_AXES, dim) - vectors.shape[1])))
-        values = np.pad(values, (0, vectors.shape[1] - len(values)))
+    lacking = count - len(values)  # where there are fewer points than axes
+    values, vectors = np.pad(values, (0, lacking)), np.pad(vectors, ((0, 0), (0, lacking)))
     return np.maximum(values, 0), torch.from_numpy(vectors.copy()).float(), total
 
 

@@ -69,7 +69,7 @@ def risk_over_shares(
 
 def _panels(share: float, family: int, length: int, degree: int, labels: float) -> list[Panel]:
     """The lab's three panels at these settings (``labels`` as log₁₀)."""
-    kind, n = FAMILIES[int(family)], round(10**labels)
+    kind, n = FAMILIES[family], round(10**labels)
     width = round(share * length) / length
     share = share if kind == "random" else min(max(width, 1 / length), 1 - 1 / length)
     return [_complexity(kind, length, share), _spectrum(kind, length, share), _risk(kind, length, share, degree, n)]

@@ -68,7 +68,7 @@ class Painter:
         if id == "density":
             return _colours.density(lens.space, self.k, progress)
         if id in ("error", "guess"):
-            return _colours.guesses(lens.ridge, classes)[id]
+            return _colours.guesses(lens.space.ridge, classes)[id]
         if id == "overlap":
             spaces = [each.space for each in self.lenses.values()]
             values = _trust.overlap(*spaces, self.k, np.arange(len(lens.space)), progress)

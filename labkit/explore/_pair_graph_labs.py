@@ -66,7 +66,7 @@ class _Temperature:
         return z - z.mean(dim=0)
 
     def __call__(self, tau: float, draw: int) -> list[Panel]:
-        z = self.train(tau, int(draw))
+        z = self.train(tau, draw)
         basis, s, _ = torch.linalg.svd(z, full_matrices=False)
         variance = (self.vectors[:, : self.dim].T @ z).square().sum(dim=1) / len(z)
         xy, order = (basis[:, :2] * s[:2]).numpy(), np.arange(1, self.dim + 1)

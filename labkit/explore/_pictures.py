@@ -43,10 +43,10 @@ class Pictures:
             self.high = max(self.low + 1e-12, float(finite.max())) if len(finite) else 1.0
             if self.low == 0.0 and 0.5 < self.high <= 1.0:
                 self.high = 1.0
-        _, self.channels, height, width = sample.shape
+        _, channels, height, width = sample.shape
         shrink = min(1.0, _SIDE / max(height, width))
         self.height, self.width = max(1, round(height * shrink)), max(1, round(width * shrink))
-        self.channels = 1 if self.channels == 1 else 3
+        self.channels = 1 if channels == 1 else 3
 
     @property
     def size(self) -> dict[str, int]:

@@ -21,6 +21,7 @@ from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_between, require_known, require_positive
 from labkit.explore._complete_figure import complete
+from labkit.explore._twin import png
 
 _WIDE = 280  # pixels of a panel: three of them beside the list of files on a small screen
 
@@ -212,8 +213,6 @@ class Playground(ipywidgets.VBox):
         return f"{self._title}, at {at}. {said}"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        from labkit.explore._twin import png
-
         bundle = super()._repr_mimebundle_(**kwargs) or {}
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         data = {**data, "text/plain": self.alt_text, "image/png": png(self.twin())}

@@ -8,6 +8,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
+_RIDGE = 1e-3  # λ as a fraction of the mean variance times n
 _ROWS = 2**14  # that are in float64 at a time
 
 
@@ -19,19 +20,18 @@ class Ridge:
 
     Args:
         x: [n, dim], columns with mean 0.
-        ridge: λ as a fraction of the mean variance times n.
 
     Cost: O(n · dim² + dim³) once, then O(n · dim) a target.
     """
 
-    def __init__(self, x: Tensor, ridge: float = 1e-3):
+    def __init__(self, x: Tensor):
         self.x = x
         gram = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)
-        for block in x.split(_ROWS):  # in float64: where points are few or lie far out, 1 − h is what rounding leaves
+        for block in self._blocks:  # in float64: where points are few or lie far out, 1 − h is what rounding leaves
             block = block.double()
             gram.addmm_(block.T, block)
         scale = float(gram.diagonal().mean())
-        gram.diagonal().add_(ridge * scale if scale > 0 else 1.0)
+        gram.diagonal().add_(_RIDGE * scale if scale > 0 else 1.0)
         self.factor = torch.linalg.cholesky(gram)
 
     @cached_property

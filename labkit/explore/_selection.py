@@ -19,8 +19,9 @@ def unpack(bits: bytes, n: int) -> np.ndarray:
     return np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=n, bitorder="little").astype(bool)
 
 
-def wilson(hits: int, size: int, z: float = 1.96) -> tuple[float, float]:
-    """Interval of a share, 95 % by default (Wilson 1927); unlike p ± z·se it stays in [0, 1]."""
+def wilson(hits: int, size: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927); unlike p ± 1.96 standard errors it stays in [0, 1]."""
+    z = 1.96
     p, d = hits / size, 1 + z * z / size
     middle = (p + z * z / (2 * size)) / d
     half = z / d * math.sqrt(p * (1 - p) / size + z * z / (4 * size * size))

@@ -6,6 +6,9 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
+from labkit._checks import require_known
+from labkit.explore._probe import Ridge
+
 
 class Space:
     """One embedding [n, dim], centred, float32, with what makes a single question fast.
@@ -37,6 +40,11 @@ class Space:
     def variance(self) -> float:
         """Total variance, summed over dimensions."""
         return float(self.half_square.double().mean() * 2)
+
+    @cached_property
+    def ridge(self) -> Ridge:
+        """Probes of the points: what they share is computed for the first."""
+        return Ridge(self.x)
 
     def bring(self, z: Tensor) -> Tensor:
         """New points [m, dim] in the coordinates of ``x``."""
@@ -75,11 +83,16 @@ class Series:
         name: shown above the map; "" when there is only one embedding.
         frames: [n, dim] tensors, one an epoch.
         epochs: what the frames are called.
+        metric: "euclidean", or "cosine": rows are scaled to length 1 first.
+
+    Raises:
+        ValueError: another metric.
     """
 
     def __init__(
         self, frames: Sequence[Tensor], epochs: Sequence[int] = (0,), name: str = "", metric: str = "euclidean"
     ):
+        require_known("metric", metric, ("cosine", "euclidean"))
         self.frames, self.epochs, self.name, self.metric = list(frames), list(epochs), name, metric
         self._spaces = lru_cache(maxsize=2)(lambda frame: Space(self.frames[frame], metric))
 
@@ -91,4 +104,4 @@ class Series:
         return self.frames[-1].shape[1]
 
     def at(self, frame: int) -> Space:
-        return self._spaces(min(max(frame, 0), len(self.frames) - 1))
+        return self._spaces(frame)

@@ -62,15 +62,15 @@ def sphere_lab() -> Playground:
 
 
 def _panels(points: int, dim: int, concentration: float, noise: float, t: float) -> list[Panel]:
-    a, b = two_views(int(points), int(dim), concentration, noise)
+    a, b = two_views(points, dim, concentration, noise)
     near, now = alignment(a, b), uniformity(a, t)
-    floors = uniformity_floor(int(dim), t), uniformity_floor(int(dim), t, items=int(points))
+    floors = uniformity_floor(dim, t), uniformity_floor(dim, t, items=points)
     lines = broken_line(np.stack([a[:, :2].numpy(), b[:, :2].numpy()], axis=1))
     round_ = np.linspace(0, 2 * np.pi, 120)
     cosine = (a @ a.T)[tuple(torch.triu_indices(len(a), len(a), 1))].numpy()
     share, edges = np.histogram(cosine, _BINS, (-1, 1), density=True)
     fine = np.linspace(-0.99, 0.99, 120)
-    exact = cosine_density(torch.tensor(fine), int(dim)).numpy()
+    exact = cosine_density(torch.tensor(fine), dim).numpy()
     curve = uniformity_curve(a).numpy().T
     return [
         Panel("First two coordinates", [
@@ -81,7 +81,7 @@ def _panels(points: int, dim: int, concentration: float, noise: float, t: float)
         Panel("Cosines of pairs", [
             Layer("points", (edges[1:] + edges[:-1]) / 2, share, plot.COLOURS[0], "these points", width=7),
             Layer("line", fine, exact, plot.COLOURS[1], "uniform, exact"),
-        ], "cosine", "density", x_range=(-1.05, 1.05), says=f"{len(a)} points in {int(dim)} dimensions"),
+        ], "cosine", "density", x_range=(-1.05, 1.05), says=f"{len(a)} points in {dim} dimensions"),
         Panel("Uniformity", [
             Layer("points", curve[0], curve[1], plot.COLOURS[0], "these points", width=8),
             Layer("line", curve[0], curve[2], plot.COLOURS[1], "floor of a distribution"),

@@ -7,10 +7,12 @@ from torch import Tensor
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_matrix, require_same_shape
+from labkit.data import load
 from labkit.explore._inputs import kinds_of, shades
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.pair_kernel import PairKernelEncoder
 from labkit.theory.stepwise import critical_times, eigenvalues, loss
+from labkit.views import shift
 
 MOST = 8  # dimensions
 _TIMES = 400
@@ -122,9 +124,6 @@ class _Scrubber:
 @checked(numbers=False)
 def digit_pairs(n: int, pixels: int = 1, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """n of scikit-learn's digits moved by up to ``pixels``, twice: x, x' [n, 64] in float64 and labels."""
-    from labkit.data import load
-    from labkit.views import shift
-
     digits, generator = load("digits"), torch.Generator().manual_seed(seed)
     rows = digits.splits["train"][torch.randperm(len(digits.splits["train"]), generator=generator)[:n]]
     images = digits.images[rows].double() / 255

@@ -8,6 +8,7 @@ from torch import Tensor
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_between
+from labkit.data import load
 from labkit.evaluate import Split, knn_probe
 from labkit.explore._inputs import shades
 from labkit.explore._playground import Layer, Panel, Playground, Slider
@@ -84,8 +85,6 @@ def top_d_dial(n: int = 100) -> Playground:
 
 class _Dial:
     def __init__(self, n: int):
-        from labkit.data import load
-
         digits = load("digits")
         rows = torch.randperm(len(digits), generator=torch.Generator().manual_seed(0))[: n + _TESTED]
         self.n, self.images, self.labels = n, digits.images[rows], digits.labels[rows]

@@ -66,13 +66,10 @@ def measure(
     Ties count in the map's favour: a neighbour is true when it is as near as the k-th, whoever was listed. Duplicates
     would otherwise make a perfect map look bad.
 
-    Cost: time O(rows · n · dim), memory one block of 2^24 similarities.
+    Cost: time O(rows · n · dim), memory one block of 2^23 numbers.
     """
-    n = len(space)
-    if n < 2:
-        raise ValueError("one point has no neighbours to compare")
-    k, wide = sizes(n, k)
-    rows = np.arange(n) if rows is None else rows
+    k, wide = sizes(len(space), k)
+    rows = np.arange(len(space)) if rows is None else rows
     tree = cKDTree(xy)
     scale = _rounding(space)
     shares = [_shares(space, tree, xy, part, k, wide, scale) for part in blocks(rows, progress)]
@@ -115,7 +112,6 @@ def overlap(
 
     Ties count as shared, as in :func:`measure`: one is among them when it is as near as the k-th.
     """
-    k = sizes(len(a), k)[0]
     scale = _rounding(b)
     shares = []
     for part in blocks(rows, progress):
@@ -127,13 +123,13 @@ def overlap(
     return np.concatenate(shares)
 
 
-def probe_accuracy(z: Tensor, codes: np.ndarray, seed: int = 0, most: int = 3000) -> float | None:
+def probe_accuracy(z: Tensor, codes: np.ndarray, seed: int = 0) -> float | None:
     """Test accuracy of the linear probe on ``z`` [n, dim], scaled to variance 1; None where it can't be asked.
 
-    At most ``most`` rows, 60 % to learn from, 20 % to choose the strength on, 20 % to score. Classes with fewer than
+    At most 3 000 rows, 60 % to learn from, 20 % to choose the strength on, 20 % to score. Classes with fewer than
     ten rows among those are left out.
     """
-    rows = some(len(z), most, seed)
+    rows = some(len(z), 3000, seed)
     _, small, sizes_ = np.unique(codes[rows], return_inverse=True, return_counts=True)
     rows = rows[sizes_[small] >= 10]
     y = torch.from_numpy(np.unique(codes[rows], return_inverse=True)[1].astype(np.int64))

@@ -91,7 +91,7 @@ def _draw_map(ax: Any, pane: dict[str, Any], colouring: Colouring, chosen: np.nd
         for mark in np.unique(marks):
             rows = order[(active & (marks == mark))[order]]
             ax.scatter(*xy[rows].T, s=size, c=shades[rows], marker=MARKERS[mark], alpha=0.92, linewidths=0)
-    for start, end in pane.get("near", ()):
+    for start, end in pane["near"]:
         ax.plot(*np.stack([start, end], axis=1), color=INK, linewidth=0.9, alpha=0.7)
     ax.set_xlabel(pane["names"][0], fontsize=9, color=FLOOR, labelpad=3)
     ax.set_ylabel(pane["names"][1], fontsize=9, color=FLOOR, labelpad=3)

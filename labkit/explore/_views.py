@@ -11,6 +11,8 @@ from labkit.explore._space import Space
 from labkit.methods import inference
 from labkit.train import seeded
 
+_COUNT = 8  # views of an item
+
 
 @dataclass(frozen=True)
 class Star:
@@ -35,15 +37,13 @@ class Star:
         )
 
 
-def star(
-    image: Tensor, view: Callable[[Tensor], Tensor], method: Any, space: Space, row: int, count: int = 8, seed: int = 0
-) -> Star:
-    """Draw ``count`` views of ``image`` [1, channels, h, w] and embed them.
+def star(image: Tensor, view: Callable[[Tensor], Tensor], method: Any, space: Space, row: int, seed: int) -> Star:
+    """Draw ``_COUNT`` views of ``image`` [1, channels, h, w] and embed them.
 
     ``method.embed`` takes the views, as it took the images that the map shows; else ``method.encoder`` does.
     """
     with seeded(seed + row):  # the same point shows the same star; the user's own stream goes on undisturbed
-        images = view(image.expand(count, -1, -1, -1).contiguous())
+        images = view(image.expand(_COUNT, -1, -1, -1).contiguous())
     z = _encode(method, images).cpu().float()
     if z.shape[1] != space.dim:
         raise ValueError(f"the method embeds into {z.shape[1]} dimensions, but this map shows {space.dim}")

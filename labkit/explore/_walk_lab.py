@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_between, require_counts, require_edges
-from labkit.explore._layout import broken_line, nearest, principal
+from labkit.explore._layout import broken_line, kept, nearest, principal
 from labkit.explore._maps import procrustes
 from labkit.explore._playground import Layer, Panel, Playground, Slider
 from labkit.theory.walks import WalkChain, skipgram_vectors
@@ -95,11 +95,7 @@ class _Walks:
         self.colour = [to_hex(shade) for shade in colormaps["cividis_r"](shades)]
         self.plain = self._chain(1.0, 1.0)
         vectors = self._vectors(self.plain)
-        self.before, self.near = principal(vectors), nearest(vectors, self._neighbours)
-
-    @property
-    def _neighbours(self) -> int:
-        return min(_NEIGHBOURS, len(self.names) - 1)
+        self.before, self.near = principal(vectors), nearest(vectors, min(_NEIGHBOURS, len(names) - 1))
 
     def _chain(self, p: float, q: float) -> WalkChain:
         return WalkChain(self.edges, len(self.names), p, q)
@@ -144,11 +140,11 @@ class _Walks:
     def _made_of(self, chain: WalkChain) -> Panel:
         vectors = self._vectors(chain)
         after = procrustes(principal(vectors), self.before)[0]
-        kept = (nearest(vectors, self._neighbours)[:, :, None] == self.near[:, None, :]).any(dim=2).float().mean()
         text = [f"{name}, {degree} neighbours" for name, degree in zip(self.names, self.degree, strict=True)]
         layers = [
             Layer("line", *broken_line(np.stack([self.before, after], axis=1)), plot.FLOOR, "moved", 1, 0.5),
             Layer("points", *after.T, self.colour, "few (light) to many neighbours", width=9, text=text),
         ]
-        says = f"{100 * kept:.0f} % of {self._neighbours} nearest neighbours are those of p = q = 1"
+        same, neighbours = kept(vectors, self.near), self.near.shape[1]
+        says = f"{100 * same:.0f} % of {neighbours} nearest neighbours are those of p = q = 1"
         return Panel("Vectors of skip-gram, in closed form", layers, says=says)

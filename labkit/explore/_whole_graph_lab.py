@@ -146,8 +146,8 @@ class _WholeGraphs:
         return 100 * float(own), 100 * float((self.kinds[other] == self.kinds).double().mean())
 
     def __call__(self, graph: int, draw: int, **strengths: float) -> list[Panel]:
-        seen, rows = self._viewed(self.graphs, int(draw), strengths)
-        several, _ = self._viewed(self.graphs[torch.full((_VIEWS,), int(graph))], int(draw), strengths)
+        seen, rows = self._viewed(self.graphs, draw, strengths)
+        several, _ = self._viewed(self.graphs[torch.full((_VIEWS,), int(graph))], draw, strengths)
         z = self._standardised(self._embedded(GraphBatch.cat([seen, several])))
         everywhere, here = z[: len(self.graphs)], z[len(self.graphs) :]
         return [self._graph(int(graph), seen, rows), self._map(int(graph), here), self._shares(everywhere)]

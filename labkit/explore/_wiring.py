@@ -48,7 +48,6 @@ class Wiring(anywidget.AnyWidget):
     _notice = t.Unicode().tag(sync=True)
     # Set by either side.
     _selection = t.Bytes().tag(sync=True, from_json=_bytes)
-    _origin = t.Dict().tag(sync=True)
     _hidden = t.List().tag(sync=True)
     _focus = t.Int(-1).tag(sync=True)
     _time = t.Float(0.0).tag(sync=True)
@@ -233,8 +232,7 @@ class Wiring(anywidget.AnyWidget):
     def _chosen(self) -> np.ndarray:
         return _selection.unpack(self._selection, len(self.items))
 
-    def _choose(self, chosen: np.ndarray, origin: dict[str, Any]) -> None:
-        self._origin = origin
+    def _choose(self, chosen: np.ndarray) -> None:
         self._selection = _selection.pack(chosen)
 
     def _places(self, rows: np.ndarray) -> np.ndarray:
@@ -338,7 +336,7 @@ class Wiring(anywidget.AnyWidget):
             "twin": lambda m: self.send({"kind": "twin"}, [_export.picture(self)]),
             "probe": lambda m: self.probe(), "blob": lambda m: self.blob(),
             "save": lambda m: self.save_selection(m["name"]),
-            "restore": lambda m: self._choose(self._saved[m["name"]], {"by": "saved", "name": m["name"]}),
+            "restore": lambda m: self._choose(self._saved[m["name"]]),
         }.get(message.get("do"))  # fmt: skip
         try:
             if answer:
@@ -394,6 +392,6 @@ class Wiring(anywidget.AnyWidget):
             found |= np.array([wanted in str(value).casefold() for value in values], dtype=bool)
         self._notice = ""
         if found.any():
-            self._choose(found, {"by": "search", "text": message["text"]})
+            self._choose(found)
         else:
             self._tell(f"nothing holds {message['text']!r}")

@@ -23,20 +23,19 @@ const OVERLAY_ONLY = new Set(["_focus", "_near", "_star", "_caption", "_menu", "
 export class Explorer {
   constructor(model, el) {
     this.model = model;
-    const id = `lk-${++count}-${Math.random().toString(36).slice(2, 7)}`;
-    this.ids = { caption: `${id}-caption`, row: `${id}-row` };
-    Object.assign(this, { pending: new Map(), hover: -1, focus: -1, selected: 0, near: null, hidden: new Set(), mode: "lasso", names: true, showEdges: true, playing: false, keep: null, asked: new Map() });
+    this.captionId = `lk-${++count}-${Math.random().toString(36).slice(2, 7)}-caption`;
+    Object.assign(this, { pending: new Map(), hover: -1, focus: -1, selected: 0, near: null, hidden: new Set(), mode: "lasso", names: true, showEdges: true, playing: false, keep: null });
     this.thumbs = new Map();
     this.waiting = new Map();
     this.off = [];
     this.readData();
     this.build(el);
     for (const [name, react] of Object.entries({
-      _left: () => this.readMap("left", "_left"), _right: () => this.readMap("right", "_right"), _colour: () => this.readColour(),
+      _left: () => this.readMap("left"), _right: () => this.readMap("right"), _colour: () => this.readColour(),
       _hidden: () => this.readColour(), _selection: () => this.readSelection(), _focus: () => this.readFocus(),
       _near: () => this.readNear(), _star: () => this.readStar(), _time: () => this.readTime(), _caption: () => this.readCaption(),
       _menu: () => this.readMenu(), _arrow: () => {}, _progress: () => this.readProgress(), _verdict: () => this.readVerdict(),
-      _notice: () => this.notice(model.get("_notice")), _data: () => this.readData(),
+      _notice: () => this.notice(model.get("_notice")),
     })) this.on(`change:${name}`, () => {
       this.heard();
       if (name === "_near") react(); // an answer somebody waits for
@@ -46,8 +45,8 @@ export class Explorer {
     this.on("change:_wanted", () => this.readWanted());
     this.on("msg:custom", (message, buffers) => { this.heard(); this.receive(message, buffers); });
     this.readTheme();
-    this.readMap("left", "_left");
-    this.readMap("right", "_right");
+    this.readMap("left");
+    this.readMap("right");
     this.readColour();
     this.readSelection();
     this.readMenu();
@@ -138,11 +137,12 @@ export class Explorer {
       this.timeline, h("div", { className: "lk-belows" }, ...this.panes.map((p) => p.below)),
       h("footer", { className: "lk-about" }, h("span", { textContent: data.note ?? "" }), this.help()));
     this.root.style.setProperty("--lk-height", `${data.height}px`);
-    this.panes[0].caption.id = this.ids.caption;
+    this.panes[0].caption.id = this.captionId;
     this.root.explorer = this; // for tests and for the curious at the browser's console
     el.replaceChildren(this.root);
     this.setMode(this.mode);
-    this.namesTool.ariaPressed = this.edgesTool ? (this.edgesTool.ariaPressed = "true") : "true";
+    this.namesTool.ariaPressed = "true";
+    if (this.edgesTool) this.edgesTool.ariaPressed = "true";
   }
 
   help() {

@@ -19,7 +19,7 @@ export class Pane {
     this.overlay = h("canvas", { className: "lk-overlay", tabIndex: 0 });
     this.overlay.setAttribute("role", "application");
     this.overlay.setAttribute("aria-roledescription", "map of an embedding");
-    this.overlay.setAttribute("aria-describedby", ui.ids.caption);
+    this.overlay.setAttribute("aria-describedby", ui.captionId);
     this.tip = h("div", { className: "lk-tip", hidden: true });
     this.stage = h("div", { className: "lk-stage" }, this.canvas, this.overlay, this.tip);
     this.caption = h("p", { className: "lk-caption" });
@@ -297,9 +297,9 @@ export class Pane {
   }
 
   selectInside(polygon, event) {
+    this.lasso = polygon; // for tests and for the curious at the browser's console
     const bits = inside(polygon, this.positions(), this.map.n, (i) => this.ui.visible(i));
-    this.ui.select(bits, event.shiftKey ? "add" : event.ctrlKey || event.metaKey ? "subtract" : "replace",
-      { by: this.ui.mode, side: this.side, polygon });
+    this.ui.select(bits, event.shiftKey ? "add" : event.ctrlKey || event.metaKey ? "subtract" : "replace");
   }
 
   click([sx, sy], event) {

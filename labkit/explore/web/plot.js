@@ -77,10 +77,6 @@ export class Plot {
     this.canvas = canvas;
     this.gl = canvas.getContext("webgl2", { antialias: false, premultipliedAlpha: true, preserveDrawingBuffer: true });
     if (!this.gl) throw new Error("no WebGL2");
-    this.setup();
-  }
-
-  setup() {
     const gl = this.gl;
     this.points = this.program(POINT_VERTEX, POINT_FRAGMENT);
     this.lines = this.program(LINE_VERTEX, LINE_FRAGMENT);

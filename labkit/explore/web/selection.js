@@ -9,11 +9,11 @@ export class Selection {
     return bits;
   }
 
-  select(bits, how = "replace", origin = {}) {
+  select(bits, how = "replace") {
     const old = this.current(), next = bits ?? new Uint8Array(0);
     if (how === "add") for (let b = 0; b < next.length; b++) next[b] |= old[b];
     if (how === "subtract") for (let b = 0; b < next.length; b++) next[b] = old[b] & ~next[b];
-    this.set({ _selection: new DataView(next.some((b) => b) ? next.buffer : new ArrayBuffer(0)), _origin: origin });
+    this.set({ _selection: new DataView(next.some((b) => b) ? next.buffer : new ArrayBuffer(0)) });
   }
 
   // The selection as the model holds it, which may be a frame ahead of what is drawn.
@@ -25,18 +25,18 @@ export class Selection {
   toggle(i) {
     const bits = this.current();
     bits[i >> 3] ^= 1 << (i & 7);
-    this.select(bits, "replace", { by: "click" });
+    this.select(bits);
   }
 
   selectClass(k, add) {
-    this.select(this.bits(Uint8Array.from(this.values, (value) => value === k)), add ? "add" : "replace", { by: "legend", name: this.colour.classes[k].name });
+    this.select(this.bits(Uint8Array.from(this.values, (value) => value === k)), add ? "add" : "replace");
   }
 
   selectNear() {
     const flags = new Uint8Array(this.flags.length);
     for (const side of ["left", "right"]) this.near?.[side]?.rows.forEach((j) => { flags[j] = 1; });
     if (this.focus >= 0) flags[this.focus] = 1;
-    this.select(this.bits(flags), "replace", { by: "neighbours", row: this.row(this.focus) });
+    this.select(this.bits(flags));
   }
 
   sentence() {

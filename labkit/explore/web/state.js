@@ -1,6 +1,6 @@
 // Reading the model: what Python, or the reader through it, has changed.
 
-import { h, MISSING, typed } from "./tools.js";
+import { h, typed } from "./tools.js";
 
 export class State {
   readData() {
@@ -10,8 +10,8 @@ export class State {
     this.pictures = Boolean(this.data.sheet);
   }
 
-  readMap(side, name) {
-    const pane = this.panes.find((p) => p.side === side), map = this.model.get(name);
+  readMap(side) {
+    const pane = this.panes.find((p) => p.side === side), map = this.model.get(`_${side}`);
     if (!pane || !map.n) return;
     pane.setMap(map);
     pane.time = this.model.get("_time");
@@ -38,7 +38,6 @@ export class State {
   readColour() {
     const colour = (this.colour = this.model.get("_colour")), hidden = new Set(this.model.get("_hidden"));
     const Kind = { u1: Uint8Array, u2: Uint16Array, f4: Float32Array }[colour.type];
-    this.centre = null;
     if (this.source !== colour.values) {
       this.source = colour.values;
       this.values = colour.kind === "none" ? null : new Float32Array(typed(Kind, colour.values));
@@ -144,7 +143,7 @@ export class State {
 
   readStar() {
     const star = this.model.get("_star");
-    this.star = star?.row >= 0 ? { ...star, left: typed(Float32Array, star.left), right: star.right ? typed(Float32Array, star.right) : null } : null;
+    this.star = star?.row >= 0 ? { ...star, left: typed(Float32Array, star.left) } : null;
     this.showCard();
   }
 
@@ -161,7 +160,7 @@ export class State {
 
   look() {
     const { colour, theme } = this, kind = { none: 0, class: 1, value: 2 }[colour.kind] ?? 0, range = colour.range ?? [0, 1];
-    const plain = this.rgb("#0072B2").map((v) => v / 255), keep = this.keep ?? [MISSING * 10, 3e38];
+    const plain = this.rgb("#0072B2").map((v) => v / 255), keep = this.keep ?? [-3e38, 3e38];
     return {
       kind, range, keep, selecting: this.selected > 0 && colour.id !== "score", // a probe scores every point
       filtering: this.hidden.size > 0 || Boolean(this.keep) || kind === 2,

@@ -1,13 +1,12 @@
 // Small tools.
 
 export const SVG = "http://www.w3.org/2000/svg";
-export const MISSING = -1e38;
 
 export function h(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (key in node && key !== "list") node[key] = value;
+    else if (key in node) node[key] = value;
     else node.setAttribute(key, value);
   }
   node.append(...children.filter((child) => child !== null && child !== undefined));
