@@ -82,7 +82,7 @@ def pca(series: Series, axes: Sequence[int] | None = None) -> Map:
 
     Cost: time O(epochs · n · dim² + dim³) or, with more dimensions than points, O(n² · dim + n³).
     """
-    i, j = _pick(axes, min(_AXES, series.dim), "principal components")
+    i, j = pick(axes, min(_AXES, series.dim), "principal components")
     values, vectors, total = _components(series)
     shares = [float(v) / total if total else 0.0 for v in values]
     plane = vectors[:, [i, j]] if series.dim > 1 else torch.cat([vectors, torch.zeros_like(vectors)], dim=1)
@@ -101,7 +101,7 @@ def pca(series: Series, axes: Sequence[int] | None = None) -> Map:
 
 def pca_aligned(series: Series, axes: Sequence[int] | None = None) -> Map:
     """Each epoch's own principal components, turned (never stretched) onto those of the epoch before."""
-    i, j = _pick(axes, min(_AXES, series.dim), "principal components")
+    i, j = pick(axes, min(_AXES, series.dim), "principal components")
     frames, notes = [], []
     for frame in range(len(series)):
         space = series.at(frame)
@@ -124,7 +124,7 @@ def pca_aligned(series: Series, axes: Sequence[int] | None = None) -> Map:
 
 def raw(series: Series, axes: Sequence[int] | None = None) -> Map:
     """Two coordinates of the embedding as they are (centred)."""
-    i, j = _pick(axes, series.dim, "dimensions")
+    i, j = pick(axes, series.dim, "dimensions")
     plane = torch.zeros(series.dim, 2)
     plane[i, 0] = 1.0
     if series.dim > 1:
@@ -141,7 +141,7 @@ def raw(series: Series, axes: Sequence[int] | None = None) -> Map:
 
 def probe(series: Series, codes: np.ndarray, classes: list[str], axes: Sequence[int] | None = None) -> Map:
     """What a least-squares probe says for two classes: left-out scores for one epoch, one probe for several."""
-    i, j = _pick(axes, len(classes), "classes")
+    i, j = pick(axes, len(classes), "classes")
     ridge = series.at(len(series) - 1).ridge
     target = torch.from_numpy(np.stack([codes == i, codes == j], axis=1)).float()
     if len(series) == 1:
@@ -214,13 +214,14 @@ def _moves(xy: np.ndarray, epochs: Sequence[int]) -> list[str]:
     return notes
 
 
-def _pick(axes: Sequence[int] | None, count: int, what: str) -> tuple[int, int]:
-    i, j = (0, min(1, count - 1)) if axes is None else (int(axis) for axis in axes)
-    if not (0 <= i < count and 0 <= j < count):
+def pick(axes: Sequence[int] | None, count: int, what: str) -> tuple[int, int]:
+    """The two axes to show of ``count``; None: the first two."""
+    chosen = [0, min(1, count - 1)] if axes is None else [int(axis) for axis in axes]
+    if len(chosen) != 2 or not all(0 <= axis < count for axis in chosen):
         raise ValueError(
             f"axes must be two numbers from 0 to {count - 1} (there are {count} {what}), not {tuple(axes)}"
         )
-    return i, j
+    return tuple(chosen)
 
 
 def _dimensions(dim: int) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.explore._maps import SLOW, Map, procrustes
+from labkit.explore._maps import SLOW, Map, pick, procrustes
 from labkit.explore._space import Space
 
 
@@ -73,7 +73,7 @@ def finish(
     """The map that a worker's result is. UMAP and t-SNE know no up: they are turned towards the map shown before."""
     if kind == "spectral":
         values, vectors = result[0], result[1:]
-        i, j = axes or (0, min(1, vectors.shape[1] - 1))
+        i, j = pick(axes, vectors.shape[1], "eigenvectors")
         choices = [f"eigenvector {c + 1} (λ {value:.3g})" for c, value in enumerate(values)]
         label = f"spectral map ({note})"
         spread = np.diff(values[[min(i, j), max(i, j)]])[0]

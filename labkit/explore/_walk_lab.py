@@ -52,6 +52,7 @@ def walk_lab(data: Any, names: Any = None, start: int = 0, window: int = 10) -> 
         raise ValueError("the walk lab needs edges to walk on: data has no edge_index")
     require_edges(data.edge_index, nodes)
     require_counts(window=window)
+    start = int(start)  # a NumPy number makes no slider of whole numbers
     require_between("start", start, 0, nodes - 1)
     if not isinstance(names, Sequence | np.ndarray | None):
         raise TypeError(f"names must be a sequence with one name for each node, not {type(names).__name__}")

@@ -167,6 +167,9 @@ def scores(lab: Lab, share: float, how: str, variant: str = "paper") -> list[flo
     return [lab.once((*key, run.seed), partial(make, run)) for run in lab.runs(ALL)]
 
 
+WHY_NOT = "of so few images, those that are like many of their class may leave its rims unseen."
+
+
 def _against(lab: Lab, share: float, control: str) -> Evidence:
     names = [f"{100 * share:g} % by SAS", f"{control} {100 * share:g} %"]
     note = f"As many steps as on all images, which reach {100 * fmean(lab.scores(ALL)):.1f}."
@@ -174,13 +177,13 @@ def _against(lab: Lab, share: float, control: str) -> Evidence:
 
 
 @claim("A fifth of the images, taken by SAS, teaches contrastive learning more than a random fifth.",
-       needs="digits", minutes=2, reported="over 3 points in general, abstract")  # fmt: skip
+       needs="digits", minutes=2, reported="over 3 points in general, abstract", why_not=WHY_NOT)  # fmt: skip
 def beats_random_at_20(lab: Lab) -> Evidence:
     return _against(lab, 0.2, "random")
 
 
 @claim("Two fifths by SAS teach more than random ones.",
-       needs="digits", minutes=2, reported="over 3 points in general, abstract")  # fmt: skip
+       needs="digits", minutes=2, reported="over 3 points in general, abstract", why_not=WHY_NOT)  # fmt: skip
 def beats_random_at_40(lab: Lab) -> Evidence:
     return _against(lab, 0.4, "random")
 
@@ -197,7 +200,8 @@ def beats_hardest_at_20(lab: Lab) -> Evidence:
     return _against(lab, 0.2, "hardest")
 
 
-@claim("Two fifths that contribute most teach more than those that contribute least.", needs="digits", minutes=2)
+@claim("Two fifths that contribute most teach more than those that contribute least.",
+       needs="digits", minutes=2, why_not=WHY_NOT)  # fmt: skip
 def beats_hardest_at_40(lab: Lab) -> Evidence:
     return _against(lab, 0.4, "hardest")
 
@@ -207,13 +211,23 @@ def beats_hardest_at_60(lab: Lab) -> Evidence:
     return _against(lab, 0.6, "hardest")
 
 
+def _within_one_point(lab: Lab, share: float) -> Evidence:
+    less = [score - 0.01 for score in lab.scores(ALL)]
+    mean, half = Evidence(scores(lab, share, "random"), less, "random", "all, less one point").difference
+    note = f"As many at random against the same line: {100 * mean:+.1f} ± {100 * half:.1f}."
+    return Evidence(scores(lab, share, "SAS"), less, f"{100 * share:g} % by SAS", "all, less one point", note=note)
+
+
 @claim("Two fifths of the images can be left out: SAS's three fifths stay within one point of all.",
        needs="digits", minutes=2, reported="no loss on STL10 and TinyImageNet, abstract")  # fmt: skip
 def two_fifths_can_go(lab: Lab) -> Evidence:
-    less = [score - 0.01 for score in lab.scores(ALL)]
-    mean, half = Evidence(scores(lab, 0.6, "random"), less, "random", "all, less one point").difference
-    note = f"Three fifths at random against the same line: {100 * mean:+.1f} ± {100 * half:.1f}."
-    return Evidence(scores(lab, 0.6, "SAS"), less, "60 % by SAS", "all, less one point", note=note)
+    return _within_one_point(lab, 0.6)
+
+
+@claim("A fifth of the images can be left out: SAS's four fifths stay within one point of all.",
+       needs="digits", minutes=1, reported="20 % excluded from CIFAR100, abstract")  # fmt: skip
+def a_fifth_can_go(lab: Lab) -> Evidence:
+    return _within_one_point(lab, 0.8)
 
 
 @claim("It matters that those taken are not alike: the paper's objective beats the released code's order.",
