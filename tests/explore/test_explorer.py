@@ -220,9 +220,9 @@ def test_spectral_axes_separate_the_pieces_of_the_neighbour_graph():
     x = explorer.projection[:, 0]  # the first eigenvector of a graph in two pieces tells them apart
     assert x[:60].std() < 0.01 * abs(x[:60].mean() - x[60:].mean())
     assert "falls into 2 pieces" in explorer.caption
-    with pytest.raises(ValueError, match="axes must be two numbers from 0 to 9 .*eigenvectors"):
+    with pytest.raises(ValueError, match=r"axes must be two numbers from 0 to 9 .*eigenvectors"):
         explorer.project("spectral", axes=(0, 99))
-    with pytest.raises(ValueError, match="axes must be two numbers from 0 to 2 .*principal components"):
+    with pytest.raises(ValueError, match=r"axes must be two numbers from 0 to 2 .*principal components"):
         explorer.project("pca", axes=(0, 1, 2))
 
 
