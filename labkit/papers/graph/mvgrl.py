@@ -118,17 +118,16 @@ def _operator(edges: Tensor, nodes: int, kernel: Callable) -> Callable[[Tensor, 
     if kernel != OneStep() and nodes <= DENSE_BELOW and hasattr(kernel, "matrix"):
         matrix = _dense.of(edges, lambda: diffusion_matrix(edges, nodes, kernel), nodes, kernel)
         return lambda h, start: matrix[start : start + len(h), start : start + len(h)] @ h
-    spread = propagation_matrix(edges, nodes).__matmul__ if kernel == OneStep() else partial(_series, edges, kernel)
+    if kernel == OneStep():
+        spread = propagation_matrix(edges, nodes).__matmul__
+    else:
+        spread = partial(diffuse, edge_index=edges, kernel=kernel)
 
     def among(h: Tensor, start: int) -> Tensor:
         padded = F.pad(h, (0, 0, start, nodes - start - len(h)))
         return spread(padded)[start : start + len(h)]
 
     return among
-
-
-def _series(edges: Tensor, kernel: Callable, h: Tensor) -> Tensor:
-    return diffuse(h, edges, kernel)
 
 
 def _build(data, **changes) -> MVGRL:
