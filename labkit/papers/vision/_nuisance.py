@@ -9,6 +9,8 @@ from labkit.claims import Evidence, Lab
 from labkit.evaluate import Protocol
 from labkit.methods import Method, Supervised
 from labkit.models import MLP, resnet8
+from labkit.papers._controls import against_floor
+from labkit.papers._controls import changed as changed
 from labkit.recipes import Recipe
 from labkit.train import Minibatches
 from labkit.views import ColorJitter, Compose, GaussianNoise, RandomInvert, RandomResizedCrop, simclr
@@ -146,11 +148,6 @@ def numbered(images, size: int = 64) -> Minibatches:
     return Minibatches(train, min(size, len(train)), numbered=True)
 
 
-def changed(recipe: Recipe, **changes: Any) -> Recipe:
-    """The recipe with other arguments of its ``build``: a control."""
-    return replace(recipe, build=partial(recipe.build, **changes))
-
-
 def against(lab: Lab, recipe: Recipe, control: Recipe, with_name: str, without_name: str, **words: str) -> Evidence:
     """k-NN accuracy of a recipe against that of its control, seed by seed."""
     words = {"note": f"On {recipe.name.split('/')[1]}."} | words
@@ -159,9 +156,7 @@ def against(lab: Lab, recipe: Recipe, control: Recipe, with_name: str, without_n
 
 def against_raw(lab: Lab, recipe: Recipe, name: str) -> Evidence:
     """k-NN accuracy of a recipe against that of raw pixels."""
-    trained = lab.scores(recipe)
-    raw = [lab.floors(recipe)["raw"].mean] * len(trained)
-    return Evidence(trained, raw, name, "raw pixels", note=f"On {recipe.name.split('/')[1]}.")
+    return against_floor(lab, recipe, name, "raw", "raw pixels", f"On {recipe.name.split('/')[1]}.")
 
 
 def against_spread(lab: Lab, recipe: Recipe, control: Recipe, *names: str) -> Evidence:

@@ -65,11 +65,6 @@ def answered(lab: Lab, recipe: Recipe, images: Tensor | None = None) -> list[flo
     return [run.method.accuracy(images) for run in lab.runs(recipe)]
 
 
-def against_untrained(lab: Lab, recipe: Recipe, name: str) -> Evidence:
-    """Probe accuracy of a recipe against that of the same encoders before their first step."""
-    return Evidence(lab.scores(recipe), lab.scores(recipe, lambda run: run.snapshots[0]), name, "untrained")
-
-
 def share_read(lab: Lab, recipe: Recipe, reader: Callable[[Tensor], Tensor]) -> list[float]:
     """Share of the recipe's questions that ``reader(pieces)`` answers, which never learned anything; one a seed."""
     images, shares = held_out(lab, recipe), []

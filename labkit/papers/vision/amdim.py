@@ -20,6 +20,7 @@ from labkit.evaluate import Split, knn_probe
 from labkit.losses import without_autocast
 from labkit.methods import TwoView
 from labkit.models import MLP, ResNet
+from labkit.papers._controls import against_floor
 from labkit.papers.vision._films import SIZE, film_recipe, object_view
 from labkit.papers.vision._nuisance import supervised
 from labkit.recipes import Recipe
@@ -179,8 +180,7 @@ def local_keeps_texture(lab: Lab) -> Evidence:
     why_not="minutes of training, on a few pictures.",
 )
 def beats_raw_pixels(lab: Lab) -> Evidence:
-    scores = lab.scores(LOCAL)
-    return Evidence(scores, [lab.floors(LOCAL)["raw"].mean] * len(scores), "AMDIM", "raw pixels")
+    return against_floor(lab, LOCAL, "AMDIM", "raw", "raw pixels")
 
 
 def _texture(lab: Lab, recipe: Recipe) -> list[float]:

@@ -20,8 +20,9 @@ from labkit.evaluate import Protocol, alignment
 from labkit.losses import without_autocast
 from labkit.methods import Bank, Jigsaw, Method, Pretext, encoded, hamming_permutations, in_blocks, inference
 from labkit.models import MLP
+from labkit.papers._controls import against_untrained
 from labkit.papers.vision._nuisance import against, changed, numbered, supervised
-from labkit.papers.vision._one_object import against_untrained, held_out, small_encoder
+from labkit.papers.vision._one_object import held_out, small_encoder
 from labkit.recipes import Recipe
 from labkit.train import seeded
 from labkit.views import ColorJitter, Compose, RandomResizedCrop, tiles, unit_images
