@@ -51,5 +51,5 @@ def digits_recipe(name: str, **changes: Any) -> Recipe:
         variant="laptop",
     )
     # of the training above, whatever a paper changes: a data set has one ceiling
-    ceiling = supervised(replace(recipe, name=f"supervised/{recipe.data}"), view_of, Perceptron)
+    ceiling = supervised(recipe, "digits", view_of, Perceptron)
     return replace(recipe, ceiling=ceiling, **changes)

@@ -90,8 +90,7 @@ def nuisance_recipe(
         variant="laptop",
         **DATA[data],
     )
-    ceiling = supervised(recipe, view_of)
-    return replace(recipe, ceiling=ceiling, training=recipe.training | (training or {}), **changes)
+    return replace(recipe, ceiling=supervised(recipe, data), training=recipe.training | (training or {}), **changes)
 
 
 def of_images(method: Callable[..., Method]) -> Callable[..., Method]:
@@ -120,21 +119,23 @@ def patient(epochs: int) -> dict[str, Any]:
     }
 
 
-def supervised(recipe: Recipe, view: Callable = view_of, encoder: Callable = encoder_of) -> Recipe:
+def supervised(recipe: Recipe, name: str, view: Callable = view_of, encoder: Callable = encoder_of) -> Recipe:
     """The ceiling of ``recipe``: the same encoder on the same images and for the same training, with labels.
 
     Recipes that are given more epochs than the usual ones stand beside it, too, and may pass it; the board names both.
 
     Args:
         recipe: of the default training, so that a data set has one ceiling and not one a paper.
+        name: of the data set, in the name of the ceiling.
         view, encoder: data set -> view and encoder, as the recipe builds them.
     """
     return replace(
         recipe,
-        name=f"supervised/{recipe.name.split('/')[1]}",
+        name=f"supervised/{name}",
         build=partial(_with_labels, encoder, view),
         batches=partial(numbered, size=recipe.batch_size),
         source="ours: encoder and views of the recipes that it stands beside, their usual training, and the labels",
+        ceiling=None,
     )
 
 

@@ -44,8 +44,8 @@ def world_recipe(paper: str, build: Callable[..., Method], side: int = SIDE, **c
         smoke_load={"n_train": 192, "n_test": 96},
         variant="laptop",
     )
-    ceiling = supervised(recipe, lambda images: unit_images, small_encoder)
-    return replace(recipe, ceiling=replace(ceiling, name=f"supervised/one-object-{side}"), **changes)
+    ceiling = supervised(recipe, f"one-object-{side}", lambda images: unit_images, small_encoder)
+    return replace(recipe, ceiling=ceiling, **changes)
 
 
 def small_encoder(images) -> ResNet:

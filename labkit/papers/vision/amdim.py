@@ -140,8 +140,7 @@ def _recipe(name: str, **changes) -> Recipe:
     training = {"epochs": 48, "lr": 2e-3, "schedule": "cosine"}  # its loss falls, to 17 from the 22 of a guess
     same = {"batches": None, "batch_size": 64, "load_options": options, "training": training}
     recipe = film_recipe(name, partial(_build, **changes), source, **same)
-    ceiling = supervised(recipe, view_of, local_encoder)
-    return replace(recipe, ceiling=replace(ceiling, name="supervised/textured", ceiling=None))
+    return replace(recipe, ceiling=supervised(recipe, "textured", view_of, local_encoder))
 
 
 RECIPES = [

@@ -164,8 +164,7 @@ _FASHION = Recipe(
     smoke_load={"n_train": 192, "n_test": 96},
     variant="laptop",
 )
-CEILING = replace(supervised(_FASHION, lambda images: VIEW, small_encoder), name="supervised/fashion-mnist-2000")
-FASHION = replace(_FASHION, ceiling=CEILING)
+FASHION = replace(_FASHION, ceiling=supervised(_FASHION, "fashion-mnist-2000", lambda images: VIEW, small_encoder))
 JIGSAW = replace(FASHION, name="pirl/fashion-mnist-jigsaw", build=_covariant, batches=None)
 RECIPES = [FASHION, JIGSAW]
 NO_TILES = changed(FASHION, weight=0.0)
