@@ -71,9 +71,9 @@ def encoder_of(images):
     return resnet8(16, images.images.shape[1])
 
 
-def head(dim: int, out: int, hidden: int = 128, layers: int = 2) -> MLP:
+def head(dim: int, out: int, hidden: int = 128) -> MLP:
     """A projector or predictor with batch norm, narrow as the encoder is."""
-    return MLP(dim, hidden, out, layers=layers, norm="batch")
+    return MLP(dim, hidden, out, norm="batch")
 
 
 def nuisance_recipe(
