@@ -5,6 +5,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
 from labkit.claims import Evidence, Lab
 from labkit.evaluate import Protocol
 from labkit.methods import Method, Supervised
@@ -149,14 +153,26 @@ def numbered(images, size: int = 64) -> Minibatches:
     return Minibatches(train, min(size, len(train)), numbered=True)
 
 
+def quarter_turns(images: Tensor, turns: Int64[Tensor, " items"]) -> Tensor:
+    """Each image turned by so many quarters of a circle (0 to 3), counter-clockwise.
+
+    Raises:
+        ValueError: images that are not square.
+    """
+    if images.shape[-1] != images.shape[-2]:
+        raise ValueError(f"a quarter turn needs square images, not {list(images.shape[-2:])}")
+    all_four = torch.stack([images.rot90(k, (2, 3)) for k in range(4)])
+    return all_four[turns, torch.arange(len(images), device=turns.device)]
+
+
 def against(lab: Lab, recipe: Recipe, control: Recipe, with_name: str, without_name: str, **words: str) -> Evidence:
-    """k-NN accuracy of a recipe against that of its control, seed by seed."""
+    """Accuracy of a recipe's probe against that of its control, seed by seed."""
     words = {"note": f"On {recipe.name.split('/')[1]}."} | words
     return Evidence(lab.scores(recipe), lab.scores(control), with_name, without_name, **words)
 
 
 def against_raw(lab: Lab, recipe: Recipe, name: str) -> Evidence:
-    """k-NN accuracy of a recipe against that of raw pixels."""
+    """Accuracy of a recipe's probe against that of raw pixels."""
     return against_floor(lab, recipe, name, "raw", "raw pixels", f"On {recipe.name.split('/')[1]}.")
 
 
