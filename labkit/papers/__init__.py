@@ -16,12 +16,13 @@ __all__ = ["claims", "modules", "recipe", "recipes"]
 
 def modules() -> dict[str, ModuleType]:
     """Name of the paper -> its module, e.g. ``modules()["grace"].GRACE``."""
-    themes = [theme.name for theme in iter_modules(__path__) if theme.ispkg]
-    folders = [import_module(f"{__name__}.{theme}") for theme in themes]
-    found = {
-        paper.name: f"{folder.__name__}.{paper.name}" for folder in folders for paper in iter_modules(folder.__path__)
+    folders = [import_module(f"{__name__}.{theme.name}") for theme in iter_modules(__path__) if theme.ispkg]
+    return {
+        paper.name: import_module(f"{folder.__name__}.{paper.name}")
+        for folder in folders
+        for paper in iter_modules(folder.__path__)
+        if not paper.name.startswith("_")
     }
-    return {name: import_module(path) for name, path in found.items() if not name.startswith("_")}
 
 
 def recipes() -> dict[str, Recipe]:

@@ -1,6 +1,7 @@
 """Subgraphs around many nodes at once: cut out by walks with restart, padded, with positions and degrees."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -119,24 +120,21 @@ class EgoPairs:
         nodes = torch.tensor([graph.num_nodes for graph in graphs])
         first = (nodes.cumsum(0) - nodes).tolist()
         edges = torch.cat([graph.edge_index + at for graph, at in zip(graphs, first, strict=True)], dim=1)
-        self._set(Adjacency(edges, int(nodes.sum())), (size, batch, steps, length, restart))
-
-    def _set(self, adjacency: Adjacency, settings: tuple) -> None:
-        self.adjacency, self.settings = adjacency, settings
-        self.weight_until = (adjacency.degree.double() ** 0.75).cumsum(0)
+        self.adjacency = Adjacency(edges, int(nodes.sum()))
+        self.size, self.batch, self.steps, self.length, self.restart = size, batch, steps, length, restart
 
     def __len__(self) -> int:
-        return self.settings[2]
+        return self.steps
 
     def __iter__(self) -> Iterator[tuple[EgoNets, EgoNets]]:
-        size, batch, steps, length, restart = self.settings
-        for _ in range(steps):
-            level = torch.rand(batch, device=self.adjacency.device, dtype=torch.float64) * self.weight_until[-1]
-            start = torch.searchsorted(self.weight_until, level, right=True).clamp_(max=self.adjacency.num_nodes - 1)
-            both = ego_nets(self.adjacency, start.repeat(2), length, restart, size)
+        weight_until = (self.adjacency.degree.double() ** 0.75).cumsum(0)
+        for _ in range(self.steps):
+            level = torch.rand(self.batch, device=weight_until.device, dtype=torch.float64) * weight_until[-1]
+            start = torch.searchsorted(weight_until, level, right=True).clamp_(max=self.adjacency.num_nodes - 1)
+            both = ego_nets(self.adjacency, start.repeat(2), self.length, self.restart, self.size)
             yield tuple(EgoNets(*parts) for parts in zip(both.links.chunk(2), both.real.chunk(2), strict=True))
 
     def to(self, device: torch.device) -> "EgoPairs":
-        moved = object.__new__(EgoPairs)
-        moved._set(self.adjacency.to(device), self.settings)
+        moved = copy(self)
+        moved.adjacency = self.adjacency.to(device)
         return moved

@@ -6,10 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch_geometric.utils import add_self_loops
 
 from labkit._checks import require_known, require_positive
 from labkit.data import check_graph
 from labkit.models import SparseMatrix, sparse_if_faster
+from labkit.papers.graph._distances import adjacency
 
 
 class KernelMap(nn.Module):
@@ -148,7 +150,5 @@ def _lengths(x: Tensor | SparseMatrix) -> Float[Tensor, " nodes"]:
 
 
 def _with_self(data) -> SparseMatrix:
-    loop = torch.arange(data.num_nodes, device=data.edge_index.device)
-    source, target = (torch.cat([ends, loop]) for ends in data.edge_index)
-    ones = torch.ones(len(source), device=loop.device)
-    return SparseMatrix.from_edges(target, source, ones, (data.num_nodes, data.num_nodes))
+    edges, _ = add_self_loops(data.edge_index, num_nodes=data.num_nodes)
+    return adjacency(edges, data.num_nodes)

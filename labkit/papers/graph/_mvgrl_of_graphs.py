@@ -72,11 +72,6 @@ class MVGRLOfGraphs(Method):
     def embed(self, batch: GraphBatch) -> Float[Tensor, "graphs hidden"]:
         return in_blocks(lambda part: sum(self.of_graphs(graphs) for _, graphs in self.encode(part)), batch, 256)
 
-    @inference
-    def before_the_head(self, batch: GraphBatch) -> Float[Tensor, "graphs dim"]:
-        """Sums over nodes as the encoders give them, views and layers side by side: no head has seen them."""
-        return in_blocks(lambda part: torch.cat([graphs for _, graphs in self.encode(part)], dim=1), batch, 256)
-
     def check(self, batch) -> None:
         check_graph_batch(batch, least=2)
 

@@ -21,8 +21,6 @@ from labkit.recipes import Kept
 from labkit.train import finished, fit, seeded
 
 MODELS = ("GCN", "GAT", "SuperGAT-SD", "SuperGAT-MX")
-LAPTOP = {"degrees": (2.5, 5.0, 10.0, 20.0, 40.0), "homophilies": (0.1, 0.3, 0.5, 0.7, 0.9), "seeds": range(3)}
-SMOKE = {"degrees": (5.0,), "homophilies": (0.3, 0.9), "seeds": range(1), "nodes_a_class": 170, "epochs": 2}
 
 
 def random_partition_graph(
@@ -74,9 +72,9 @@ def grid(
     path: str | Path | None = None,
     *,
     models: Sequence[str] = MODELS,
-    degrees: Iterable[float] = LAPTOP["degrees"],
-    homophilies: Iterable[float] = LAPTOP["homophilies"],
-    seeds: Iterable[int] = LAPTOP["seeds"],
+    degrees: Iterable[float] = (2.5, 5.0, 10.0, 20.0, 40.0),
+    homophilies: Iterable[float] = (0.1, 0.3, 0.5, 0.7, 0.9),
+    seeds: Iterable[int] = range(3),
     edge_weights: Sequence[float] = (0.1, 1.0),
     nodes_a_class: int = 200,
     epochs: int = 100,

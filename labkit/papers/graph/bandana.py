@@ -23,6 +23,7 @@ from labkit.data import check_graph, load
 from labkit.evaluate import Protocol
 from labkit.methods import Method, inference
 from labkit.models import GraphConvolution, dropout, propagation_matrix, sparse_if_faster
+from labkit.papers._controls import changed
 from labkit.papers.graph._links import LinkScore, link_split, rank_links
 from labkit.recipes import Kept, PaperNumber, Recipe, spread
 from labkit.train import finished, fit, seeded
@@ -243,9 +244,8 @@ def _without_held_out_links(data) -> list:
 
 def _as_released(recipe: Recipe) -> Recipe:
     return replace(
-        recipe,
+        changed(recipe, released_order=True),
         name=f"{recipe.name}-released",
-        build=partial(recipe.build, released_order=True),
         batches=_without_held_out_links,
         variant="released",
     )
@@ -256,7 +256,7 @@ RECIPES += [_as_released(recipe) for recipe in RECIPES]
 
 def _short(**changes) -> Recipe:
     """Cora at a fifth of its epochs, so that an ablation over seeds takes minutes."""
-    return replace(RECIPES[0].with_training(epochs=200), build=partial(_build, **changes))
+    return changed(RECIPES[0].with_training(epochs=200), **changes)
 
 
 @claim("Bandwidths beat discrete edge masks in the probe.",

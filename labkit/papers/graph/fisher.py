@@ -19,9 +19,9 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.data import check_graph
 from labkit.evaluate import Protocol
 from labkit.methods import Classifier, Method, inference
+from labkit.papers._controls import against_propagation, against_untrained, changed
 from labkit.papers.graph import selftask, supergat
 from labkit.papers.graph._fisher_network import FisherNetwork, quantisation
-from labkit.papers.graph._propagation import against_propagation
 from labkit.recipes import Recipe
 
 
@@ -176,7 +176,7 @@ CORA, CITESEER, CORA_SUPERVISED, CITESEER_SUPERVISED = RECIPES
 
 def _narrow(**changes) -> Recipe:
     """Cora at width 128, in a tenth of the time: for what is compared with itself."""
-    return replace(CORA, build=partial(_build, method=FIE, hidden=128, **changes))
+    return changed(CORA, hidden=128, **changes)
 
 
 @claim("Without labels, Fisher embeddings and a linear probe beat a GAT trained with labels on Cora.", needs="cora",
@@ -221,8 +221,7 @@ def embedding_beats_propagation_on_citeseer(lab: Lab) -> Evidence:
 
 @claim("Fitting the anchors by k-means beats anchors that are random nodes.", needs="cora", minutes=2)
 def kmeans_helps(lab: Lab) -> Evidence:
-    random = lab.scores(_narrow(), embed=lambda run: run.snapshots[0])
-    return Evidence(lab.scores(_narrow()), random, "k-means anchors", "random rows as anchors", note=NARROW)
+    return against_untrained(lab, _narrow(), "k-means anchors", "random rows as anchors", NARROW)
 
 
 @claim("Attention that tells neighbours apart (temperature 0.1) beats the released temperature, nearly a plain mean.",

@@ -22,6 +22,7 @@ from labkit.data import GraphBatch, GraphSet, load
 from labkit.evaluate import CrossValidation, Protocol, Split, linear_probe
 from labkit.losses import info_nce
 from labkit.methods import Method, Queue, inference
+from labkit.papers._controls import against_floor, against_untrained
 from labkit.papers.graph._ego_nets import EgoNets, EgoPairs, ego_nets, whole_graphs
 from labkit.recipes import PaperNumber, Recipe
 from labkit.train import Minibatches, choose_device, finished, fit, seeded, to_device
@@ -253,15 +254,13 @@ def beats_graph_sizes(lab: Lab) -> Evidence:
 @claim("Frozen on a graph with planted roles, pre-trained GCC tells the roles better than its random start.",
        needs="citeseer", minutes=5)  # fmt: skip
 def transfers_to_roles(lab: Lab) -> Evidence:
-    untrained = lab.scores(MOCO, embed=lambda run: run.snapshots[0])
-    return Evidence(lab.scores(MOCO), untrained, "GCC", "random start")
+    return against_untrained(lab, MOCO, "GCC", "random start")
 
 
 @claim("It tells the planted roles better than the degrees of a node and its neighbours do.",
        needs="citeseer", minutes=5)  # fmt: skip
 def beats_degrees(lab: Lab) -> Evidence:
-    control = lab.floors(MOCO)["raw"].mean
-    return Evidence(lab.scores(MOCO), [control] * len(lab.seeds), "GCC", "degree profile")
+    return against_floor(lab, MOCO, "GCC", "raw", "degree profile")
 
 
 @claim("Frozen, GCC comes within five points of the same encoder trained on IMDB-BINARY itself with its labels.",

@@ -24,7 +24,7 @@ from labkit.evaluate import Protocol
 from labkit.losses import info_nce, nt_xent
 from labkit.methods import Method, inference
 from labkit.models import GCN, MLP, sparse_if_faster
-from labkit.papers.graph._propagation import against_propagation
+from labkit.papers._controls import against_propagation, against_untrained, changed
 from labkit.recipes import PaperNumber, Recipe, over_seeds, spread
 from labkit.train import Subgraphs
 from labkit.views import drop_edges, mask_feature_columns
@@ -189,16 +189,10 @@ RECIPES += _larger("coauthor-cs", (91.1, 0.2), 2, 1000, 5e-4, activation="prelu"
 CORA = RECIPES[1]  # the claims are tested at the released settings
 
 
-def _cora(**changes) -> Recipe:
-    return replace(CORA, build=partial(_build, **changes))
-
-
 @claim("Training on two corrupted views beats the same encoder untrained.",
        needs="cora", minutes=2, reported="83.3 ± 0.4 for GRACE, random splits")  # fmt: skip
 def training_helps(lab: Lab) -> Evidence:
-    trained = lab.scores(CORA)
-    untrained = lab.scores(CORA, embed=lambda run: run.snapshots[0])
-    return Evidence(trained, untrained, "GRACE", "untrained encoder")
+    return against_untrained(lab, CORA, "GRACE", "untrained encoder")
 
 
 @claim("Training beats two propagations of the features with nothing trained (A²X).", needs="cora", minutes=2)
@@ -208,19 +202,19 @@ def training_beats_propagation(lab: Lab) -> Evidence:
 
 @claim("Corrupting edges and features together beats corrupting edges alone.", needs="cora", minutes=3)
 def hybrid_beats_edges(lab: Lab) -> Evidence:
-    edges = _cora(feature_mask=(0.0, 0.0))
+    edges = changed(CORA, feature_mask=(0.0, 0.0))
     return Evidence(lab.scores(CORA), lab.scores(edges), "edges and features", "edges alone")
 
 
 @claim("Corrupting edges and features together beats corrupting features alone.", needs="cora", minutes=3)
 def hybrid_beats_features(lab: Lab) -> Evidence:
-    features = _cora(edge_drop=(0.0, 0.0))
+    features = changed(CORA, edge_drop=(0.0, 0.0))
     return Evidence(lab.scores(CORA), lab.scores(features), "edges and features", "features alone")
 
 
 @claim("Negatives from the node's own view help beside those from the other view.", needs="cora", minutes=3)
 def intra_view_negatives_help(lab: Lab) -> Evidence:
-    inter_only = _cora(loss=_other_view_only)
+    inter_only = changed(CORA, loss=_other_view_only)
     return Evidence(lab.scores(CORA), lab.scores(inter_only), "both views", "other view alone")
 
 
@@ -262,7 +256,7 @@ def temperatures(
     for tau in grid:
         require_positive("temperature", tau)
     recipe = known[data]
-    arms = {f"{tau:g}": replace(recipe, build=partial(recipe.build, temperature=tau)) for tau in grid}
+    arms = {f"{tau:g}": changed(recipe, temperature=tau) for tau in grid}
     return over_seeds(arms, seeds, path, protocol="public", floors={"A²X": "propagated"}, **changes)
 
 

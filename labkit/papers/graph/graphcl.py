@@ -28,6 +28,7 @@ from labkit.data import GraphBatch, GraphSet, load
 from labkit.evaluate import CrossValidation
 from labkit.methods import Method, in_blocks, inference
 from labkit.models import GIN, MLP
+from labkit.papers._controls import against_floor, against_untrained
 from labkit.recipes import Kept, Material, PaperNumber, Recipe, train
 from labkit.views import RandomChoice, drop_nodes, identity, mask_attributes, perturb_edges, subgraph
 
@@ -159,7 +160,6 @@ _SETS = {
 def _recipe(name: str, variant: str) -> Recipe:
     augmentations, mean, std, transform = _SETS[name]
     paper = PaperNumber(mean, std, "paper, table 4 (features not standardised, new folds for each of 5 seeds)")
-    small = {"per_class": 24}
     return Recipe(
         name=f"graphcl/{name}" + ("" if variant == "paper" else f"-{variant}"),
         data=name,
@@ -170,7 +170,7 @@ def _recipe(name: str, variant: str) -> Recipe:
         source="go.sh and gsimclr.py of the released code",
         batch_size=128,
         load_options={"transform": transform} if transform else {},
-        smoke_load=small,
+        smoke_load={"per_class": 24},
         variant=variant,
     )
 
@@ -246,9 +246,8 @@ def training_helps_on_imdb(lab: Lab) -> Evidence:
 
 
 def _against_untrained(lab: Lab, recipe: Recipe) -> Evidence:
-    untrained = lab.scores(recipe, embed=lambda run: run.snapshots[0])
     note = "A floor that the paper does not report: it compares with kernels and with other trained methods."
-    return Evidence(lab.scores(recipe), untrained, "GraphCL", "untrained GIN", note=note)
+    return against_untrained(lab, recipe, "GraphCL", "untrained GIN", note)
 
 
 @claim("Two different augmentations beat none: two views that are the graph itself (observation 1; PROTEINS).",
@@ -295,11 +294,9 @@ def paper_beats_release(lab: Lab) -> Evidence:
 @claim("What was released, trained, beats a random GIN on a set without node features (IMDB-B).",
        needs="imdb-binary", minutes=2, reported="71.1 ± 0.4 for GraphCL, README")  # fmt: skip
 def release_beats_random_gin(lab: Lab) -> Evidence:
-    trained = lab.scores(IMDB_RELEASED)
     start = fmean(lab.scores(IMDB_RELEASED, embed=lambda run: run.snapshots[0]))
-    floor = lab.floors(IMDB_RELEASED)["random GIN"].mean
     note = f"Its own untrained encoder, whose biases start at zero, reaches {100 * start:.1f}."
-    return Evidence(trained, [floor] * len(trained), "variant released", "random GIN, torch's start", note=note)
+    return against_floor(lab, IMDB_RELEASED, "variant released", "random GIN", "random GIN, torch's start", note)
 
 
 def main(data: str = "mutag", seeds: str = "5") -> None:

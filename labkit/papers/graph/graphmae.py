@@ -4,7 +4,6 @@ Zhenyu Hou, Xiao Liu, Yukuo Cen, Yuxiao Dong, Hongxia Yang, Chunjie Wang, Jie Ta
 https://arxiv.org/abs/2205.10803 · code: https://github.com/THUDM/GraphMAE
 """
 
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -18,8 +17,8 @@ from labkit.data import check_graph
 from labkit.evaluate import CrossValidation, Protocol
 from labkit.methods import Method, inference
 from labkit.models import GAT, GraphAttention, MaskedRows, Neighbourhoods, SparseMatrix, dropout, sparse_if_faster
+from labkit.papers._controls import against_propagation, against_untrained, changed
 from labkit.papers.graph._graphmae_of_graphs import GraphMAEOfGraphs
-from labkit.papers.graph._propagation import against_propagation
 from labkit.recipes import PaperNumber, Recipe
 from labkit.views import hide_nodes
 
@@ -202,6 +201,7 @@ RECIPES += [
     _of_graphs("imdb-binary", (75.52, 0.66), 60, 1.5e-4, 32, OneHotDegree(135), layers=2, pool="mean"),
     _of_graphs("proteins", (75.30, 0.39), 100, 1.5e-4, 32, layers=3, pool="max"),
 ]  # fmt: skip
+CORA, _, MUTAG, *_ = RECIPES
 
 
 SHORT = "300 of the recipe's 1 500 epochs."
@@ -209,7 +209,7 @@ SHORT = "300 of the recipe's 1 500 epochs."
 
 def _short(**changes) -> Recipe:
     """Cora at a fifth of its epochs, so that an ablation over seeds takes minutes."""
-    return replace(RECIPES[0].with_training(epochs=300), build=partial(_build, **changes))
+    return changed(CORA.with_training(epochs=300), **changes)
 
 
 @claim("Hiding the same nodes again before decoding helps.", needs="cora", minutes=10)
@@ -239,9 +239,7 @@ def wide_start_helps(lab: Lab) -> Evidence:
 @claim("On whole graphs, training beats the same encoder untrained (MUTAG).",
        needs="mutag", minutes=2, reported="88.2 ± 1.3 for GraphMAE, README")  # fmt: skip
 def training_helps_on_graphs(lab: Lab) -> Evidence:
-    mutag = next(recipe for recipe in RECIPES if recipe.name == "graphmae/mutag")
-    untrained = lab.scores(mutag, embed=lambda run: run.snapshots[0])
-    return Evidence(lab.scores(mutag), untrained, "GraphMAE", "untrained encoder", note="10 folds a seed.")
+    return against_untrained(lab, MUTAG, "GraphMAE", "untrained encoder", "10 folds a seed.")
 
 
 @claim("Training beats two propagations of the features with nothing trained (A²X).", needs="cora", minutes=10)

@@ -5,7 +5,6 @@ https://arxiv.org/abs/2006.05582 · code: https://github.com/kavehhassani/mvgrl
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import permutations
 
@@ -31,8 +30,8 @@ from labkit.models import (
     propagation_matrix,
     sparse_if_faster,
 )
+from labkit.papers._controls import against_floor, against_propagation, against_untrained, changed
 from labkit.papers.graph._mvgrl_of_graphs import MVGRLOfGraphs
-from labkit.papers.graph._propagation import against_propagation
 from labkit.recipes import PaperNumber, Recipe
 
 DENSE_BELOW = 4096  # nodes up to which a diffusion is held as a matrix: then one product is faster than its series
@@ -118,17 +117,16 @@ def _operator(edges: Tensor, nodes: int, kernel: Callable) -> Callable[[Tensor, 
     if kernel != OneStep() and nodes <= DENSE_BELOW and hasattr(kernel, "matrix"):
         matrix = _dense.of(edges, lambda: diffusion_matrix(edges, nodes, kernel), nodes, kernel)
         return lambda h, start: matrix[start : start + len(h), start : start + len(h)] @ h
-    spread = propagation_matrix(edges, nodes).__matmul__ if kernel == OneStep() else partial(_series, edges, kernel)
+    if kernel == OneStep():
+        spread = propagation_matrix(edges, nodes).__matmul__
+    else:
+        spread = partial(diffuse, edge_index=edges, kernel=kernel)
 
     def among(h: Tensor, start: int) -> Tensor:
         padded = F.pad(h, (0, 0, start, nodes - start - len(h)))
         return spread(padded)[start : start + len(h)]
 
     return among
-
-
-def _series(edges: Tensor, kernel: Callable, h: Tensor) -> Tensor:
-    return diffuse(h, edges, kernel)
 
 
 def _build(data, **changes) -> MVGRL:
@@ -215,39 +213,36 @@ RECIPES += [_of_graphs(name, variant) for variant in ("paper", "released") for n
 MUTAG, IMDB, _, MUTAG_RELEASED, IMDB_RELEASED, _ = RECIPES[2:]
 
 
-def _cora(*kernels: Callable) -> Recipe:
-    return replace(CORA, build=partial(_build, kernels=kernels))
-
-
 @claim("Contrasting with a diffusion view beats contrasting the graph with itself.", needs="cora", minutes=4)
 def diffusion_view_helps(lab: Lab) -> Evidence:
-    alone = _cora(OneStep())
+    alone = changed(CORA, kernels=(OneStep(),))
     return Evidence(lab.scores(CORA), lab.scores(alone), "adjacency and PPR", "adjacency alone")
 
 
 @claim("Contrasting with a diffusion view beats contrasting two equal views, each with an encoder of its own.",
        needs="cora", minutes=5)  # fmt: skip
 def diffusion_beats_two_equal_views(lab: Lab) -> Evidence:
-    equal = _cora(OneStep(), OneStep())
+    equal = changed(CORA, kernels=(OneStep(), OneStep()))
     return Evidence(lab.scores(CORA), lab.scores(equal), "adjacency and PPR", "adjacency twice")
 
 
 @claim("Two views beat the diffusion view alone.", needs="cora", minutes=4)
 def adjacency_view_helps(lab: Lab) -> Evidence:
-    alone = _cora(PPR(0.2))
+    alone = changed(CORA, kernels=(PPR(0.2),))
     return Evidence(lab.scores(CORA), lab.scores(alone), "adjacency and PPR", "PPR alone")
 
 
 @claim("More than two views do not help: adjacency, PPR and heat gain less than a point over the first two.",
        needs="cora", minutes=6, reported="no gain from more than two views, abstract")  # fmt: skip
 def third_view_does_not_help(lab: Lab) -> Evidence:
-    three = [score - 0.01 for score in lab.scores(_cora(OneStep(), PPR(0.2), Heat(5.0)))]
-    return Evidence(lab.scores(CORA), three, "two views", "three views, less one point")
+    three = changed(CORA, kernels=(OneStep(), PPR(0.2), Heat(5.0)))
+    less = [score - 0.01 for score in lab.scores(three)]
+    return Evidence(lab.scores(CORA), less, "two views", "three views, less one point")
 
 
 @claim("PPR is a better second view than the heat kernel.", needs="cora", minutes=4)
 def ppr_beats_heat(lab: Lab) -> Evidence:
-    heat = _cora(OneStep(), Heat(5.0))
+    heat = changed(CORA, kernels=(OneStep(), Heat(5.0)))
     return Evidence(lab.scores(CORA), lab.scores(heat), "adjacency and PPR", "adjacency and heat")
 
 
@@ -271,13 +266,12 @@ def training_the_encoder_helps_on_imdb(lab: Lab) -> Evidence:
 @claim("On whole graphs, the method beats a random GIN (MUTAG).",
        needs="mutag", minutes=6, reported="89.7 ± 1.1 for MVGRL, README of GraphMAE")  # fmt: skip
 def whole_graphs_beat_a_random_gin(lab: Lab) -> Evidence:
-    trained, floors = lab.scores(MUTAG), lab.floors(MUTAG)
-    note = f"Numbers of nodes and edges alone reach {100 * floors['size'].mean:.1f}. The paper reports no such floor."
-    return Evidence(trained, [floors["random GIN"].mean] * len(trained), "MVGRL", "random GIN", note=note)
+    sizes = 100 * lab.floors(MUTAG)["size"].mean
+    note = f"Numbers of nodes and edges alone reach {sizes:.1f}. The paper reports no such floor."
+    return against_floor(lab, MUTAG, "MVGRL", "random GIN", "random GIN", note)
 
 
 @claim("Heads trained on a random encoder, as in the released code, beat untrained ones (MUTAG).", needs="mutag",
        minutes=6)  # fmt: skip
 def trained_heads_help_on_mutag(lab: Lab) -> Evidence:
-    untrained = lab.scores(MUTAG_RELEASED, embed=lambda run: run.snapshots[0])
-    return Evidence(lab.scores(MUTAG_RELEASED), untrained, "variant released", "nothing trained")
+    return against_untrained(lab, MUTAG_RELEASED, "variant released", "nothing trained")

@@ -18,6 +18,7 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.data import load
 from labkit.evaluate import Protocol
 from labkit.methods import SkipGram, WalkBatches
+from labkit.papers._controls import changed
 from labkit.papers.graph._links import OPERATORS, adamic_adar, hold_out_links, link_auc, score_auc
 from labkit.recipes import PaperNumber, Recipe
 from labkit.train import finished, fit, seeded
@@ -197,7 +198,7 @@ def roles_go_with_training(lab: Lab) -> Evidence:
 @claim("Walks beat single edges: a window of 10 beats a window of 1.",
        needs="cora", minutes=4, reported="a larger window is a little better, section 4.4")  # fmt: skip
 def walks_beat_one_hop(lab: Lab) -> Evidence:
-    one_hop = replace(CORA, build=partial(Node2Vec, window=1))
+    one_hop = changed(CORA, window=1)
     return Evidence(lab.scores(CORA), lab.scores(one_hop), "window 10", "window 1")
 
 
@@ -228,7 +229,7 @@ def beats_spectral(lab: Lab) -> Evidence:
 @claim("Pairs of the window weighted alike (the paper's text) beat word2vec's falling weights (its released code).",
        needs="cora", minutes=4)  # fmt: skip
 def uniform_window_beats_linear(lab: Lab) -> Evidence:
-    released = replace(CORA, build=partial(Node2Vec, window_weights="linear"))
+    released = changed(CORA, window_weights="linear")
     return Evidence(lab.scores(CORA), lab.scores(released), "uniform (paper)", "linear (released)")
 
 

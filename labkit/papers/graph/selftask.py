@@ -5,7 +5,6 @@ https://arxiv.org/abs/2006.10141 · code: https://github.com/ChandlerBang/SelfTa
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -16,6 +15,7 @@ from torch_geometric.transforms import NormalizeFeatures
 from labkit.claims import Claim, Evidence, Lab, claim
 from labkit.evaluate import Protocol
 from labkit.methods import GCNClassifier
+from labkit.papers._controls import changed
 from labkit.papers.graph._pretexts import (
     AttributeMask,
     CombinedContextLabel,
@@ -153,7 +153,7 @@ combined_label_cora, combined_label_citeseer = (_helps(CombinedContextLabel, dat
        "meets every target.", needs="cora", minutes=3)  # fmt: skip
 def pair_by_pair_helps(lab: Lab) -> Evidence:
     ours = WITH["cora", PairwiseAttrSim]
-    released = replace(ours, build=partial(ours.build, pretext=partial(PairwiseAttrSim, released=True)))
+    released = changed(ours, pretext=partial(PairwiseAttrSim, released=True))
     note = "The released loss subtracts [pairs] from [pairs, 1]: only the mean similarity can be learnt from it."
     return Evidence(lab.scores(ours), lab.scores(released), "pair by pair", "released loss", note=note)
 
@@ -163,7 +163,7 @@ def _answers_matter(task: type[Pretext]) -> Claim:
 
     def test(lab: Lab) -> Evidence:
         true = WITH["cora", task]
-        dealt = replace(true, build=partial(true.build, pretext=partial(shuffled, pretext=task)))
+        dealt = changed(true, pretext=partial(shuffled, pretext=task))
         note = "A control that the paper lacks: λ = 0 takes away the answers and the noise that comes with them."
         return Evidence(lab.scores(true), lab.scores(dealt), "true answers", "answers of other nodes", note=note)
 
@@ -182,6 +182,6 @@ node_property_answers = _answers_matter(NodeProperty)
        minutes=3, why_not="with one direction hidden, nearly every pair still hears each other one way.")  # fmt: skip
 def both_directions_help(lab: Lab) -> Evidence:
     ours = WITH["cora", EdgeMask]
-    released = replace(ours, build=partial(ours.build, pretext=partial(EdgeMask, released=True)))
+    released = changed(ours, pretext=partial(EdgeMask, released=True))
     note = "With one direction hidden, the other tells the answer."
     return Evidence(lab.scores(ours), lab.scores(released), "both directions", "one direction", note=note)

@@ -5,7 +5,6 @@ https://openreview.net/forum?id=Wi5KUNlqWty · code: https://github.com/dongkwan
 """
 
 import sys
-from dataclasses import replace
 from functools import partial
 from statistics import fmean
 
@@ -19,7 +18,7 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.evaluate import Protocol
 from labkit.methods import Classifier, GCNClassifier
 from labkit.models import Neighbourhoods, SparseMatrix, dropout, sparse_if_faster
-from labkit.papers.graph._propagation import against_propagation
+from labkit.papers._controls import against_propagation, changed
 from labkit.papers.graph._supergat_grid import grid
 from labkit.recipes import PaperNumber, Recipe
 
@@ -195,7 +194,7 @@ RECIPES = [
 CORA, CORA_SD, *_ = RECIPES
 GAT = {"cora": RECIPES[2], "citeseer": RECIPES[3]}
 TUNED = "Each at the weight decay and epochs that the released code tuned for it."
-CORA_UNSUPERVISED_ATTENTION = replace(CORA, build=partial(_build, form="MX", edge_weight=0.0))
+CORA_UNSUPERVISED_ATTENTION = changed(CORA, edge_weight=0.0)
 
 
 @claim("On Cora, mixed attention with edge prediction beats GAT.",

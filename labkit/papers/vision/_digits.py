@@ -22,10 +22,10 @@ class Perceptron(nn.Sequential):
         super().__init__(nn.Flatten(), MLP(images.images[0].numel(), 256, self.dim, layers=3, norm="batch"))
 
 
-def digit_view(size: int = 8, crop: float = 0.7, jitter: float = 0.4, noise: float = 0.1) -> Compose:
+def digit_view(size: int = 8) -> Compose:
     """Views of a digit: cropped to 70 to 100 % of its area, brighter or darker, noisy."""
-    colours = ColorJitter(brightness=jitter, contrast=jitter, saturation=0, hue=0, p=1.0)
-    return Compose([RandomResizedCrop(size, scale=(crop, 1.0)), colours, GaussianNoise(noise)])
+    colours = ColorJitter(brightness=0.4, contrast=0.4, saturation=0, hue=0, p=1.0)
+    return Compose([RandomResizedCrop(size, scale=(0.7, 1.0)), colours, GaussianNoise(0.1)])
 
 
 def view_of(images) -> Compose:
@@ -51,5 +51,5 @@ def digits_recipe(name: str, **changes: Any) -> Recipe:
         variant="laptop",
     )
     # of the training above, whatever a paper changes: a data set has one ceiling
-    ceiling = supervised(replace(recipe, name=f"supervised/{recipe.data}"), view_of, Perceptron)
+    ceiling = supervised(recipe, "digits", view_of, Perceptron)
     return replace(recipe, ceiling=ceiling, **changes)

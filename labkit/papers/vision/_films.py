@@ -64,14 +64,14 @@ def object_view(crop: float = 0.3, jitter: float = 1.0) -> Compose:
     return Compose([crops, RandomHorizontalFlip(), colours, RandomGrayscale(0.5)])
 
 
-def film_encoder(images: ImageSet | None = None) -> ResNet:
-    """For colour pictures, whatever the data set: ResNet-8 with a stem that halves them; 77 000 weights, ``dim`` 64."""
+def film_encoder() -> ResNet:
+    """ResNet-8 for colour pictures, with a stem that halves them; 77 000 weights, ``dim`` 64."""
     return ResNet((1, 1, 1), 16, stride=2)
 
 
-def film_head(dim: int = 64, out: int = 64) -> MLP:
-    """A projector with batch norm."""
-    return MLP(dim, 128, out, norm="batch")
+def film_head() -> MLP:
+    """A projector with batch norm for :func:`film_encoder`."""
+    return MLP(64, 128, 64, norm="batch")
 
 
 class FilmViews(TwoView):

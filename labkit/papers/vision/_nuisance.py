@@ -5,10 +5,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
 from labkit.claims import Evidence, Lab
 from labkit.evaluate import Protocol
 from labkit.methods import Method, Supervised
 from labkit.models import MLP, resnet8
+from labkit.papers._controls import against_floor
+from labkit.papers._controls import changed as changed
 from labkit.recipes import Recipe
 from labkit.train import Minibatches
 from labkit.views import ColorJitter, Compose, GaussianNoise, RandomInvert, RandomResizedCrop, simclr
@@ -69,9 +75,9 @@ def encoder_of(images):
     return resnet8(16, images.images.shape[1])
 
 
-def head(dim: int, out: int, hidden: int = 128, layers: int = 2) -> MLP:
+def head(dim: int, out: int, hidden: int = 128) -> MLP:
     """A projector or predictor with batch norm, narrow as the encoder is."""
-    return MLP(dim, hidden, out, layers=layers, norm="batch")
+    return MLP(dim, hidden, out, norm="batch")
 
 
 def nuisance_recipe(
@@ -88,8 +94,7 @@ def nuisance_recipe(
         variant="laptop",
         **DATA[data],
     )
-    ceiling = supervised(recipe, view_of)
-    return replace(recipe, ceiling=ceiling, training=recipe.training | (training or {}), **changes)
+    return replace(recipe, ceiling=supervised(recipe, data), training=recipe.training | (training or {}), **changes)
 
 
 def of_images(method: Callable[..., Method]) -> Callable[..., Method]:
@@ -118,21 +123,23 @@ def patient(epochs: int) -> dict[str, Any]:
     }
 
 
-def supervised(recipe: Recipe, view: Callable = view_of, encoder: Callable = encoder_of) -> Recipe:
+def supervised(recipe: Recipe, name: str, view: Callable = view_of, encoder: Callable = encoder_of) -> Recipe:
     """The ceiling of ``recipe``: the same encoder on the same images and for the same training, with labels.
 
     Recipes that are given more epochs than the usual ones stand beside it, too, and may pass it; the board names both.
 
     Args:
         recipe: of the default training, so that a data set has one ceiling and not one a paper.
+        name: of the data set, in the name of the ceiling.
         view, encoder: data set -> view and encoder, as the recipe builds them.
     """
     return replace(
         recipe,
-        name=f"supervised/{recipe.name.split('/')[1]}",
+        name=f"supervised/{name}",
         build=partial(_with_labels, encoder, view),
         batches=partial(numbered, size=recipe.batch_size),
         source="ours: encoder and views of the recipes that it stands beside, their usual training, and the labels",
+        ceiling=None,
     )
 
 
@@ -146,22 +153,27 @@ def numbered(images, size: int = 64) -> Minibatches:
     return Minibatches(train, min(size, len(train)), numbered=True)
 
 
-def changed(recipe: Recipe, **changes: Any) -> Recipe:
-    """The recipe with other arguments of its ``build``: a control."""
-    return replace(recipe, build=partial(recipe.build, **changes))
+def quarter_turns(images: Tensor, turns: Int64[Tensor, " items"]) -> Tensor:
+    """Each image turned by so many quarters of a circle (0 to 3), counter-clockwise.
+
+    Raises:
+        ValueError: images that are not square.
+    """
+    if images.shape[-1] != images.shape[-2]:
+        raise ValueError(f"a quarter turn needs square images, not {list(images.shape[-2:])}")
+    all_four = torch.stack([images.rot90(k, (2, 3)) for k in range(4)])
+    return all_four[turns, torch.arange(len(images), device=turns.device)]
 
 
 def against(lab: Lab, recipe: Recipe, control: Recipe, with_name: str, without_name: str, **words: str) -> Evidence:
-    """k-NN accuracy of a recipe against that of its control, seed by seed."""
+    """Accuracy of a recipe's probe against that of its control, seed by seed."""
     words = {"note": f"On {recipe.name.split('/')[1]}."} | words
     return Evidence(lab.scores(recipe), lab.scores(control), with_name, without_name, **words)
 
 
 def against_raw(lab: Lab, recipe: Recipe, name: str) -> Evidence:
-    """k-NN accuracy of a recipe against that of raw pixels."""
-    trained = lab.scores(recipe)
-    raw = [lab.floors(recipe)["raw"].mean] * len(trained)
-    return Evidence(trained, raw, name, "raw pixels", note=f"On {recipe.name.split('/')[1]}.")
+    """Accuracy of a recipe's probe against that of raw pixels."""
+    return against_floor(lab, recipe, name, "raw", "raw pixels", f"On {recipe.name.split('/')[1]}.")
 
 
 def against_spread(lab: Lab, recipe: Recipe, control: Recipe, *names: str) -> Evidence:

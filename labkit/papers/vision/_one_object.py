@@ -44,8 +44,8 @@ def world_recipe(paper: str, build: Callable[..., Method], side: int = SIDE, **c
         smoke_load={"n_train": 192, "n_test": 96},
         variant="laptop",
     )
-    ceiling = supervised(recipe, lambda images: unit_images, small_encoder)
-    return replace(recipe, ceiling=replace(ceiling, name=f"supervised/one-object-{side}"), **changes)
+    ceiling = supervised(recipe, f"one-object-{side}", lambda images: unit_images, small_encoder)
+    return replace(recipe, ceiling=ceiling, **changes)
 
 
 def small_encoder(images) -> ResNet:
@@ -63,11 +63,6 @@ def answered(lab: Lab, recipe: Recipe, images: Tensor | None = None) -> list[flo
     """Share of right answers to the recipe's pretext question, one a seed, about held-out pictures or others."""
     images = held_out(lab, recipe) if images is None else images
     return [run.method.accuracy(images) for run in lab.runs(recipe)]
-
-
-def against_untrained(lab: Lab, recipe: Recipe, name: str) -> Evidence:
-    """Probe accuracy of a recipe against that of the same encoders before their first step."""
-    return Evidence(lab.scores(recipe), lab.scores(recipe, lambda run: run.snapshots[0]), name, "untrained")
 
 
 def share_read(lab: Lab, recipe: Recipe, reader: Callable[[Tensor], Tensor]) -> list[float]:

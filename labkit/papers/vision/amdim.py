@@ -20,6 +20,7 @@ from labkit.evaluate import Split, knn_probe
 from labkit.losses import without_autocast
 from labkit.methods import TwoView
 from labkit.models import MLP, ResNet
+from labkit.papers._controls import against_floor
 from labkit.papers.vision._films import SIZE, film_recipe, object_view
 from labkit.papers.vision._nuisance import supervised
 from labkit.recipes import Recipe
@@ -139,8 +140,7 @@ def _recipe(name: str, **changes) -> Recipe:
     training = {"epochs": 48, "lr": 2e-3, "schedule": "cosine"}  # its loss falls, to 17 from the 22 of a guess
     same = {"batches": None, "batch_size": 64, "load_options": options, "training": training}
     recipe = film_recipe(name, partial(_build, **changes), source, **same)
-    ceiling = supervised(recipe, view_of, local_encoder)
-    return replace(recipe, ceiling=replace(ceiling, name="supervised/textured", ceiling=None))
+    return replace(recipe, ceiling=supervised(recipe, "textured", view_of, local_encoder))
 
 
 RECIPES = [
@@ -179,8 +179,7 @@ def local_keeps_texture(lab: Lab) -> Evidence:
     why_not="minutes of training, on a few pictures.",
 )
 def beats_raw_pixels(lab: Lab) -> Evidence:
-    scores = lab.scores(LOCAL)
-    return Evidence(scores, [lab.floors(LOCAL)["raw"].mean] * len(scores), "AMDIM", "raw pixels")
+    return against_floor(lab, LOCAL, "AMDIM", "raw", "raw pixels")
 
 
 def _texture(lab: Lab, recipe: Recipe) -> list[float]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from labkit.claims import Evidence, Lab, claim
 from labkit.methods import Pretext, RelativePosition, read_fringes
-from labkit.papers.vision._nuisance import against, changed
+from labkit.papers.vision._nuisance import against, changed, quarter_turns
 from labkit.papers.vision._one_object import answered, share_read, small_encoder, world_recipe
 from labkit.papers.vision.context_prediction import ALL_COLOURS, DROPPED, GAP, JITTER, LENS, SIZE, WORLD
 from labkit.recipes import Recipe
@@ -34,13 +34,8 @@ class TurnedPosition(RelativePosition):
     answers = 32
 
     def __call__(self, images: Tensor):
-        if images.shape[2] != images.shape[3]:
-            raise ValueError(f"a quarter turn needs square images, not {list(images.shape[2:])}")
         turn = torch.randint(4, (len(images),), device=images.device)
-        turned = images.clone()
-        for quarter in (1, 2, 3):
-            turned[turn == quarter] = torch.rot90(images[turn == quarter], quarter, (2, 3))
-        pieces, place = super().__call__(turned)
+        pieces, place = super().__call__(quarter_turns(images, turn))
         return pieces, 4 * place + turn
 
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from labkit.claims import Evidence, Lab, claim
 from labkit.methods import Pretext, RelativePosition, read_borders, read_fringes
+from labkit.papers._controls import against_untrained
 from labkit.papers.vision._nuisance import against, changed
 from labkit.papers.vision._one_object import (
     RIGHT,
-    against_untrained,
     answered,
     below,
     share_read,

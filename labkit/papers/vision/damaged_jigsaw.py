@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from labkit._processes import gather
 from labkit.claims import Evidence, Lab, claim
 from labkit.methods import Jigsaw, Pretext, hamming_permutations
+from labkit.papers._controls import against_untrained
 from labkit.papers.vision._nuisance import against, changed
-from labkit.papers.vision._one_object import against_untrained, small_encoder, world_recipe
+from labkit.papers.vision._one_object import small_encoder, world_recipe
 from labkit.views import RandomGrayscale, tiles, unit_images
 
 SIZE, GAP, JITTER, COARSE = 8, 3, 1, 4  # pixels; what is painted is a fourth of a tile's pixels

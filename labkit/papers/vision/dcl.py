@@ -12,15 +12,7 @@ from torch import Tensor, nn
 from labkit.claims import Evidence, Lab, claim
 from labkit.losses import decoupled, nt_xent
 from labkit.methods import TwoView
-from labkit.papers.vision._nuisance import (
-    against,
-    against_raw,
-    changed,
-    encoder_of,
-    head,
-    nuisance_recipe,
-    nuisance_view,
-)
+from labkit.papers.vision._nuisance import against, against_raw, changed, head, nuisance_recipe, of_images
 
 
 class DCL(TwoView):
@@ -48,13 +40,9 @@ class DCL(TwoView):
         super().__init__(encoder, head(encoder.dim, encoder.dim), view, loss)
 
 
-def _build(images, **changes) -> DCL:
-    return DCL(encoder_of(images), nuisance_view(), **changes)
-
-
 RECIPES = [
-    nuisance_recipe("dcl", _build),
-    nuisance_recipe("dcl", _build, name="dcl/nuisance-mnist-batch16", batch_size=16),
+    nuisance_recipe("dcl", of_images(DCL)),
+    nuisance_recipe("dcl", of_images(DCL), name="dcl/nuisance-mnist-batch16", batch_size=16),
 ]
 NUISANCE, SMALL_BATCH = RECIPES
 

@@ -80,8 +80,8 @@ def information(lab: Lab, recipe) -> list[float]:
     """
     found = []
     for run in lab.runs(recipe):
-        images = lab.material(recipe).items.to(next(run.method.parameters()).device)
-        share = (run.method.projected(images) / run.method.temperatures[0]).double().softmax(1)
+        projected = run.method.projected(lab.material(recipe).items)
+        share = (projected / run.method.temperatures[0]).double().softmax(1)
         entropy = torch.special.entr(share)
         found.append((torch.special.entr(share.mean(0)).sum() - entropy.sum(1).mean()).item())
     return found

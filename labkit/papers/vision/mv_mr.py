@@ -156,7 +156,7 @@ _BASE = Recipe(
     smoke_load={"n_train": 400, "n_test": 200},
     variant="laptop",
 )
-BASE = replace(_BASE, ceiling=replace(supervised(_BASE, _view, _encoder), name="supervised/fashion-mnist-4000"))
+BASE = replace(_BASE, ceiling=supervised(_BASE, "fashion-mnist-4000", _view, _encoder))
 NO_FEATURES = replace(changed(BASE, represent=()), name="mv_mr/fashion-mnist-views-alone")
 SHUFFLED = replace(changed(BASE, shuffled=True), name="mv_mr/fashion-mnist-shuffled")
 RELEASED = replace(changed(BASE, variant="released"), name="mv_mr/fashion-mnist-released", variant="released, laptop")

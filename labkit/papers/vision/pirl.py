@@ -20,8 +20,9 @@ from labkit.evaluate import Protocol, alignment
 from labkit.losses import without_autocast
 from labkit.methods import Bank, Jigsaw, Method, Pretext, encoded, hamming_permutations, in_blocks, inference
 from labkit.models import MLP
+from labkit.papers._controls import against_untrained
 from labkit.papers.vision._nuisance import against, changed, numbered, supervised
-from labkit.papers.vision._one_object import against_untrained, held_out, small_encoder
+from labkit.papers.vision._one_object import held_out, small_encoder
 from labkit.recipes import Recipe
 from labkit.train import seeded
 from labkit.views import ColorJitter, Compose, RandomResizedCrop, tiles, unit_images
@@ -163,8 +164,7 @@ _FASHION = Recipe(
     smoke_load={"n_train": 192, "n_test": 96},
     variant="laptop",
 )
-CEILING = replace(supervised(_FASHION, lambda images: VIEW, small_encoder), name="supervised/fashion-mnist-2000")
-FASHION = replace(_FASHION, ceiling=CEILING)
+FASHION = replace(_FASHION, ceiling=supervised(_FASHION, "fashion-mnist-2000", lambda images: VIEW, small_encoder))
 JIGSAW = replace(FASHION, name="pirl/fashion-mnist-jigsaw", build=_covariant, batches=None)
 RECIPES = [FASHION, JIGSAW]
 NO_TILES = changed(FASHION, weight=0.0)

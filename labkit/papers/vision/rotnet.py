@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from labkit.claims import Evidence, Lab, claim
 from labkit.data.world import SHAPES
 from labkit.methods import Pretext, Rotations
+from labkit.papers._controls import against_untrained
 from labkit.papers.vision._nuisance import against, changed
 from labkit.papers.vision._one_object import (
     ONE_OBJECT,
     RIGHT,
-    against_untrained,
     answered,
     below,
     small_encoder,

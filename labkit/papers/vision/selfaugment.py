@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int64
 from torch import Tensor
 
 from labkit.claims import Evidence, Lab, claim
@@ -21,6 +20,7 @@ from labkit.evaluate import Split, linear_probe
 from labkit.methods import Method
 from labkit.papers.spectral._ranks import spearman
 from labkit.papers.vision._digits import Perceptron
+from labkit.papers.vision._nuisance import quarter_turns
 from labkit.papers.vision.simclr import SimCLR
 from labkit.recipes import Recipe
 from labkit.train import Minibatches, finished, fit, seeded
@@ -67,14 +67,6 @@ POLICIES: dict[str, tuple] = {
 def policy(name: str) -> Compose:
     """The view of a policy by name."""
     return Compose([*POLICIES[name], GaussianNoise(0.05)])
-
-
-def quarter_turns(images: Tensor, turns: Int64[Tensor, " items"]) -> Tensor:
-    """Each image turned by so many quarters of a circle, counter-clockwise; images are square."""
-    if images.shape[-1] != images.shape[-2]:
-        raise ValueError(f"only square images keep their shape when turned, not {list(images.shape[-2:])}")
-    all_four = torch.stack([images.rot90(k, (2, 3)) for k in range(4)])
-    return all_four[turns.to(images.device) % 4, torch.arange(len(images), device=images.device)]
 
 
 def turning(view: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

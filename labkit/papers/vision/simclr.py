@@ -8,7 +8,6 @@ https://arxiv.org/abs/2002.05709 · code: https://github.com/google-research/sim
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -20,9 +19,10 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.losses import multi_view_nt_xent, nt_xent
 from labkit.methods import TwoView
 from labkit.models import MLP, resnet8
+from labkit.papers._controls import against_floor
 from labkit.papers.vision._nuisance import changed, family, view_of
 from labkit.papers.vision._nuisance import nuisance_view as nuisance_view
-from labkit.recipes import Recipe, over_seeds, spread
+from labkit.recipes import over_seeds, spread
 from labkit.views import Compose, GaussianNoise, RandomResizedCrop
 
 
@@ -68,23 +68,17 @@ RECIPES = family(
 NUISANCE, SMALL = RECIPES[:2]
 
 
-def _nuisance(**changes) -> Recipe:
-    return replace(NUISANCE, build=partial(_build, **changes))
-
-
 @claim(
     "Contrastive features find a digit's class where raw pixels find its background.", needs="nuisance-mnist", minutes=6
 )
 def beats_raw_pixels(lab: Lab) -> Evidence:
-    trained = lab.scores(NUISANCE)
-    floor = lab.floors(NUISANCE)["raw"].mean
-    return Evidence(trained, [floor] * len(trained), "SimCLR", "raw pixels")
+    return against_floor(lab, NUISANCE, "SimCLR", "raw", "raw pixels")
 
 
 @claim("Which changes count as the same image decides what is learned (section 3).", needs="nuisance-mnist", minutes=12)
 def views_decide(lab: Lab) -> Evidence:
     same_size = RandomResizedCrop(28, scale=(1.0, 1.0), ratio=(1.0, 1.0))
-    noise_only = _nuisance(view=Compose([same_size, GaussianNoise(0.1)]))
+    noise_only = changed(NUISANCE, view=Compose([same_size, GaussianNoise(0.1)]))
     return Evidence(lab.scores(NUISANCE), lab.scores(noise_only), "views of the nuisances", "noise-only views")
 
 
@@ -104,7 +98,7 @@ def before_the_head(lab: Lab) -> Evidence:
     why_not="these views change nothing that the class needs, so that the head has little to throw away.",
 )
 def head_helps(lab: Lab) -> Evidence:
-    without = _nuisance(projector=nn.Identity())
+    without = changed(NUISANCE, projector=nn.Identity())
     return Evidence(lab.scores(NUISANCE), lab.scores(without), "with the head", "without")
 
 

@@ -56,8 +56,7 @@ def prototypes_used(lab: Lab, recipe) -> list[float]:
     """exp of the entropy of how often each prototype is the nearest: 1 when one takes all, ``clusters`` at most."""
     found = []
     for run in lab.runs(recipe):
-        images = lab.material(recipe).items.to(next(run.method.parameters()).device)
-        nearest = run.method.projected(images).argmax(1)
+        nearest = run.method.projected(lab.material(recipe).items).argmax(1)
         share = nearest.bincount().double() / len(nearest)
         found.append(torch.special.entr(share).sum().exp().item())
     return found

@@ -128,9 +128,10 @@ def features(name: str, seed: int, small: bool = False) -> tuple[Tensor, Tensor,
     """
     images = load(name, seed=seed) if name == "digits" else load(name)
     generator = torch.Generator().manual_seed(seed)
+    sizes = {"train": 200, "test": 50} if small else {"train": 5000, "test": 1000}
     rows = [
-        part[torch.randperm(len(part), generator=generator)[: 200 if small and n == 5000 else 50 if small else n]]
-        for part, n in ((images.splits["train"], 5000), (images.splits["test"], 1000))
+        images.splits[part][torch.randperm(len(images.splits[part]), generator=generator)[:size]]
+        for part, size in sizes.items()
     ]
     both, n = torch.cat(rows), len(rows[0])
     x = images.images[both].flatten(1).float() / 255

@@ -7,6 +7,7 @@ import pytest
 
 from labkit.claims import Lab
 from labkit.models import PPR, Heat, OneStep
+from labkit.papers._controls import against_propagation
 from labkit.papers.graph import _pretexts as tasks
 from labkit.papers.graph import (
     bandana,
@@ -21,7 +22,6 @@ from labkit.papers.graph import (
     selftask,
     supergat,
 )
-from labkit.papers.graph._propagation import against_propagation
 
 
 class Asked(Lab):

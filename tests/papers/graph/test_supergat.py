@@ -10,7 +10,7 @@ from torch_geometric.nn import GATConv, SuperGATConv
 from labkit.data import stochastic_block_model
 from labkit.models import Neighbourhoods, SparseMatrix
 from labkit.papers.graph import supergat
-from labkit.papers.graph._supergat_grid import SMOKE, draw, grid, random_partition_graph
+from labkit.papers.graph._supergat_grid import draw, grid, random_partition_graph
 from labkit.papers.graph.supergat import SuperGAT, SuperGraphAttention, grid_model
 from labkit.train import fit
 
@@ -127,17 +127,18 @@ def test_random_partition_graphs_have_the_homophily_and_degree_asked_for():
 
 def test_the_grid_is_written_as_it_comes_and_goes_on(tmp_path):
     path = tmp_path / "grid.json"
-    records = grid(grid_model, path, **SMOKE, progress=False)
+    small = {"degrees": (5.0,), "homophilies": (0.3, 0.9), "seeds": range(1), "nodes_a_class": 170, "epochs": 2}
+    records = grid(grid_model, path, **small, progress=False)
     kept = json.loads(path.read_text())
     assert list(kept["graphs"].values()) == records
-    assert kept["epochs"] == SMOKE["epochs"]
+    assert kept["epochs"] == small["epochs"]
     assert set(records[0]["accuracy"]) == {"raw", "propagated", "GCN", "GAT", "SuperGAT-SD", "SuperGAT-MX"}
     before = path.stat().st_mtime_ns
-    assert grid(grid_model, path, **SMOKE, progress=False) == records
+    assert grid(grid_model, path, **small, progress=False) == records
     assert path.stat().st_mtime_ns == before
     assert len(draw(records).axes) >= 2
     with pytest.warns(UserWarning, match="measured with another models"):
-        other = grid(grid_model, path, **SMOKE | {"models": ["GAT"]}, progress=False)
+        other = grid(grid_model, path, **small | {"models": ["GAT"]}, progress=False)
     assert [set(record["accuracy"]) for record in other] == [{"raw", "propagated", "GAT"}] * len(records)
     assert list(json.loads(path.with_name("grid.json.before").read_text())["graphs"].values()) == records
 

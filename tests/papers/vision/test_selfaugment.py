@@ -37,7 +37,7 @@ def test_quarter_turns_are_counter_clockwise_and_add_up():
     assert turned[1, 0].tolist() == images[1, 0].flip(0, 1).tolist()
     back = selfaugment.quarter_turns(turned, torch.tensor([3, 2]))
     assert torch.equal(back, images)
-    with pytest.raises(ValueError, match="only square images"):
+    with pytest.raises(ValueError, match="needs square images"):
         selfaugment.quarter_turns(torch.zeros(1, 1, 3, 4), torch.tensor([1]))
 
 
