@@ -128,6 +128,23 @@ def test_what_reduces_has_seen_the_database_alone(monkeypatch):
     assert not set(database.tolist()) & set(queries.tolist())
 
 
+def test_what_stands_beside_has_seen_no_label_of_a_query(monkeypatch):
+    plain, seen = tldr.features, []
+    monkeypatch.setattr(tldr, "recall", lambda z, *_: seen.append(z) or 0.5)
+    lab = Lab("smoke", [0], progress=False)
+    said = tldr.beside(lab, 8, "digits")
+    assert said == "In all 64 numbers 50.0, in 8 random projections 50.0, in 8 learned with labels (LDA) 50.0."
+
+    def others(name, seed, small):
+        x, y, database, queries = plain(name, seed, small)
+        return x, y.index_fill(0, queries, 3), database, queries
+
+    monkeypatch.setattr(tldr, "features", others)
+    tldr.beside(lab, 8, "digits")
+    assert [z.shape[1] for z in seen] == 2 * [64, 8, 8]
+    assert all(torch.equal(a, b) for a, b in zip(seen[:3], seen[3:], strict=True))
+
+
 def test_a_claim_takes_its_own_measure(monkeypatch):
     for name, value in (("recall", 0.25), ("kept", 0.5)):
         monkeypatch.setattr(tldr, name, lambda *_, value=value: value)
