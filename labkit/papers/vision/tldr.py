@@ -194,11 +194,10 @@ def _against(lab: Lab, control: str, dim: int, name: str = "digits", keep: bool 
             values.append(max(kept(z, x, *rows) if keep else recall(z, y, *rows) for z in embeddings))
     shown = "the better of PCA and whitened PCA" if control == "PCA" else control
     unit = "share of ten neighbours kept" if keep else "share of queries"
-    note = (
-        ""
-        if keep
-        else f"Recall@1 by Euclidean distance in {dim} numbers; every seed draws another split. {beside(lab, dim, name)}"
-    )
+    note = ""
+    if not keep:
+        note = f"Recall@1 by Euclidean distance in {dim} numbers; every seed draws another split. "
+        note += beside(lab, dim, name)
     if name == "digits":
         note = f"{note} Settings were chosen on images that are queries of some seeds.".strip()
     return Evidence(*found.values(), "TLDR", shown, unit, note)
