@@ -9,7 +9,7 @@ from labkit._arguments import checked
 from labkit._checks import require_pair, require_positive
 from labkit._processes import mean_over_processes
 from labkit.losses._precision import unit_rows
-from labkit.losses._tiles import Products, check_block, log_sums
+from labkit.losses._tiles import Products, log_sums
 
 
 @checked(numbers=False)
@@ -42,7 +42,7 @@ def nt_xent(
         >>> loss = nt_xent(projector(encoder(view_a)), projector(encoder(view_b)), temperature=0.5)
     """
     require_pair("a", a, "b", b, items=2)
-    _check(temperature, block)
+    require_positive("temperature", temperature)
     z = unit_rows(torch.cat([a, b])) * temperature**-0.5
     positive = (z[: len(a)] * z[len(a) :]).sum(dim=1)
     loss = _told_from_others(positive.repeat(2), z, None, len(a), temperature, block, ring)
@@ -115,7 +115,7 @@ def info_nce(
         >>> loss = info_nce(predictor(online), target, temperature=0.2)
     """
     require_pair("queries", queries, "keys", keys, items=2)
-    _check(temperature, block)
+    require_positive("temperature", temperature)
     q, k = (unit_rows(torch.cat([queries, keys])) * temperature**-0.5).chunk(2)
     loss = _told_from_others((q * k).sum(dim=1), q, k, 0, temperature, block, ring)
     return mean_over_processes(loss, ring)
@@ -139,8 +139,3 @@ def _told_from_others(
     if products.precision is products.dtype:
         return log_sums(products, rows, columns, **how).mean() - positive.mean()
     return softplus(log_sums(products, rows, columns, partner=partner, **how) - positive).mean()
-
-
-def _check(temperature: float, block: int | None) -> None:
-    require_positive("temperature", temperature)
-    check_block(block)
