@@ -101,12 +101,8 @@ def info_nce(
         block: rows of a tile. None: dense up to 1 024 rows, tiles of 512 above (4 096 on a GPU). At least n: dense.
         ring: the rows are this process's share of the batch, equally many in each; the loss is that of the whole batch.
 
-    Cost: time O(n²·dim); extra memory O(n·dim + block²) tiled, and up to 64 MB of tiles kept for the backward pass;
-    O(n²) dense. The tiled form is differentiable once. Of a ring of p processes each takes time O(n²·dim / p) and
-    memory O(n·dim / p + block²) and those 64 MB.
-    Precision: both forms agree to 1e-10 in float64 and 1e-5 in float32 (from τ = 0.01 up; below, logits of 1/τ are
-    themselves rounded to 6e-8/τ), value and gradient. Under ``torch.autocast`` in bfloat16 the products run in bfloat16
-    and all sums in float32: at τ ≥ 0.1 value to 2e-3, gradient to 3e-2 of its length.
+    Cost: time O(n²·dim), extra memory O(n·dim + block²) tiled, O(n²) dense. What it keeps, a ring and the precision
+    are as in :func:`nt_xent`.
 
     Raises:
         ValueError: other shapes, fewer than two rows, NaN or infinite rows, ``temperature`` ≤ 0, ``block`` < 1.
