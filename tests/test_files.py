@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from labkit.train import write_whole
+from labkit._files import write_whole
 
 
 def test_a_link_stays_a_link_and_a_mode_stays_a_mode(tmp_path):

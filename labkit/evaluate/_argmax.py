@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from labkit.evaluate._inputs import check_labels, check_probe
-from labkit.evaluate._score import Score, counted
+from labkit.evaluate._score import Score, accuracy
 from labkit.evaluate._split import Split
 
 
@@ -32,14 +31,7 @@ class ArgMax:
                 f"z has {z.shape[1]} columns for {int(y.max()) + 1} classes: argmax scores logits; use a linear probe "
                 "for representations"
             )
-        predictions = z.argmax(dim=1)
-        right = predictions[split.test] == y[split.test]
-        return Score.of(
-            right.double().mean(dim=1).tolist(),
-            counted(len(split), "split"),
-            f"{split.name}, {self}",
-            {"predictions": torch.stack([predictions] * len(split))},
-        )
+        return accuracy(self, z.argmax(dim=1).repeat(len(split), 1), y, split)
 
     def __str__(self) -> str:
         return "the classifier's own prediction"

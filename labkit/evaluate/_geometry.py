@@ -34,7 +34,6 @@ def alignment(a: Tensor, b: Tensor, alpha: float = 2) -> float:
     require_matrix("a", a)
     require_matrix("b", b)
     require_same_shape("a", a, "b", b)
-    require_positive("alpha", alpha)
     return losses.alignment(_unit("a", a), _unit("b", b), alpha).item()
 
 

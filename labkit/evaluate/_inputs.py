@@ -1,4 +1,4 @@
-"""What every probe refuses before it starts."""
+"""What probes refuse before they start, and how they prepare embeddings."""
 
 from collections.abc import Callable
 from numbers import Real

@@ -11,7 +11,7 @@ from labkit._arguments import checked
 from labkit._checks import require_counts, require_known
 from labkit.evaluate._inputs import check_labels, check_probe, sorted_strengths, unit_rows
 from labkit.evaluate._logistic import LINKS, Logistic, fit_logistic
-from labkit.evaluate._score import Score, counted
+from labkit.evaluate._score import Score, accuracy
 from labkit.evaluate._split import Split
 
 STRENGTHS = tuple(4.0**i for i in range(-5, 5))
@@ -128,14 +128,7 @@ class LinearProbe:
                 best = right.sum(dim=1).argmax(dim=1)  # the first, and so the smallest, of equally good ones
             strengths += grid[of, best].tolist()
             predictions.append(kinds[fitted.only(best).predict(z[None])[0].T])
-        predictions = torch.cat(predictions)
-        right = predictions.gather(1, split.test) == y[split.test]
-        return Score.of(
-            right.double().mean(dim=1).tolist(),
-            counted(len(split), "split"),
-            f"{split.name}, {self}",
-            {"strengths": tuple(strengths), "predictions": predictions},
-        )
+        return accuracy(self, torch.cat(predictions), y, split, strengths=tuple(strengths))
 
     def _best_of_folds(self, z: Tensor, y: Tensor, kinds: Tensor, train: Tensor) -> Tensor:
         """The position of the best C of each split, by the accuracy on held-out parts of its train rows."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from labkit._arguments import checked
 from labkit._checks import require_counts, require_known, require_matrix, require_positive
 from labkit.evaluate._inputs import check_labels, check_probe, size_of, unit_rows
-from labkit.evaluate._score import Score, counted
+from labkit.evaluate._score import Score, accuracy
 from labkit.evaluate._split import Split
 
 _METRICS = ("cosine", "euclidean")
@@ -160,9 +160,7 @@ class KNNProbe:
                 weight = ((similarity - similarity[:, :1]) / self.temperature).exp()
             votes = weight.new_zeros(len(test), classes).scatter_add_(1, y[train][index], weight)
             predicted[test] = votes.argmax(dim=1)
-        right = predictions.gather(1, split.test) == y[split.test]
-        over, protocol = counted(len(split), "split"), f"{split.name}, {self}"
-        return Score.of(right.double().mean(dim=1).tolist(), over, protocol, {"predictions": predictions})
+        return accuracy(self, predictions, y, split)
 
     def __str__(self) -> str:
         vote = "majority" if self.temperature is None else f"votes exp(similarity / {self.temperature:g})"

@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
+from jaxtyping import Int64
+from torch import Tensor
+
+from labkit.evaluate._split import Split
+
 
 @dataclass(frozen=True)
 class Score:
@@ -64,6 +69,15 @@ class Score:
         spread = f" ± {100 * self.std:.1f}" if len(self.values) > 1 else ""
         over = f"over {self.over}" if len(self.values) > 1 else self.over
         return f"{100 * self.mean:.1f}{spread} % ({over}; {self.protocol})"
+
+
+def accuracy(
+    probe: object, predictions: Int64[Tensor, "splits items"], y: Tensor, split: Split, **details: Any
+) -> Score:
+    """Share of the test rows of each split whose predicted class is the true one."""
+    right = predictions.gather(1, split.test) == y[split.test]
+    over, protocol = counted(len(split), "split"), f"{split.name}, {probe}"
+    return Score.of(right.double().mean(dim=1).tolist(), over, protocol, details | {"predictions": predictions})
 
 
 def counted(n: int, noun: str) -> str:

@@ -9,7 +9,7 @@ from labkit._arguments import checked
 from labkit._checks import require_pair, require_positive
 from labkit._processes import mean_over_processes
 from labkit.losses._precision import unit_rows
-from labkit.losses._tiles import Products, check_block, log_sums
+from labkit.losses._tiles import Products, log_sums
 
 
 @checked(numbers=False)
@@ -42,7 +42,7 @@ def nt_xent(
         >>> loss = nt_xent(projector(encoder(view_a)), projector(encoder(view_b)), temperature=0.5)
     """
     require_pair("a", a, "b", b, items=2)
-    _check(temperature, block)
+    require_positive("temperature", temperature)
     z = unit_rows(torch.cat([a, b])) * temperature**-0.5
     positive = (z[: len(a)] * z[len(a) :]).sum(dim=1)
     loss = _told_from_others(positive.repeat(2), z, None, len(a), temperature, block, ring)
@@ -101,12 +101,8 @@ def info_nce(
         block: rows of a tile. None: dense up to 1 024 rows, tiles of 512 above (4 096 on a GPU). At least n: dense.
         ring: the rows are this process's share of the batch, equally many in each; the loss is that of the whole batch.
 
-    Cost: time O(n²·dim); extra memory O(n·dim + block²) tiled, and up to 64 MB of tiles kept for the backward pass;
-    O(n²) dense. The tiled form is differentiable once. Of a ring of p processes each takes time O(n²·dim / p) and
-    memory O(n·dim / p + block²) and those 64 MB.
-    Precision: both forms agree to 1e-10 in float64 and 1e-5 in float32 (from τ = 0.01 up; below, logits of 1/τ are
-    themselves rounded to 6e-8/τ), value and gradient. Under ``torch.autocast`` in bfloat16 the products run in bfloat16
-    and all sums in float32: at τ ≥ 0.1 value to 2e-3, gradient to 3e-2 of its length.
+    Cost: time O(n²·dim), extra memory O(n·dim + block²) tiled, O(n²) dense. What it keeps, a ring and the precision
+    are as in :func:`nt_xent`.
 
     Raises:
         ValueError: other shapes, fewer than two rows, NaN or infinite rows, ``temperature`` ≤ 0, ``block`` < 1.
@@ -115,7 +111,7 @@ def info_nce(
         >>> loss = info_nce(predictor(online), target, temperature=0.2)
     """
     require_pair("queries", queries, "keys", keys, items=2)
-    _check(temperature, block)
+    require_positive("temperature", temperature)
     q, k = (unit_rows(torch.cat([queries, keys])) * temperature**-0.5).chunk(2)
     loss = _told_from_others((q * k).sum(dim=1), q, k, 0, temperature, block, ring)
     return mean_over_processes(loss, ring)
@@ -139,8 +135,3 @@ def _told_from_others(
     if products.precision is products.dtype:
         return log_sums(products, rows, columns, **how).mean() - positive.mean()
     return softplus(log_sums(products, rows, columns, partner=partner, **how) - positive).mean()
-
-
-def _check(temperature: float, block: int | None) -> None:
-    require_positive("temperature", temperature)
-    check_block(block)

@@ -11,7 +11,7 @@ from labkit._arguments import checked
 from labkit._checks import require_known, require_pair, require_positive
 from labkit._processes import mean_over_processes
 from labkit.losses._precision import unit_rows, without_autocast
-from labkit.losses._tiles import check_block, log_sums
+from labkit.losses._tiles import log_sums
 
 MIXTURES = ("sum", "concatenation", "concatenation (as released)", "losses (as released)")
 
@@ -58,7 +58,6 @@ def kernel_nt_xent(
     """
     require_pair("a", a, "b", b, items=2)
     parts = _check(a.shape[1], kernels, mixture, weights)
-    check_block(block)
     z = torch.cat([a, b])
     if mixture == "concatenation":
         z = unit_rows(z.unflatten(1, (parts, -1))).flatten(1)

@@ -45,7 +45,12 @@ def log_sums(
         block: rows of a tile. None: dense up to 1 024 rows, else 512 on a CPU and 4 096 on a GPU. At least n: dense.
         ring: the rows and columns here are this process's share, equally many in each process. Columns go round; the
             sums are over those of all processes, in memory O(n·dim + block²) of the share's n.
+
+    Raises:
+        ValueError: ``block`` < 1.
     """
+    if block is not None and block < 1:
+        raise ValueError(f"block must be at least 1 row, not {block}")
     steps = processes() if ring else 1
     with torch.autocast(rows.device.type, enabled=False):
         if steps == 1 and (len(rows) <= DENSE_ROWS if block is None else block >= len(rows)):
@@ -76,11 +81,6 @@ class Products:
 
     def __call__(self, rows: Tensor, columns: Tensor) -> Tensor:
         return (rows.to(self.precision) @ columns.to(self.precision).T).to(self.dtype)
-
-
-def check_block(block: int | None) -> None:
-    if block is not None and block < 1:
-        raise ValueError(f"block must be at least 1 row, not {block}")
 
 
 def _leave_out(tile: Tensor, i: slice, j: slice, partner: int, columns: int) -> None:

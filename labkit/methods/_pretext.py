@@ -82,11 +82,8 @@ class Pretext(Method):
 
     @inference
     def embed(self, images: Tensor) -> Float[Tensor, "items dim"]:
-        precision = next(self.encoder.parameters(), torch.empty(0)).dtype
-
         def encode(part: Tensor) -> Tensor:
-            view = self.evaluation_view(part)
-            return self.encoder(view.to(precision) if precision == torch.float64 else view).float()
+            return encoded(self.encoder, self.evaluation_view(part)[:, None]).float()  # a question of one piece
 
         return in_blocks(encode, images, block=256)
 

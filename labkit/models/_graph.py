@@ -62,7 +62,7 @@ def _scaled(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None, self
 
 @checked(numbers=False)
 class GraphConvolution(nn.Module):
-    """Linear map, then propagation, then bias: PÂ(x W) + b. ``x`` dense [nodes, in] or a SparseMatrix."""
+    """P (x W) + b, P the :func:`propagation_matrix`; ``x`` dense [nodes, in] or a :class:`SparseMatrix`."""
 
     def __init__(self, dim_in: int, dim_out: int):
         super().__init__()

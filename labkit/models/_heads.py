@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from labkit._arguments import checked
-from labkit._checks import require_counts, unknown
+from labkit._checks import require_counts, require_known
 
 ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "prelu": nn.PReLU, "tanh": nn.Tanh}
 _NORMS = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
@@ -41,10 +41,10 @@ class MLP(nn.Sequential):
         norm: str | None = None,
     ):
         require_counts(dim=dim, hidden=hidden, out=out, layers=layers)
-        if isinstance(activation, str) and activation not in ACTIVATIONS:
-            raise ValueError(unknown("activation", activation, ACTIVATIONS))
-        if norm is not None and norm not in _NORMS:
-            raise ValueError(unknown("norm", norm, _NORMS))
+        if isinstance(activation, str):
+            require_known("activation", activation, ACTIVATIONS)
+        if norm is not None:
+            require_known("norm", norm, _NORMS)
         widths = [dim] + [hidden] * (layers - 1)
         modules: list[nn.Module] = []
         for inputs in widths[:-1]:

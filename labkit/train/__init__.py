@@ -1,11 +1,10 @@
 """Training: one loop for every method, and the ``Run`` it leaves behind."""
 
-from labkit._files import write_whole
 from labkit.train._batches import Minibatches
 from labkit.train._device import choose_device, has_bfloat16, seeded, to_device
 from labkit.train._fit import fit
 from labkit.train._memory import memory_kept
-from labkit.train._parallel import in_parallel, joined
+from labkit.train._parallel import joined
 from labkit.train._run import Run, finished
 from labkit.train._subgraphs import Subgraphs
 
@@ -17,10 +16,8 @@ __all__ = [
     "finished",
     "fit",
     "has_bfloat16",
-    "in_parallel",
     "joined",
     "memory_kept",
     "seeded",
     "to_device",
-    "write_whole",
 ]

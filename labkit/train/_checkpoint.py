@@ -19,9 +19,6 @@ class Checkpoint:
         self.path, self.seconds, self.settings = Path(path), seconds, settings
         self.written = time.monotonic()
 
-    def exists(self) -> bool:
-        return self.path.is_file()
-
     def write(self, run: Run, optimizer: torch.optim.Optimizer, last: bool) -> None:
         """Write when ``seconds`` have gone by since the last time, or when this is the ``last`` epoch."""
         if not agreed(last or time.monotonic() - self.written >= self.seconds):

@@ -88,7 +88,7 @@ def fit(
                          "functools.partial(torch.optim.Adam, lr=0.01)")  # fmt: skip
     lr, weight_decay = 1e-3 if lr is None else lr, 0.0 if weight_decay is None else weight_decay
     epochs, seed, lr, weight_decay = index(epochs), index(seed), float(lr), float(weight_decay)  # as a file holds them
-    snapshots = _whole_numbers("snapshots", snapshots)
+    snapshots = _whole_numbers(snapshots)
     batches = to_device(batches, device)
     require_between("weight_decay", weight_decay, 0, math.inf)
     first = _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume)
@@ -105,7 +105,7 @@ def fit(
         optimize = _optimizer(optimizer, method, lr, weight_decay)
         settings["optimizer"] = _told(optimize) if callable(optimizer) else optimizer
         saved = Checkpoint(checkpoint, checkpoint_seconds, settings) if checkpoint else None
-        if saved and resume and saved.exists():
+        if saved and resume and saved.path.is_file():
             run = _restored(saved, method, optimize, snapshots)
         elif 0 in snapshots:
             run.snapshots[0] = _snapshot(method, watch)
@@ -138,11 +138,11 @@ def fit(
     return run
 
 
-def _whole_numbers(name: str, values: Iterable) -> list[int]:
+def _whole_numbers(snapshots: Iterable) -> list[int]:
     try:
-        return [index(value) for value in values]
+        return [index(epoch) for epoch in snapshots]
     except TypeError as error:
-        raise TypeError(f"{name} must hold whole numbers, not {values!r}") from error
+        raise TypeError(f"snapshots must hold whole numbers, not {snapshots!r}") from error
 
 
 def _restored(saved: Checkpoint, method: nn.Module, optimize: torch.optim.Optimizer, snapshots: Sequence[int]) -> Run:

@@ -30,6 +30,7 @@ class Run:
 
     Attributes:
         method: the trained method.
+        seed: the one that was given to ``fit``.
         history: "loss" (mean over the epoch's steps) and "seconds", one value an epoch; for a method that leaves codes
             in ``seen`` also, of its last batch, "h.uniformity", "h.uniformity_floor", "h.effective_rank" and, of two
             views, "h.alignment" of the representation, and the same of what the loss sees ("z."):

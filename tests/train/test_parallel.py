@@ -215,7 +215,8 @@ from pathlib import Path
 import torch
 sys.path.insert(0, sys.argv[2])
 from labkit._processes import everyone, processes, rank
-from labkit.train import Minibatches, fit, in_parallel, joined
+from labkit.train import Minibatches, fit, joined
+from labkit.train._parallel import in_parallel
 from test_parallel import FAMILY, LOSSES, METHODS, RINGS, batch_of, build, images, one_step, share, trained_weights
 from test_parallel import distinct_labels, gathered_twice, own_draws, sub_batches, unexplained_share
 

@@ -25,9 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from labkit import cli, data, fit, losses, methods, models, papers, train, views
+from labkit._files import write_whole
 from labkit.data import _store
 from labkit.data._catalogue import Entry, File
-from labkit.train import Minibatches, Run, write_whole
+from labkit.train import Minibatches, Run
 
 from .report import Figure, record
 
