@@ -550,7 +550,6 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "recipes.spread.values": lambda w: [0.5, 0.25],
     "recipes.Material.dataset": _data,
     "theory.rate_reduction.orthogonal_rate_reduction.dim": lambda w: 12,
-    "theory.rate_reduction.best_number.lengths": lambda w: {2: 3.0, 3: 1.0},
     "theory.spectral.planted_graph.blocks": lambda w: 3,
     "theory.sphere.cosine_density.cosine": lambda w: 2 * w.share(5) - 1,
     "theory.sphere.rotation_angles.rotation": _modes,
