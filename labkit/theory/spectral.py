@@ -90,21 +90,20 @@ def swap_graph(items: int) -> Float[Tensor, "views views"]:
 
 
 @checked
-def balanced(weights: Float[Tensor, "n n"], steps: int = 10_000, tolerance: float = 1e-13) -> Float[Tensor, "n n"]:
+def balanced(weights: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
     """D W D with every row sum 1, for a symmetric W ≥ 0: a pair graph π (symmetric Sinkhorn scaling). Float64.
 
     Raises:
         ValueError: W is not symmetric, or its pattern allows no such scaling (a star's centre can't share with all).
     """
     check_graph(weights, "weights")
-    require_between("steps", steps, 1, 2**53)
     weights = weights.double()
     if not torch.allclose(weights, weights.T):
         raise ValueError("weights must be symmetric; hand in (weights + weights.T) / 2")
     scale = weights.sum(dim=1).rsqrt()
-    for _ in range(steps):
+    for _ in range(10_000):
         sums = scale * (weights @ scale)
-        if (sums - 1).abs().max() < tolerance:
+        if (sums - 1).abs().max() < 1e-13:
             break
         scale = scale / sums.sqrt()
     if not (sums - 1).abs().max() < 1e-9:

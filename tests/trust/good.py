@@ -535,7 +535,6 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "theory.redundancy.gaussian_views.std": lambda w: 0.5,
     "theory.redundancy.gaussian_views.correlation": lambda w: -0.5,
     "theory.redundancy.gaussian_views.agreement": lambda w: 0.5,
-    "theory.spectral.balanced.steps": lambda w: 10_000,
     "theory.sphere.wahba.target": lambda w: w.normal(w.items, w.dim),
     "theory.sphere.wahba_error.target": lambda w: w.normal(w.items, w.dim),
     "teach.beside_paper.rows": lambda w: [("GRACE on Cora", "83.3 %", 0.83, "another split"), ("steps", 3, 4, "ours")],
