@@ -194,9 +194,3 @@ def _answered(lab, code: str, argument=None) -> float:
         return performance.now() - start }}""",
         argument,
     )
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    for row in main():
-        print(row, flush=True)
