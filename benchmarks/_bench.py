@@ -188,10 +188,10 @@ def raised_by(once: Callable[[], Any]) -> float:
     return 1024 * (memory_gb("VmHWM") - before)
 
 
-def extra_memory(module: str, factory: str) -> float:
-    """MB by which one call of ``module.factory()`` raises the peak of a fresh, warmed-up process (Linux)."""
+def extra_memory(module: str, made: str) -> float:
+    """MB by which calling what ``module.made`` gives, e.g. "step(512)", raises the peak of a fresh process (Linux)."""
     script = (
         "import importlib; from benchmarks._bench import raised_by\n"
-        f"print(raised_by(importlib.import_module({module!r}).{factory}()))"
+        f"print(raised_by(importlib.import_module({module!r}).{made}))"
     )
     return float(fresh(script))

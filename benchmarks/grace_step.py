@@ -77,6 +77,6 @@ def main(repeats: int = 5) -> list[Row]:
         ours = step(GRACE(data.num_features), data, bfloat16=True, fused=True)
         rows.append(Row("GRACE step, bfloat16 products", "the released formulation in float32",
                         *alternate(ours, _published(), repeats), at_least=3, why=half))  # fmt: skip
-    memory = extra_memory(__name__, "_ours"), extra_memory(__name__, "_published")
+    memory = extra_memory(__name__, "_ours()"), extra_memory(__name__, "_published()")
     rows.append(Row("GRACE step, extra memory", "the released formulation", *memory, at_least=5, unit="MB", why=kept))
     return rows

@@ -64,7 +64,7 @@ def _published():
 def main(repeats: int = 5) -> list[Row]:
     peer = "the released formulation"
     times = alternate(_ours(), _published(), repeats)
-    memory = extra_memory(__name__, "_ours"), extra_memory(__name__, "_published")
+    memory = extra_memory(__name__, "_ours()"), extra_memory(__name__, "_published()")
     why = "dense and sparse products, which both have, are half of what is left"
     return [
         Row("GraphMAE epoch", peer, *times, at_least=4, why=why),
