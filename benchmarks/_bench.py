@@ -13,6 +13,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from labkit._files import write_json
 from labkit.recipes import circumstances
 
@@ -38,6 +40,19 @@ def alternate(ours: Callable, theirs: Callable, repeats: int = 5) -> tuple[list[
             if attempt:
                 times.append((time.perf_counter() - started) / calls)
     return seconds[ours], seconds[theirs]
+
+
+def training_step(method: torch.nn.Module, batch: Any, optimizer: torch.optim.Optimizer, bfloat16: bool = False):
+    """One step of training on the batch as a function, on a processor, its forward pass in bfloat16 if asked."""
+
+    def once() -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            loss = method(batch)
+        loss.backward()
+        optimizer.step()
+
+    return once
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 from torch_geometric.nn import GATConv
 
-from benchmarks._bench import Row, alternate, extra_memory
+from benchmarks._bench import Row, alternate, extra_memory, training_step
 from labkit.data import load
 from labkit.papers.graph.graphmae import GraphMAE
 
@@ -44,13 +44,7 @@ def _step(kind, **optimizer_options):
     data = load("cora")
     method = kind(data.num_features)
     optimizer = torch.optim.Adam(method.parameters(), lr=1e-3, weight_decay=2e-4, **optimizer_options)
-
-    def once():
-        optimizer.zero_grad()
-        method(data).backward()
-        optimizer.step()
-
-    return once
+    return training_step(method, data, optimizer)
 
 
 def _ours():
