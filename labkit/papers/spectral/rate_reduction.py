@@ -19,10 +19,9 @@ from torch.nn.functional import normalize
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import load
 from labkit.evaluate import kmeans, rand_index
-from labkit.recipes import Recipe
 from labkit.theory import rate_reduction as rates
 
-RECIPES: list[Recipe] = []
+RECIPES: list = []
 
 
 def cluster(
