@@ -286,7 +286,7 @@ def _claims_verify(options) -> None:
 
 def _claims_board(_) -> None:
     from labkit._board import board
-    from labkit.train import write_whole
+    from labkit._files import write_whole
 
     write_whole(_results().parent / "BOARD.md", board(_results()).encode())
     print(f"wrote {_results().parent / 'BOARD.md'}")
@@ -305,7 +305,7 @@ def _bench(options) -> None:
     import importlib
 
     from labkit._checks import require_known
-    from labkit.train import write_whole
+    from labkit._files import write_whole
 
     folder = CHECKOUT / "benchmarks"
     if not folder.is_dir():
