@@ -171,8 +171,7 @@ def _lasso(lab, target: str, box: tuple[float, float, float, float]) -> float:
     released = time.time()
     lab.page.mouse.up()
     lab.until("len(seen) > 0", seconds=200)
-    seconds = lab.python("seen[0]") - released
-    return seconds
+    return lab.python("seen[0]") - released
 
 
 def _frame(lab) -> float:
