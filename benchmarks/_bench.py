@@ -13,6 +13,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from labkit._files import write_json
 from labkit.recipes import circumstances
 
@@ -38,6 +40,19 @@ def alternate(ours: Callable, theirs: Callable, repeats: int = 5) -> tuple[list[
             if attempt:
                 times.append((time.perf_counter() - started) / calls)
     return seconds[ours], seconds[theirs]
+
+
+def training_step(method: torch.nn.Module, batch: Any, optimizer: torch.optim.Optimizer, bfloat16: bool = False):
+    """One step of training on the batch as a function, on a processor, its forward pass in bfloat16 if asked."""
+
+    def once() -> None:
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            loss = method(batch)
+        loss.backward()
+        optimizer.step()
+
+    return once
 
 
 @dataclass(frozen=True)
@@ -188,10 +203,10 @@ def raised_by(once: Callable[[], Any]) -> float:
     return 1024 * (memory_gb("VmHWM") - before)
 
 
-def extra_memory(module: str, factory: str) -> float:
-    """MB by which one call of ``module.factory()`` raises the peak of a fresh, warmed-up process (Linux)."""
+def extra_memory(module: str, made: str) -> float:
+    """MB by which calling what ``module.made`` gives, e.g. "step(512)", raises the peak of a fresh process (Linux)."""
     script = (
         "import importlib; from benchmarks._bench import raised_by\n"
-        f"print(raised_by(importlib.import_module({module!r}).{factory}()))"
+        f"print(raised_by(importlib.import_module({module!r}).{made}))"
     )
     return float(fresh(script))

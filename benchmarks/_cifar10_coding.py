@@ -51,8 +51,8 @@ def main() -> None:
         on = {(a, b): accuracy(methods[a], sets[b][1], labels[test]) for a in sets for b in sets}
         lost.append(on["exact", "exact"] - on["JPEG", "JPEG"])
         print(f"seed {seed}: " + ", ".join(f"{a} on {b} {score:.1f} %" for (a, b), score in on.items()), flush=True)
-    spread = statistics.stdev(lost) if len(lost) > 1 else 0.0
-    print(f"the coding costs {statistics.mean(lost):.1f} ± {spread:.1f} points (spread over {len(lost)} trainings)")
+    mean, spread = statistics.mean(lost), statistics.stdev(lost)
+    print(f"the coding costs {mean:.1f} ± {spread:.1f} points (spread over {len(lost)} trainings)")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from functools import partial
 
 import torch
 
-from benchmarks._bench import ROOT, Row, alternate, fresh
+from benchmarks._bench import ROOT, Row, alternate, fresh, training_step
 from labkit import plot
 from labkit._files import write_json
 from labkit.methods import SkipGram
@@ -87,16 +87,8 @@ def node2vec_steps(nodes: int, repeats: int) -> tuple[list[float], list[float]]:
 
     def stepper(sparse: bool):
         method = SkipGram(nodes, dim=64, sparse=sparse)
-        parameters = list(method.parameters())
-        dense = partial(torch.optim.Adam, fused=True)  # as fit has it
-        optimize = (torch.optim.SparseAdam if sparse else dense)(parameters, lr=0.01)
-
-        def step():
-            optimize.zero_grad()
-            method(walks).backward()
-            optimize.step()
-
-        return step
+        adam = torch.optim.SparseAdam if sparse else partial(torch.optim.Adam, fused=True)  # as fit has it
+        return training_step(method, walks, adam(list(method.parameters()), lr=0.01))
 
     return alternate(stepper(True), stepper(False), repeats)
 

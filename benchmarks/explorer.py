@@ -171,8 +171,7 @@ def _lasso(lab, target: str, box: tuple[float, float, float, float]) -> float:
     released = time.time()
     lab.page.mouse.up()
     lab.until("len(seen) > 0", seconds=200)
-    seconds = lab.python("seen[0]") - released
-    return seconds
+    return lab.python("seen[0]") - released
 
 
 def _frame(lab) -> float:
@@ -194,9 +193,3 @@ def _answered(lab, code: str, argument=None) -> float:
         return performance.now() - start }}""",
         argument,
     )
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    for row in main():
-        print(row, flush=True)

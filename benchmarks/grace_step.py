@@ -5,7 +5,7 @@ from torch.nn import functional as F
 from torch_geometric.nn import GCNConv
 from torch_geometric.utils import dropout_edge
 
-from benchmarks._bench import Row, alternate, extra_memory
+from benchmarks._bench import Row, alternate, extra_memory, training_step
 from labkit.data import load
 from labkit.models import MLP
 from labkit.papers.graph.grace import GRACE
@@ -41,15 +41,7 @@ class Published(torch.nn.Module):
 
 def step(method, data, bfloat16=False, fused=False):
     optimizer = torch.optim.Adam(method.parameters(), lr=5e-4, weight_decay=1e-5, fused=fused)
-
-    def once():
-        optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            loss = method(data)
-        loss.backward()
-        optimizer.step()
-
-    return once
+    return training_step(method, data, optimizer, bfloat16)
 
 
 def _ours():
@@ -77,6 +69,6 @@ def main(repeats: int = 5) -> list[Row]:
         ours = step(GRACE(data.num_features), data, bfloat16=True, fused=True)
         rows.append(Row("GRACE step, bfloat16 products", "the released formulation in float32",
                         *alternate(ours, _published(), repeats), at_least=3, why=half))  # fmt: skip
-    memory = extra_memory(__name__, "_ours"), extra_memory(__name__, "_published")
+    memory = extra_memory(__name__, "_ours()"), extra_memory(__name__, "_published()")
     rows.append(Row("GRACE step, extra memory", "the released formulation", *memory, at_least=5, unit="MB", why=kept))
     return rows

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 from torch_geometric.nn import GATConv
 
-from benchmarks._bench import Row, alternate, extra_memory
+from benchmarks._bench import Row, alternate, extra_memory, training_step
 from labkit.data import load
 from labkit.papers.graph.graphmae import GraphMAE
 
@@ -44,13 +44,7 @@ def _step(kind, **optimizer_options):
     data = load("cora")
     method = kind(data.num_features)
     optimizer = torch.optim.Adam(method.parameters(), lr=1e-3, weight_decay=2e-4, **optimizer_options)
-
-    def once():
-        optimizer.zero_grad()
-        method(data).backward()
-        optimizer.step()
-
-    return once
+    return training_step(method, data, optimizer)
 
 
 def _ours():
@@ -64,7 +58,7 @@ def _published():
 def main(repeats: int = 5) -> list[Row]:
     peer = "the released formulation"
     times = alternate(_ours(), _published(), repeats)
-    memory = extra_memory(__name__, "_ours"), extra_memory(__name__, "_published")
+    memory = extra_memory(__name__, "_ours()"), extra_memory(__name__, "_published()")
     why = "dense and sparse products, which both have, are half of what is left"
     return [
         Row("GraphMAE epoch", peer, *times, at_least=4, why=why),

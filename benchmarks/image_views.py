@@ -74,7 +74,3 @@ def main(repeats: int = 5) -> list[Row]:
         Row(entry, "the same image by image", *loop, at_least=10),
         Row(entry, "one draw shared by the batch", *shared, at_least=0.5),
     ]
-
-
-if __name__ == "__main__":
-    print(*main(), sep="\n")

@@ -37,7 +37,7 @@ def _theirs():
 
 def main(repeats: int = 5) -> list[Row]:
     entry, peer = f"20-NN of {TEST} among {TRAIN} embeddings", "scikit-learn, brute force"
-    memory = extra_memory(__name__, "_ours"), extra_memory(__name__, "_theirs")
+    memory = extra_memory(__name__, "_ours()"), extra_memory(__name__, "_theirs()")
     return [
         Row(entry + ", time", peer, *alternate(_ours(), _theirs(), repeats)),
         Row(entry + ", extra memory", peer, *memory, unit="MB"),

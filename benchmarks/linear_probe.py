@@ -49,7 +49,3 @@ def main(repeats: int = 5) -> list[Row]:
         entry = f"20 splits × 10 strengths, {train} train nodes of Cora, 128 dimensions"
         rows.append(Row(entry, "a loop of scikit-learn", *alternate(ours, theirs, repeats), at_least=10))
     return rows
-
-
-if __name__ == "__main__":
-    print(*main(), sep="\n")

@@ -10,6 +10,8 @@ PAIRS, DIM = 8192, 128
 
 
 def _loss(block):
+    """With the choice of ``nt_xent`` (tiles) where ``block`` is None, dense where it is all views."""
+
     def once():
         torch.manual_seed(0)
         a, b = (torch.randn(PAIRS, DIM, requires_grad=True) for _ in range(2))
@@ -18,24 +20,10 @@ def _loss(block):
     return once
 
 
-def _tiled():
-    return _loss(None)
-
-
-def _dense():
-    return _loss(2 * PAIRS)
-
-
 def main(repeats: int = 5) -> list[Row]:
     what, peer = f"NT-Xent of {PAIRS} pairs, forward and backward", "the dense form"
+    memory = [extra_memory(__name__, f"_loss({block})") for block in (None, 2 * PAIRS)]
     return [
-        Row(what + ", time", peer, *alternate(_tiled(), _dense(), repeats), at_least=2),
-        Row(
-            what + ", extra memory",
-            peer,
-            extra_memory(__name__, "_tiled"),
-            extra_memory(__name__, "_dense"),
-            at_least=25,
-            unit="MB",
-        ),
+        Row(what + ", time", peer, *alternate(_loss(None), _loss(2 * PAIRS), repeats), at_least=2),
+        Row(what + ", extra memory", peer, *memory, at_least=25, unit="MB"),
     ]

@@ -75,7 +75,3 @@ def main(repeats: int = 20) -> Iterator[Row]:
         taken = list(moves(playground, max(repeats, 20)))
         entry = f"{name}, a move (slowest of {len(taken)}: {max(taken):.0f} ms)"
         yield Row(entry, "the limit asked for", statistics.median(taken), LIMIT_MS, 1, "ms")
-
-
-if __name__ == "__main__":
-    print(*main(), sep="\n")

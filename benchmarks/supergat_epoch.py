@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 from torch_geometric.nn import SuperGATConv
 
-from benchmarks._bench import Row, alternate
+from benchmarks._bench import Row, alternate, training_step
 from labkit.data import load
 from labkit.papers.graph._supergat_grid import random_partition_graph
 from labkit.papers.graph.supergat import SuperGAT
@@ -31,13 +31,7 @@ class Published(torch.nn.Module):
 
 def _step(method, data, **optimizer_options):
     optimizer = torch.optim.Adam(method.parameters(), lr=5e-3, weight_decay=8e-3, **optimizer_options)
-
-    def once():
-        optimizer.zero_grad()
-        method(data).backward()
-        optimizer.step()
-
-    return once
+    return training_step(method, data, optimizer)
 
 
 def main(repeats: int = 5) -> list[Row]:

@@ -20,26 +20,10 @@ def _step(items: int, two_pass: bool):
     return lambda: method(images).backward()
 
 
-def _plain_512():
-    return _step(512, two_pass=False)
-
-
-def _plain_2048():
-    return _step(2048, two_pass=False)
-
-
-def _two_pass_512():
-    return _step(512, two_pass=True)
-
-
-def _two_pass_2048():
-    return _step(2048, two_pass=True)
-
-
 def main(repeats: int = 5) -> list[Row]:
     rows = []
     for items in (512, 2048):
-        memory = [extra_memory(__name__, f"{way}_{items}") for way in ("_two_pass", "_plain")]
+        memory = [extra_memory(__name__, f"_step({items}, two_pass={way})") for way in (True, False)]
         entry = f"SimCLR step of {items} images of 32 × 32, pieces of {PIECE} views, extra memory"
         rows.append(Row(entry, "the plain step", *memory, unit="MB"))
     with memory_kept():  # as in fit

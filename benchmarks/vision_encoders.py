@@ -51,7 +51,3 @@ def main(repeats: int = 5) -> list[Row]:
         Row(f"{entry}, channels last", "channels first", *alternate(ours, theirs, repeats)),
         Row(f"three times {entry}, freed memory kept", "glibc as it comes", *alternate(kept, plain, repeats)),
     ]
-
-
-if __name__ == "__main__":
-    print(*main(), sep="\n")

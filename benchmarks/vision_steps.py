@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks._bench import Missing, Row, alternate
+from benchmarks._bench import Missing, Row, alternate, training_step
 from benchmarks._lightly import GET, have_lightly
 from labkit import losses
 from labkit.methods import TwoView
@@ -61,15 +61,7 @@ def step(view: Callable, loss: Callable, bfloat16: bool = False) -> Callable:
     method = TwoView(resnet8(16, 3), MLP(64, 128, 64), view, loss)
     optimizer = torch.optim.Adam(method.parameters(), fused=True)
     images = torch.randint(0, 256, (ITEMS, 3, SIDE, SIDE), dtype=torch.uint8)
-
-    def once():
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            value = method(images)
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-
-    return once
+    return training_step(method, images, optimizer, bfloat16)
 
 
 def lightly_view() -> Callable[[Tensor], Tensor]:

@@ -26,7 +26,3 @@ def main(repeats: int = 3) -> list[Row]:
         Row(entry, "the 10 s allowed on two cores", seconds, [10.0] * repeats, at_least=1),
         Row(entry, f"one at a time ({ALONE}, scaled)", seconds, [one * ITEMS / ALONE for one in alone]),
     ]
-
-
-if __name__ == "__main__":
-    print(*main(), sep="\n")

@@ -132,7 +132,7 @@ def _rule(hint: Any, numbers: bool) -> _Rule | None:
         word = "True or False" if hint is bool else "a string"
         return _of_type(word, hint)
     if hint is None or hint is type(None):
-        return _Rule("None", lambda v: v is None, lambda v: v is None)
+        return _of_type("None", type(None))
     if hint is Callable or origin is Callable:
         return _Rule("something to call", callable, callable)
     if (origin or hint) in _COLLECTIONS or origin is tuple:

@@ -15,6 +15,7 @@ from labkit import recipes
 from labkit._files import write_json
 from labkit.data import load
 from labkit.recipes import Material, Recipe
+from labkit.recipes._circumstances import CHECKOUT
 from labkit.recipes._recipe import chosen_seeds
 from labkit.train import Run, choose_device, to_device
 
@@ -222,7 +223,7 @@ def _seeds(path: Path) -> int:
 
 def show(paper: str, results: str | Path | None = None, only: Sequence[str] = ()) -> None:
     """Print a paper's claims with their verdicts in ``results`` (default: the checkout's); ``only`` some, by name."""
-    folder = Path(results or Path(__file__).parents[1] / "results") / "claims"
+    folder = Path(results or CHECKOUT / "results") / "claims"
     files = [folder / f"{paper}.{name}.json" for name in only] or sorted(folder.glob(f"{paper}.*.json"))
     if not files:
         print(f"no claim of {paper} was tested yet; run: labkit claims verify {paper}")

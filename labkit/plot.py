@@ -123,7 +123,7 @@ def scatter(
                 key = ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handletextpad=0.2, markerscale=1.4)
                 for text in key.get_texts():
                     text.set_parse_math(False)  # the "$" of a name is text
-        ax.set(xlabel=axis_names[0], ylabel=axis_names[1], xticks=[], yticks=[], aspect="equal")
+        ax.set(xlabel=axis_names[0], ylabel=axis_names[1], xticks=[], yticks=[])
         ax.set_aspect("equal", adjustable="datalim")
         if title:
             ax.set_title(title)
@@ -150,9 +150,10 @@ def curve(
         raise ValueError(f"x must have one entry for each of the {values.shape[1]} steps, not {list(x.shape)}")
     with style():
         ax = _axes(ax, (6.0, 3.6))
-        (drawn,) = ax.plot(x, values.mean(axis=0), label=label, **line)
+        mean = values.mean(axis=0)
+        (drawn,) = ax.plot(x, mean, label=label, **line)
         if len(values) > 1:
-            mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1)
+            spread = values.std(axis=0, ddof=1)
             ax.fill_between(x, mean - spread, mean + spread, color=drawn.get_color(), alpha=0.18, lw=0)
         ax.set(xlabel=axis_names[0], ylabel=axis_names[1])
         if label:

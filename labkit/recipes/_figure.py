@@ -8,6 +8,7 @@ import numpy as np
 
 from labkit._arguments import checked
 from labkit.plot import COLOURS, FLOOR, INK, style
+from labkit.recipes._circumstances import CHECKOUT
 from labkit.recipes._recipe import Result
 from labkit.recipes._run import saved_results
 
@@ -30,7 +31,7 @@ def recorded(methods: Iterable[str] | None = None, folder: str | Path | None = N
         ValueError: no result of these methods is there.
     """
     methods = None if methods is None else set(map(str, methods))
-    folder = Path(folder or Path(__file__).parents[2] / "results" / "recipes")
+    folder = Path(folder or CHECKOUT / "results" / "recipes")
     results = [Result(**record) for record in saved_results(folder)]
     results = [one for one in results if methods is None or one.recipe.split("/")[0] in methods]
     if not results:

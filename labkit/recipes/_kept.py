@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit._files import put_aside, write_json
-from labkit.recipes._circumstances import circumstances, code
+from labkit.recipes._circumstances import CHECKOUT, circumstances, code
 from labkit.train import choose_device
 
 
@@ -82,5 +82,5 @@ def measured(file: str, name: str) -> dict[str, Any]:
     Example:
         >>> labkit.recipes.measured("graphcl-gains-mutag.json", "gains")["identity + identity"]    # one gain a seed
     """
-    path = Path(__file__).parents[2] / "results" / "figures" / file
+    path = CHECKOUT / "results" / "figures" / file
     return json.loads(path.read_text(encoding="utf-8"))[name] if path.is_file() else {}

@@ -89,10 +89,12 @@ class _OfEachClass(Protocol):
 
 def _with_masks(graph):
     """The graph with one random split, always the same, as train_mask, val_mask and test_mask."""
+    from torch_geometric.utils import index_to_mask
+
     graph = copy.copy(graph)
     split = _OfEachClass.random(0.1, 0.1, 0.8).split(graph.y)
     for name, rows in (("train_mask", split.train), ("val_mask", split.validation), ("test_mask", split.test)):
-        graph[name] = graph.y.new_zeros(len(graph.y)).index_fill(0, rows[0], 1).bool()
+        graph[name] = index_to_mask(rows[0], len(graph.y))
     return graph
 
 

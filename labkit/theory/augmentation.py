@@ -19,33 +19,31 @@ FAMILIES = ("random", "block", "block + flip")
 
 
 @checked
-def kernel(p: Float[Tensor, "inputs augmented"], prior: Float[Tensor, " inputs"] | None = None) -> Tensor:
-    """K_X [inputs, inputs] = Σ_a p(a|x1) p(a|x2) / p(a), from p(a|x) as rows. ``prior``: P_X, or uniform.
+def kernel(p: Float[Tensor, "inputs augmented"]) -> Float[Tensor, "inputs inputs"]:
+    """K_X = Σ_a p(a|x1) p(a|x2) / p(a), from p(a|x) as rows, all inputs being equally likely.
 
     Raises:
         ValueError: rows that are no probabilities.
     """
-    prior = _check_rows(p, prior)
-    marginal = prior @ p
+    marginal = _prior(p) @ p
     reached = marginal > 0
     scaled = p[:, reached] * marginal[reached].rsqrt()
     return scaled @ scaled.T
 
 
 @checked
-def complexity(p: Float[Tensor, "inputs augmented"], prior: Float[Tensor, " inputs"] | None = None) -> float:
-    """κ² = max_x K_X(x, x), from 1 (nothing of x is left) to 1 / the least of ``prior`` (nothing is changed)."""
-    return float(kernel(p, prior).diagonal().max())
+def complexity(p: Float[Tensor, "inputs augmented"]) -> float:
+    """κ² = max_x K_X(x, x), from 1 (nothing of x is left) to the number of inputs (nothing is changed)."""
+    return float(kernel(p).diagonal().max())
 
 
 @checked
 def spectrum(
-    p: Float[Tensor, "inputs augmented"], prior: Float[Tensor, " inputs"] | None = None
+    p: Float[Tensor, "inputs augmented"],
 ) -> tuple[Float[Tensor, " inputs"], Float[Tensor, "inputs inputs"]]:
-    """Eigenvalues of ΓΓ*, largest (1) first, and eigenfunctions on the inputs as columns, of norm 1 under P_X."""
-    prior = _check_rows(p, prior)
-    root = prior.sqrt()
-    values, vectors = torch.linalg.eigh(root[:, None] * kernel(p, prior) * root)
+    """Eigenvalues of ΓΓ*, largest (1) first, and eigenfunctions on the inputs as columns, of mean square 1."""
+    root = _prior(p).sqrt()
+    values, vectors = torch.linalg.eigh(root[:, None] * kernel(p) * root)
     return values.flip(0), vectors.flip(1) / root[:, None]
 
 
@@ -235,12 +233,10 @@ def _sizes(length: int) -> Tensor:
     return sum(((sets >> j) & 1 for j in range(length)), torch.zeros_like(sets)).double()
 
 
-def _check_rows(p: Tensor, prior: Tensor | None) -> Tensor:
+def _prior(p: Tensor) -> Tensor:
+    """P_X, uniform over the rows of ``p``, once they are seen to be probabilities."""
     if 0 in p.shape:
         raise ValueError(f"p must hold at least one input and one augmented one, not {list(p.shape)}")
     if (p < 0).any() or not torch.allclose(p.sum(dim=1), p.new_ones(len(p)), atol=1e-6):
         raise ValueError("p must hold probabilities p(a|x): rows ≥ 0 that sum to 1")
-    prior = p.new_full((len(p),), 1 / len(p)) if prior is None else prior
-    if prior.shape != (len(p),) or (prior <= 0).any() or abs(float(prior.sum()) - 1) > 1e-6:
-        raise ValueError(f"prior must hold {len(p)} probabilities > 0 that sum to 1")
-    return prior
+    return p.new_full((len(p),), 1 / len(p))

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from labkit._arguments import checked
-from labkit._checks import require_counts, require_finite, require_known, require_matrix, unknown
+from labkit._checks import require_counts, require_known, require_matrix, unknown
 
 KINDS = ("logistic", "hinge")  # of losses
 _BITS = 1 / 0.6931471805599453  # 1 / ln 2
@@ -270,8 +270,7 @@ def _weighted(z: Tensor, y: Int64[Tensor, " n"], rho: Tensor | None):
 
 
 def _distribution(rho: Tensor) -> Tensor:
-    rho = torch.as_tensor(rho).double()
-    require_finite("rho", rho)
-    if rho.dim() != 1 or len(rho) < 2 or (rho <= 0).any() or abs(rho.sum().item() - 1) > 1e-6:
+    rho = rho.double()
+    if len(rho) < 2 or (rho <= 0).any() or abs(rho.sum().item() - 1) > 1e-6:
         raise ValueError(f"rho must hold positive probabilities of at least two classes that add up to 1, not {rho}")
     return rho / rho.sum()

@@ -27,22 +27,6 @@ class Clusters(NamedTuple):
 
 
 @checked
-def multicut_value(features: Float[Tensor, "n dim"], y: Int64[Tensor, " n"], a: float = 0.0) -> float:
-    """Sum of ⟨f_i, f_j⟩ − a over pairs i < j within clusters: what multicut maximises. O(n · dim).
-
-    Raises:
-        ValueError: lengths differ, NaN.
-    """
-    require_between("a", a, -1e30, 1e30)
-    f = features.detach().double()
-    label = y.unique(return_inverse=True)[1]
-    count = label.bincount().double()
-    summed = f.new_zeros(len(count), f.shape[1]).index_add_(0, label, f)
-    own = (f.square().sum() - a * len(f)).item()  # pairs of an item with itself
-    return ((summed.square().sum() - a * count.square().sum()).item() - own) / 2
-
-
-@checked
 def greedy_multicut(features: Float[Tensor, "n dim"], a: float = 0.0) -> Clusters:
     """Merge the pair of clusters with the largest weight, while it is positive (greedy additive edge contraction).
 

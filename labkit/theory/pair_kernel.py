@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_finite, require_in_range, require_matrix, require_positive, unknown
+from labkit._checks import require_finite, require_in_range, require_matrix, require_positive
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
 
@@ -46,30 +46,24 @@ def arc_cosine(x: Float[Tensor, "n dim"], y: Float[Tensor, "m dim"]) -> Float[Te
 
 
 @checked
-def pair_kernel(gram: Float[Tensor, "views views"], form: str = "swap") -> Float[Tensor, "views views"]:
-    """K_Γ of the kernel matrix K̃ [2n, 2n] of all views, first the n x, then the n x' in the same order.
+def pair_kernel(gram: Float[Tensor, "views views"]) -> Float[Tensor, "views views"]:
+    """K_Γ = K̃^(1/2) Z K̃^(1/2) of the kernel matrix K̃ [2n, 2n] of all views: the n x, then the n x' in the same order.
+
+    The paper writes it (1/2n) K̃^(−1/2) (K̃_X K̃_X' + K̃_X' K̃_X) K̃^(−1/2): the same matrix, which in this form loses
+    digits where K̃ is nearly singular.
 
     Args:
         gram: symmetric, positive semi-definite.
-        form: "swap": K̃^(1/2) Z K̃^(1/2). "paper": (1/2n) K̃^(−1/2) (K̃_X K̃_X' + K̃_X' K̃_X) K̃^(−1/2), the same matrix as
-            the paper writes it, which loses digits where K̃ is nearly singular.
 
     Cost: time O(n³), memory O(n²).
 
     Raises:
-        ValueError: not square or of odd size, not symmetric, NaN or infinite values, an unknown form.
+        ValueError: not square or of odd size, not symmetric, NaN or infinite values.
     """
     _check_gram(gram)
     value, vector = _positive_part(gram)
-    if form == "swap":
-        root = (vector * value.sqrt()) @ vector.T
-        return _symmetric(root @ _swapped(root) / len(gram))
-    if form != "paper":
-        raise ValueError(unknown("form", form, ("swap", "paper")))
-    inverse_root = (vector * value.rsqrt()) @ vector.T
-    half = len(gram) // 2
-    crossed = gram[:, :half] @ gram[half:]
-    return inverse_root @ (crossed + crossed.T) @ inverse_root / len(gram)
+    root = (vector * value.sqrt()) @ vector.T
+    return _symmetric(root @ _swapped(root) / len(gram))
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,8 @@ class PairKernelEncoder:
     """The encoder that kernel Barlow Twins ends at, in closed form; make one with :meth:`fit`.
 
     Its dimensions are learned one after the other, so that the first d columns of an embedding are the encoder of
-    width d. Every column has cross-view correlation 1 on the pairs it was fitted to.
+    width d. Every column has cross-view correlation 1 on the pairs it was fitted to. Of all encoders of loss 0
+    it has the least squared norm in the kernel's space, Σ 1/γ_j.
 
     Attributes:
         gamma: [dim] eigenvalues of K_Γ, largest first; a dimension is learned at rate 8 γ.
@@ -145,11 +140,6 @@ class PairKernelEncoder:
         """f(x) = diag(γ^(−1/2)) Bᵀ K̃^(−1/2) k(𝒳, x), for items seen or new, in float64. O(items · n) kernel values."""
         require_matrix("x", x)
         return (self.kernel(x.double(), self.views) - self.offset) @ self.coefficients.T
-
-    @property
-    def norm(self) -> float:
-        """Squared norm in the kernel's space, Σ 1/γ_j: the least that any encoder of loss 0 has."""
-        return float((1 / self.gamma).sum())
 
 
 @checked(numbers=False)

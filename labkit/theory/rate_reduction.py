@@ -1,6 +1,5 @@
 """Rate reduction: how many nats a set of vectors costs, whole and part by part (Yu et al. 2020, Chu et al. 2024)."""
 
-from collections.abc import Sequence
 from math import log, log1p
 
 import torch
@@ -111,14 +110,6 @@ def membership(
         if row.exp().sub(1).abs().max() < tolerance:
             break
     return (logits + (potential[:, None] + potential)).exp()
-
-
-@checked
-def best_number(lengths: dict[int, float] | Sequence[tuple[int, float]]) -> int:
-    """The number of classes with the smallest coding length; the smaller number when two are equal."""
-    if not lengths:
-        raise ValueError("lengths is empty: hand in the coding length of at least one number of classes")
-    return min(dict(lengths).items(), key=lambda item: (item[1], item[0]))[0]
 
 
 def _half_logdet(z: Tensor, scale: float) -> Float[Tensor, ""]:

@@ -90,35 +90,20 @@ def swap_graph(items: int) -> Float[Tensor, "views views"]:
 
 
 @checked
-def maximum_entropy(scores: Float[Tensor, " candidates"], tau: float) -> tuple[Tensor, Tensor]:
-    """The weights α on the simplex that minimise ψ_1 − Σ α_i ψ_i − τ·Ent(α), and that minimum (theorem 5.1).
-
-    α = softmax(ψ / τ), and the minimum is −τ times InfoNCE with candidate 0 as the positive: the exponential is not a
-    choice of kernel, it is what an entropy term makes of similarities ψ.
-    """
-    require_positive("tau", tau)
-    if not len(scores):
-        raise ValueError("scores is empty; candidate 0 is the positive")
-    logits = scores / tau
-    return logits.softmax(dim=0), scores[0] - tau * logits.logsumexp(dim=0)
-
-
-@checked
-def balanced(weights: Float[Tensor, "n n"], steps: int = 10_000, tolerance: float = 1e-13) -> Float[Tensor, "n n"]:
+def balanced(weights: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
     """D W D with every row sum 1, for a symmetric W ≥ 0: a pair graph π (symmetric Sinkhorn scaling). Float64.
 
     Raises:
         ValueError: W is not symmetric, or its pattern allows no such scaling (a star's centre can't share with all).
     """
     check_graph(weights, "weights")
-    require_between("steps", steps, 1, 2**53)
     weights = weights.double()
     if not torch.allclose(weights, weights.T):
         raise ValueError("weights must be symmetric; hand in (weights + weights.T) / 2")
     scale = weights.sum(dim=1).rsqrt()
-    for _ in range(steps):
+    for _ in range(10_000):
         sums = scale * (weights @ scale)
-        if (sums - 1).abs().max() < tolerance:
+        if (sums - 1).abs().max() < 1e-13:
             break
         scale = scale / sums.sqrt()
     if not (sums - 1).abs().max() < 1e-9:

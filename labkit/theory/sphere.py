@@ -105,7 +105,7 @@ def wahba(
         >>> rotation = wahba(method.embed(images), method.embed(turn(images)))
         >>> rotation_angles(rotation)
     """
-    _check_pair(source, target)
+    _require_items("source", source)
     u, _, vt = torch.linalg.svd(target.T @ source)
     if proper and torch.linalg.det(u @ vt) < 0:
         u = torch.cat([u[:, :-1], -u[:, -1:]], dim=1)
@@ -151,7 +151,7 @@ def relative_equivariance(before: Float[Tensor, "items dim"], after: Float[Tenso
     Raises:
         ValueError: other shapes, fewer than two items, NaN or infinite values, all items in one point.
     """
-    _check_pair(before, after, items=2)
+    _require_items("before", before, 2)
     old, new = (torch.pdist(z).square() for z in (before, after))
     total = (new + old).square().sum()
     if total == 0:
@@ -188,7 +188,6 @@ def composition(
     return Composition(a, b, ab, error.item())
 
 
-def _check_pair(source: Tensor, target: Tensor, items: int = 1) -> None:
-    for name, rows in (("source", source), ("target", target)):
-        if len(rows) < items or not rows.shape[1]:
-            raise ValueError(f"{name} must hold at least {items} items of one dimension, not {list(rows.shape)}")
+def _require_items(name: str, rows: Tensor, least: int = 1) -> None:
+    if len(rows) < least or not rows.shape[1]:
+        raise ValueError(f"{name} must hold at least {least} items of one dimension, not {list(rows.shape)}")

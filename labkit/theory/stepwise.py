@@ -39,8 +39,6 @@ def eigenvalues(
         >>> eigenvalues(torch.tensor([1.0, 0.5]), torch.tensor([1e-3, 1e-3]), torch.linspace(0, 4, 100))
     """
     _check_start(initial)
-    if (t < 0).any():
-        raise ValueError(f"t must hold times ≥ 0, not {t.min().item()}")
     rate, plateau = barlow_twins(gamma)
     rate = rate if lr is None else discrete_rate(rate, lr)
     return gamma * logistic_modes(rate, plateau, initial.square(), t)

@@ -73,8 +73,7 @@ def test_coding_length_is_smallest_at_the_classes_there_are():
     z, y = blocks(4, 2, 10, copies=30)
     halves = y * 2 + torch.arange(len(y)) // 2 % 2  # each half spans the same plane
     lengths = {2: rates.coding_length(z, y // 2), 4: rates.coding_length(z, y), 8: rates.coding_length(z, halves)}
-    assert rates.best_number(lengths) == 4
-    assert rates.best_number([(5, 1.0), (3, 1.0)]) == 3
+    assert min(lengths, key=lengths.get) == 4
 
 
 @pytest.mark.parametrize("temperature", [0.02, 0.15, 5])

@@ -88,6 +88,8 @@ def test_relative_equivariance_is_zero_for_rotations_and_as_the_slow_sum_elsewhe
     assert sphere.relative_equivariance(z, other).item() == pytest.approx(expected.item(), rel=1e-12)
     with pytest.raises(ValueError, match="one point"):
         sphere.relative_equivariance(torch.ones(3, 2), torch.ones(3, 2))
+    with pytest.raises(ValueError, match="before must hold at least 2 items"):
+        sphere.relative_equivariance(torch.ones(1, 2), torch.ones(1, 2))
 
 
 def test_rotations_multiply_as_they_are_applied():

@@ -132,7 +132,7 @@ def test_bad_input_is_named():
         final_encoder(torch.tensor([1.0, -1.0]), torch.eye(2))
     with pytest.raises(ValueError, match="the modes of initial must be the 5 of gamma, not 2"):
         critical_times(GAMMA, INITIAL[:2])
-    with pytest.raises(ValueError, match="t must hold times"):
+    with pytest.raises(ValueError, match="t must be ≥ 0, not -1"):
         eigenvalues(GAMMA, INITIAL, torch.tensor([-1.0]))
     with pytest.raises(ValueError, match="initial must hold singular values"):
         critical_times(GAMMA, -INITIAL)

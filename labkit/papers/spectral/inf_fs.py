@@ -17,15 +17,14 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.data import load
 from labkit.evaluate import Protocol, Split
 from labkit.papers.spectral._ranks import spearman
-from labkit.recipes import Recipe
 from labkit.theory.feature_selection import feature_graph, infinite_scores, path_share, truncated_scores
 
-RECIPES: list[Recipe] = []
+RECIPES: list = []
 KEPT = 16  # pixels of 64
 RANKINGS = ("paper", "released", "degree", "spread", "random")
 
 
-def ranking(x: Float[Tensor, "items features"], by: str, alpha: float = 0.5, seed: int = 0) -> Int64[Tensor, " ranked"]:
+def ranking(x: Float[Tensor, "items features"], by: str, seed: int = 0) -> Int64[Tensor, " ranked"]:
     """Features, best first; constant ones left out.
 
     "paper", "released": the sum over all paths, see ``infinite_scores``. "degree": row sums of the graph, paths of one
@@ -43,7 +42,7 @@ def ranking(x: Float[Tensor, "items features"], by: str, alpha: float = 0.5, see
     if by == "spread":
         return varied[x.std(dim=0).argsort(descending=True)]
     require_known("ranking", by, RANKINGS)
-    graph = feature_graph(x, alpha)
+    graph = feature_graph(x)
     score = graph.sum(dim=1) if by == "degree" else infinite_scores(graph, variant=by)
     return varied[score.argsort(descending=True)]
 
@@ -82,13 +81,13 @@ def released_code_ranks_by_degree(lab: Lab) -> Evidence:
     return Evidence(released, paper, "released", "r = 0.9 / ρ(A)", "rank correlation with the degree", note)
 
 
-def _accuracy(lab: Lab, by: str, alpha: float = 0.5) -> list[float]:
+def _accuracy(lab: Lab, by: str) -> list[float]:
     """Test accuracy of 5 neighbours on the KEPT best pixels, ranked on half of the training digits."""
     images = load("digits")
     x, y = images.images.flatten(1).float(), images.labels
     protocol, split = Protocol.public("knn", k=5), Split.public(images)
     return [
-        protocol.score(x[:, ranking(sample, by, alpha, seed)[:KEPT]], y, split).mean
+        protocol.score(x[:, ranking(sample, by, seed)[:KEPT]], y, split).mean
         for seed, sample in zip(lab.seeds, _samples(lab), strict=True)
     ]
 

@@ -16,10 +16,9 @@ from torch.nn.functional import normalize
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import load
 from labkit.evaluate import kmeans, rand_index
-from labkit.recipes import Recipe
 from labkit.theory.multicut import Clusters, greedy_multicut
 
-RECIPES: list[Recipe] = []
+RECIPES: list = []
 
 
 def planted(

@@ -19,10 +19,9 @@ from torch.nn.functional import normalize
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import load
 from labkit.evaluate import kmeans, rand_index
-from labkit.recipes import Recipe
 from labkit.theory import rate_reduction as rates
 
-RECIPES: list[Recipe] = []
+RECIPES: list = []
 
 
 def cluster(
@@ -50,12 +49,15 @@ def cluster(
 
 
 def number_of_clusters(
-    z: Float[Tensor, "n dim"], counts: Sequence[int], eps2: float = 0.1, temperature: float = 0.15, seed: int = 0
+    z: Float[Tensor, "n dim"], counts: Sequence[int], eps2: float = 0.1, seed: int = 0
 ) -> tuple[int, dict[int, float]]:
-    """The number of clusters with the smallest coding length, and the coding length (nats) of each (section 3.3)."""
+    """The number of clusters with the smallest coding length, and the coding length (nats) of each (section 3.3).
+
+    Of several with the same length it is the smallest.
+    """
     z = normalize(z.double(), dim=1)
-    lengths = {k: rates.coding_length(z, y, eps2) for k, y in cluster(z, counts, temperature, seed).items()}
-    return rates.best_number(lengths), lengths
+    lengths = {k: rates.coding_length(z, y, eps2) for k, y in cluster(z, counts, seed=seed).items()}
+    return min(lengths, key=lambda k: (lengths[k], k)), lengths
 
 
 def subspaces(
