@@ -1,5 +1,9 @@
 """Vision encoders: the architectures they say they are, checked against forward passes written out."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch.nn.functional import batch_norm, conv2d, layer_norm
@@ -65,6 +69,17 @@ def test_the_layout_in_memory_does_not_change_the_result(make):
     want = encoder(images)
     torch.testing.assert_close(encoder(images.contiguous(memory_format=torch.channels_last)), want)
     torch.testing.assert_close(encoder(images.permute(1, 0, 2, 3).contiguous().permute(1, 0, 2, 3)), want)
+
+
+def test_a_narrow_network_does_not_write_past_its_memory():
+    """In a process of its own: what torch does to channels last here ends it, or ends it later."""
+    trains = (
+        "import torch; from labkit.models import resnet8; encoder = resnet8(4)\n"
+        "for step in range(60): encoder(torch.rand(100, 3, 16, 16)).square().sum().backward()"
+    )
+    subprocess.run([sys.executable, "-c", trains], check=True, timeout=240, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert resnet8(4).memory_format == torch.contiguous_format
+    assert resnet8(8).memory_format == torch.channels_last
 
 
 @pytest.mark.parametrize("make", [lambda: resnet8(4), lambda: ViT(8, dim=12, depth=2)], ids=["ResNet", "ViT"])

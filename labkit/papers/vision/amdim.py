@@ -98,7 +98,7 @@ class AMDIM(TwoView):
         return sum(self._both_ways(queries, maps) for queries, maps in terms)
 
     def _maps(self, views: Tensor) -> list[Tensor]:
-        first = self.encoder.stages[0](self.encoder.stem(views.contiguous(memory_format=torch.channels_last)))
+        first = self.encoder.stages[0](self.encoder.stem(views.contiguous(memory_format=self.encoder.memory_format)))
         middle = self.encoder.stages[1](first)
         return [middle, self.encoder.stages[2](middle)]
 
