@@ -109,6 +109,6 @@ def graph_set_floors(
 @checked(numbers=False)
 def random_gin(batch: GraphBatch, seed: int = 0) -> Float[Tensor, "graphs dim"]:
     """Graphs embedded by a GIN at torch's random start: 3 layers of 32, the sums of all layers side by side."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), torch.no_grad():
         torch.manual_seed(seed)
         return GIN(batch.x.shape[1]).to(batch.device).eval()(batch)

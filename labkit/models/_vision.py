@@ -96,8 +96,8 @@ class ResNet(nn.Module):
     def memory_format(self) -> torch.memory_format:
         """Channels last, which is faster, from a width of 8 on.
 
-        With fewer, where channels are last, the backward pass of torch 2.13's 1 × 1 convolutions with a stride writes past
-        its memory on processors that have AVX2 and no AVX-512.
+        With fewer, where channels are last, the backward pass of torch 2.13's 1 × 1 convolutions with a stride
+        writes past its memory on processors that have AVX2 and no AVX-512.
         """
         return torch.channels_last if self.stem[0].out_channels >= 8 else torch.contiguous_format
 
