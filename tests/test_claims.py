@@ -57,7 +57,7 @@ def test_verify_writes_what_it_found_but_not_at_smoke_scale(tmp_path):
     assert record["verdict"] == HOLDS
     (written,) = tmp_path.iterdir()
     assert json.loads(written.read_text()) == record
-    assert {"commit", "dirty", "versions", "device", "threads", "seconds", "seeds"} <= record.keys()
+    assert {"commit", "dirty", "versions", "device", "precision", "threads", "seconds", "seeds"} <= record.keys()
     with pytest.raises(ValueError, match="scale must be one of"):
         Lab("galaxy")
 

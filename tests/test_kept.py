@@ -28,6 +28,7 @@ OTHERS = [
     {"uncommitted code": 7},
     {"device": "NVIDIA H100"},
     {"versions": {"torch": "1.0"}},
+    {"precision": "of another processor"},
 ]
 
 
@@ -67,7 +68,7 @@ def test_a_file_of_something_else_is_named_and_stays(path, text):
 
 def test_a_file_says_where_and_how_it_was_measured(path):
     facts = json.loads(path.read_text())
-    assert {"data", "seeds", "device", "versions", "commit", "seconds"} <= facts.keys()
+    assert {"data", "seeds", "device", "precision", "versions", "commit", "seconds"} <= facts.keys()
 
 
 def test_seconds_add_up_over_interruptions(path):

@@ -25,7 +25,7 @@ from labkit.views import Adjacency
 
 KEYS = {
     *("recipe", "variant", "protocol", "protocol_name", "seeds", "scores", "mean", "std", "over", "floors", "paper"),
-    *("ceiling", "seconds", "device", "threads", "versions", "commit", "dirty", "command", "training"),
+    *("ceiling", "seconds", "device", "precision", "threads", "versions", "commit", "dirty", "command", "training"),
     "batch_size",
 }
 

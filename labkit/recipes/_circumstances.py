@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from labkit.train import choose_device
+from labkit.train import choose_device, has_bfloat16
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -17,12 +17,16 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 def circumstances(device: torch.device | str = "cpu") -> dict[str, Any]:
     """Where a number was measured: device, threads, versions, commit, and whether the code had uncommitted changes.
 
+    ``precision`` is what ``fit(precision="auto")`` takes there for vision encoders: the same command gives other
+    numbers on a processor without bfloat16.
+
     Take it before the work, not after: who commits or edits while hours of training go by did not change what they ran.
     """
     device = choose_device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()})"
     return {
         "device": name,
+        "precision": "bfloat16" if has_bfloat16(device) else "float32",
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version()}
         | {package: version(package) for package in ("labkit", "torch", "torch-geometric", "numpy", "scikit-learn")},

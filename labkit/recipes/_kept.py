@@ -34,7 +34,7 @@ class Kept:
         self.path, self.name = Path(path) if path else None, name
         where, now = circumstances(choose_device("auto")), code()
         self.facts = _as_in_a_file(settings) | now | where
-        must_agree = {key: self.facts[key] for key in (*settings, *now, "versions", "device")}
+        must_agree = {key: self.facts[key] for key in (*settings, *now, "versions", "device", "precision")}
         before = _read(self.path, name) if self.path and self.path.exists() else {}
         self._others = [key for key, value in must_agree.items() if before.get(key) != value] if before else []
         if self._others:

@@ -86,6 +86,7 @@ class Result:
     paper: dict[str, Any] | None
     seconds: float
     device: str
+    precision: str
     threads: int
     versions: dict[str, str]
     commit: str

@@ -187,13 +187,14 @@ def _settings(recipe: Recipe, material: Material, protocols: Mapping[str, Any], 
 
     Cost: that of :func:`fingerprint`, and a checksum at some GB/s.
     """
+    where = circumstances(training.get("device") or "auto")
     return (
         fingerprint(recipe, material, **training)
         | {
             "data": [str(material.dataset), checksum(material.dataset)],
             "protocol": {name: repr(protocol) for name, protocol in protocols.items()},
             "device": str(training.get("device")),
-            "versions": circumstances("cpu")["versions"],
+            **{name: where[name] for name in ("versions", "precision")},
         }
         | code()
     )
