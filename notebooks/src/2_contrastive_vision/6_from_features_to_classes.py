@@ -483,7 +483,7 @@ gained = [100 * (ours - theirs) for ours, theirs in zip(recall["TLDR"], recall["
 beside_paper(
     ("SCAN, one head", "81.6 % on CIFAR-10 (best model of the released code)",
      f"{100 * before:.1f} % on digits",
-     "a perceptron on small pictures, one start; starts differ by more than ten points"),
+     "a perceptron on small pictures, one start; starts differ by up to eight points"),
     ("self-labelling adds, in points", "6.7 on CIFAR-10 (the same models: 88.3 %)",
      100 * (relabelled - before),
      "one start of a small network; what neighbours joined stays joined"),
