@@ -257,7 +257,8 @@ def at_epoch(method, epoch):
     said = ", without ".join(f"{run.history['loss'][max(epoch, 1) - 1]:.3g}" for run in pair)
     edge = (-1.1, 1.1)
     return [
-        Panel(f"{name}: directions of z", points, x_range=edge, y_range=edge, says=f"{WATCHED} images"),
+        Panel(f"{name}: directions of z", points, x_range=edge, y_range=edge,
+              says=f"{WATCHED} images"),
         Panel("Spectrum", falls, "eigenvalue", "log₁₀ of variance", y_range=(-9, 0.1)),
         Panel("Spread of directions", spreads, "epoch", "0 to 1", y_range=(0, 1.05),
               says=f"loss of epoch {max(epoch, 1)}: {said}"),
