@@ -121,8 +121,9 @@ def train(build):
     with labkit.train.seeded(0):
         method = build()
     method.embed = partial(as_the_loss_sees, method)  # for snapshots, in place of h
+    batches = labkit.train.Minibatches(train_images, 64)
     return labkit.fit(
-        method, labkit.train.Minibatches(train_images, 64), epochs=EPOCHS, lr=4e-3, schedule="cosine",
+        method, batches, epochs=EPOCHS, lr=4e-3, schedule="cosine",
         watch=train_images[:WATCHED], snapshots=range(EPOCHS + 1), progress=False,
     )  # fmt: skip
 
