@@ -70,7 +70,8 @@ class Result:
 
     ``protocol`` says in words what ``protocol_name``, one of the recipe's protocols, does. ``training`` holds arguments
     of ``fit``, as they print: a recipe that changes leaves its results behind. ``batch_size`` is None for one graph
-    and in older results. ``ceiling`` names the commit that it was measured at, which may be an earlier one.
+    and in older results, and so is ``precision``, what vision encoders were trained in. ``ceiling`` names the commit
+    that it was measured at, which may be an earlier one.
     """
 
     recipe: str
@@ -86,7 +87,6 @@ class Result:
     paper: dict[str, Any] | None
     seconds: float
     device: str
-    precision: str
     threads: int
     versions: dict[str, str]
     commit: str
@@ -95,6 +95,7 @@ class Result:
     training: dict[str, str]
     batch_size: int | None = None
     ceiling: dict[str, Any] | None = None
+    precision: str | None = None
 
     def save(self, path: str | Path) -> None:
         write_json(path, asdict(self))
