@@ -3,6 +3,7 @@
 import pytest
 
 from labkit.recipes import Result, beside_floors, recorded
+from labkit.recipes._circumstances import CHECKOUT
 
 FLOORS = {name: {"mean": mean, "std": 0.0, "over": ""} for name, mean in
           {"raw": 0.60, "untrained": 0.75, "propagated": 0.80}.items()}  # fmt: skip
@@ -49,3 +50,8 @@ def test_results_come_back_as_they_were_saved(tmp_path):
         recorded({"bandana"}, tmp_path)
     with pytest.raises(ValueError, match="results is empty"):
         beside_floors([])
+
+
+def test_every_result_of_the_checkout_is_read_older_ones_too():
+    files = list((CHECKOUT / "results" / "recipes").glob("*.json"))
+    assert len(recorded()) == len(files) > 100
