@@ -198,8 +198,8 @@ print(f"raw pixels under the same probe: {100 * raw.mean:.1f}")
 # %% [markdown]
 # Left, large marks are means with their standard deviation over seeds; right, blue dots are the method, orange squares its
 # control, strokes the means. Pseudo labels do what they were made for: fewer than half of the repeats are left. A gain is
-# not seen, and over ten seeds the interval is a point to either side. With the true classes there is one, of about three
-# points, and with pseudo labels of which 90 % are right; at 80 % five seeds do not decide it. So the idea works on these
+# not seen, and over ten seeds the interval is less than a point to either side. With the true classes there is one, of two
+# to three points, and with pseudo labels of which 90 % are right; at 80 % five seeds do not decide it. So the idea works on these
 # digits, and at 71 % *these* pseudo labels bring nothing that ten seeds could see. Raw pixels are above every mean: digits
 # on black have no nuisances, and what is compared here is batches, not methods.
 #
