@@ -199,9 +199,9 @@ print(f"raw pixels under the same probe: {100 * raw.mean:.1f}")
 # Left, large marks are means with their standard deviation over seeds; right, blue dots are the method, orange squares its
 # control, strokes the means. Pseudo labels do what they were made for: fewer than half of the repeats are left. A gain is
 # not seen, and over ten seeds the interval is less than a point to either side. With the true classes there is one, of two
-# to three points, and with pseudo labels of which 90 % are right; at 80 % five seeds do not decide it. So the idea works on these
-# digits, and at 71 % *these* pseudo labels bring nothing that ten seeds could see. Raw pixels are above every mean: digits
-# on black have no nuisances, and what is compared here is batches, not methods.
+# to three points, and over five seeds with pseudo labels of which 90 % are right, and barely at 80 %. So the idea works on
+# these digits, and at 71 % *these* pseudo labels bring nothing that ten seeds could see. Raw pixels are above every mean:
+# digits on black have no nuisances, and what is compared here is batches, not methods.
 #
 # **Look into it.** Features of a training with pseudo labels, coloured by the pseudo label; switch to the class. Which
 # clusters hold two digits, which digit lies in two clusters? Those pairs a batch can't keep apart, and does push.
