@@ -49,12 +49,76 @@ def test_local_nce_finds_what_is_there():
     assert local_nce(q, maps, penalty=0.0) < local_nce(q, maps.roll(1, 0), penalty=0.0)
     by_chance = local_nce(q, torch.zeros(6, 6, 2, 2), penalty=0.0)
     assert by_chance.item() == pytest.approx(math.log(1 + 5 * 4))
-    with pytest.raises(ValueError, match=r"queries must be \[n, dim\] and maps"):
+    with pytest.raises(ValueError, match=r"queries must be \[n, dim\] or \[n, features, dim\] and maps"):
         local_nce(q, maps[:, :3])
     with pytest.raises(ValueError, match="clip must be a positive"):
         local_nce(q, maps, clip=0.0)
     with pytest.raises(ValueError, match="maps holds NaN"):
         local_nce(q, maps / 0)
+    with pytest.raises(ValueError, match="entropy must be a positive"):
+        local_nce(q, maps, entropy=0.0)
+
+
+@pytest.mark.parametrize("entropy", [0.5, 1.0, 2.0])
+def test_a_mixture_is_scored_at_the_best_shares(entropy):
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(4, 3, 5, generator=generator, dtype=torch.float64)
+    maps = torch.randn(4, 5, 2, 2, generator=generator, dtype=torch.float64)
+    each = torch.empty(4, 3, 4, dtype=torch.float64)  # log-probability of each place by each feature, one at a time
+    for i in range(4):
+        for k in range(3):
+            own = (q[i, k] @ maps[i].flatten(1) / 5**0.5).div(20).tanh().mul(20)
+            others = torch.cat([q[i, k] @ maps[j].flatten(1) / 5**0.5 for j in range(4) if j != i]).div(20).tanh()
+            each[i, k] = own - (own.exp() + others.mul(20).exp().sum()).log()
+
+    def value(shares):
+        return (shares * each).sum(1).mean() - entropy * (shares * shares.log()).sum(1).mean()
+
+    best = (each / entropy).softmax(1)
+    ours = -local_nce(q, maps, penalty=0.0, entropy=entropy)
+    torch.testing.assert_close(ours, value(best))
+    for _ in range(20):
+        others = (best.log() + 0.3 * torch.randn(each.shape, generator=generator, dtype=torch.float64)).softmax(1)
+        assert value(others) < ours
+    torch.testing.assert_close(local_nce(q[:, :1], maps), local_nce(q[:, 0], maps))
+
+
+def test_a_mixture_divides_pictures_by_what_predicts_their_places():
+    images = torch.randint(0, 256, (6, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    method = AMDIM(ResNet((1, 1, 1), 4), lambda x: x / 255, dim=8, features=3)
+    run = fit(method, Minibatches(images, 6), epochs=2, progress=False)
+    places = run.method.segment(images)
+    assert places.shape == (6, 8, 8)
+    assert set(places.flatten().tolist()) <= {0, 1, 2}
+    method.eval()
+    with torch.no_grad():
+        z, middle, _ = method.described(images / 255)
+        asking = z[:, None] + method.mix(z).view(6, 3, 8)
+    for i, row, column in ((0, 0, 0), (3, 2, 5), (5, 7, 7)):
+        own = torch.tanh(asking[i] @ middle[i, :, row, column] / 8**0.5 / 20) * 20
+        others = [asking[i] @ middle[j].flatten(1) / 8**0.5 for j in range(6) if j != i]
+        others = (torch.tanh(torch.cat(others, dim=1) / 20) * 20).exp().sum(1)
+        assert places[i, row, column] == (own.exp() / (own.exp() + others)).argmax()
+    with pytest.raises(ValueError, match="a mixture predicts local features"):
+        AMDIM(ResNet((1, 1, 1), 4), lambda x: x / 255, local=False, features=2)
+
+
+def test_a_division_is_compared_with_the_object_place_by_place():
+    lab = Lab("smoke", [0], progress=False)
+    images, masks = amdim._scenes(lab, amdim.MIXTURE)
+    dataset = lab.material(amdim.MIXTURE).dataset
+    assert torch.equal(images, dataset.images[dataset.splits["test"]])
+    assert masks.shape == (len(images), 8, 8)
+    assert 0.05 < masks.float().mean() < 0.6
+    assert not masks[:, 0, 0].any()  # objects lie in the middle
+    assert amdim.agreement(3 - masks.long(), masks) == 1.0
+    rows = torch.arange(8)[:, None].expand(8, 8).expand_as(masks)
+    assert amdim.agreement(rows, masks) < 0.3
+    two = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    two[..., 16:] = 200
+    halves = amdim.by_colour(two, 0, clusters=2)[0]
+    assert (halves[:, :4] == halves[0, 0]).all()
+    assert (halves[:, 4:] == 1 - halves[0, 0]).all()
 
 
 @pytest.mark.parametrize(("local", "across"), [(True, True), (True, False), (False, True)])
@@ -78,8 +142,8 @@ def test_amdim_predicts_the_other_view_or_its_own(local, across):
     method.eval()
     h = method.encoder(images)
     last = method.heads[1](method.encoder.feature_map(images))
-    torch.testing.assert_close(method._maps(images)[1].mean((2, 3)), h)
-    assert last.shape == (6, 5, 4, 4)
+    torch.testing.assert_close(method.described(images)[2], last)
+    torch.testing.assert_close(method.seen["h"][0], h[:3])
 
 
 def test_amdim_trains_and_refuses_other_encoders():
