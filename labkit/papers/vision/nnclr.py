@@ -28,6 +28,7 @@ class NNCLR(SelfDistillation):
         temperature: τ of the InfoNCE over the batch (equation 3).
         friend: what stands for the other view: its "nearest" neighbour in the queue; it"self", which is contrast as in
             SimCLR; a "random" row of the queue.
+        dim: of the projection; None: the encoder's.
     """
 
     def __init__(
@@ -37,10 +38,11 @@ class NNCLR(SelfDistillation):
         queue: int = 1024,
         temperature: float = 0.1,
         friend: str = "nearest",
+        dim: int | None = None,
     ):
         require_known("friend", friend, FRIENDS)
-        dim = encoder.dim
-        super().__init__(encoder, head(dim, dim), view, self.contrast, predictor=head(dim, dim))
+        dim = encoder.dim if dim is None else dim
+        super().__init__(encoder, head(encoder.dim, dim), view, self.contrast, predictor=head(dim, dim))
         self.queue, self.temperature, self.friend = Queue(queue, dim), temperature, friend
         self.first = None
 

@@ -213,12 +213,41 @@ def test_claims_whose_control_is_the_recipe_itself_or_a_shorter_training():
     assert Asked().arms(w_mse.four_views_beat_two) == [({"views": 4}, 48), ({}, 48)]
     (ours, long), (theirs, short) = Asked().arms(instdisc.live_partition_helps)
     assert (ours, theirs, long) == ({"negatives": 512, "fixed_partition": False}, {"negatives": 512}, short)
+    assert [told for told, _ in Asked().arms(all4one.beats_nnclr_at_low_dimension)] == [{"dim": 8}] * 2
 
 
 def test_raw_pixels_are_the_control_of_those_that_beat_them():
     for one in (byol, moco, dino, swav, nnclr, simsiam, barlow_twins, vicreg, w_mse, all4one, instdisc, dcl):
         evidence = one.beats_raw_pixels.test(Asked())
         assert (evidence.treatment, evidence.control) == ([0.0], [-2.0])
+
+
+def test_what_low_dimension_costs_is_a_difference_of_two_trainings():
+    pixels = torch.zeros(4, 1, 18, 18, dtype=torch.uint8)
+    one = ImageSet(pixels, torch.arange(4) % 2, ("a", "b"), {"train": torch.arange(2), "test": torch.arange(2, 4)})
+    lab = Lab("smoke", [0], progress=False)
+    width = {all4one.SMALL.name: 1.0, nnclr.SMALL.name: 0.1}
+    lab.scores = lambda recipe: [width[recipe.name] * recipe.build(one).projected(pixels).shape[1]]
+    evidence = all4one.low_dimension_costs_less.test(lab)
+    assert (evidence.treatment, evidence.control) == ([8.0 - 64], [pytest.approx(0.8 - 6.4)])
+
+
+def test_codes_of_instdisc_are_the_projection_in_half_precision():
+    lab, asked = Asked(), []
+    lab.material = lambda _: SimpleNamespace(items="pictures")
+    run = SimpleNamespace(method=SimpleNamespace(projected=lambda items: torch.tensor([[1 / 3, len(items)]])))
+    lab.scores = lambda recipe, embed=None: asked.append((recipe, embed and embed(run))) or [0.5]
+    evidence = instdisc.code_comes_near_the_encoder.test(lab)
+    assert (evidence.treatment, evidence.control) == ([0.5], [0.48])
+    assert asked[0][1] is None or torch.equal(asked[0][1], torch.tensor([[1 / 3, 8]]).half().float())
+    assert {kept is None for _, kept in asked} == {True, False}
+    asked.clear()
+    instdisc.wider_codes_find_more.test(lab)
+    assert [getattr(recipe.build, "keywords", {}).get("dim") for recipe, _ in asked] == [None, 8]
+    asked.clear()
+    lab.floors = lambda _: {"raw": SimpleNamespace(mean=0.1)}
+    assert instdisc.short_codes_beat_raw_pixels.test(lab).control == [0.1]
+    assert asked[0][0].build.keywords["dim"] == 16
 
 
 def test_a_predictor_that_is_taken_away_is_gone():
