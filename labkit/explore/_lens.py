@@ -121,10 +121,11 @@ class Lens:
 
     def measure(self) -> _words.Findings:
         """Measure the current map at its epoch against the original space; kept once measured."""
-        epoch, space, xy, known = self._epoch(), self.mapped, self.xy, self.map.found
-        if epoch not in known:
-            known[epoch] = self._measure(space, xy, epoch)
-        return known[epoch]
+        shown, frame = self.map, self.frame  # once: this runs in a thread, and both may change meanwhile
+        epoch = frame if shown.frame is None else shown.frame
+        if epoch not in shown.found:
+            shown.found[epoch] = self._measure(self.series.at(epoch), shown.at(frame), epoch)
+        return shown.found[epoch]
 
     def _epoch(self) -> int:
         return self.frame if self.map.frame is None else self.map.frame
