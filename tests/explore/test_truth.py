@@ -11,6 +11,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.metrics import roc_auc_score
 
 from labkit.explore import _maps, _selection, _trust
+from labkit.explore._lens import Lens
 from labkit.explore._probe import Ridge, left_out_classes, separate
 from labkit.explore._space import Series, Space
 
@@ -354,3 +355,14 @@ def test_ties_count_half_in_the_area_under_the_curve():
     x[:, 0] = torch.arange(40) % 2 - 0.5
     verdict = separate(Ridge(x), np.arange(40) < 15)
     assert verdict.auc == pytest.approx(roc_auc_score(np.arange(40) < 15, verdict.score))
+
+
+def test_what_is_measured_in_a_thread_is_one_map_whatever_is_chosen_meanwhile(monkeypatch):
+    z = torch.randn(80, 6, generator=torch.Generator().manual_seed(0)) * torch.tensor([5.0, 4.0, 1.0, 1.0, 1.0, 1.0])
+    lens = Lens("left", Series([z], [0]), None, 15, 0)
+    first, other, at = lens.map, lens.compute("raw", (4, 5)), lens.series.at
+    monkeypatch.setattr(lens.series, "at", lambda epoch: setattr(lens, "map", other) or at(epoch))
+    found = lens.measure()
+    assert first.found == {0: found}
+    assert other.found == {}
+    assert lens.measure().trust.kept.mean() < found.trust.kept.mean()  # of the other one, of two small directions
