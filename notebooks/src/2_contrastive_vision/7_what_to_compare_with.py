@@ -443,7 +443,7 @@ for record in (view, local, recorded("amdim", "local_keeps_texture"), untouched)
 # guess at the reason: a part sees surface, and the shape asked for is in the whole. The trainings are minutes on 2 000 pictures.
 #
 # One feature is to predict object and ground alike. The paper also lets four of them, made of the one, share the work:
-# each place is predicted by those that fit it, and is a likelihood of a mixture. Nobody tells them which places are whose.
+# each place is predicted by those that fit it, as a mixture. Nobody tells them which places are whose.
 #
 # ```python
 # asking = z[:, None] + mix(z).unflatten(1, (4, dim))    # [n, 4, dim]
@@ -478,7 +478,10 @@ for record in (segments, colours, recorded("amdim", "mixture_beats_one_feature")
     print(f"{record['sentence']}\n    {labkit.claims.difference(record)}, {record['verdict']}")
 
 # %% [markdown]
-# MIXTURE_PROSE
+# Trained, the four divide pictures better than the same network at its random start (0.16 against 0.08, five seeds, by the
+# index above), so something was learned that nobody asked for. But k-means on the eight by eight mean colours of each
+# picture, without any training, comes to 0.38. At the shapes a mixture is no better than one feature, as far as five
+# seeds can tell.
 #
 # ## 4 · MV-MR: with hand-made features
 #
@@ -705,8 +708,7 @@ beside_paper(
 # %% [markdown]
 # **What this does not show.** Live trainings are on plain digits of 8 × 8, where raw pixels are not beaten: they compare a
 # method with its control. All4One and AMDIM are told by recorded trainings of minutes, with three and five seeds; most of
-# All4One's questions are open. G-SimCLR's pseudo labels are of one seed. No paper's own data or network is touched, and
-# AMDIM's mixture of features is left out.
+# All4One's questions are open. G-SimCLR's pseudo labels are of one seed. No paper's own data or network is touched.
 #
 # **References.** Chakraborty et al. 2020, *G-SimCLR* · Estepa et al. 2023, *All4One* · Bachman et al. 2019, *AMDIM* ·
 # Kinakh et al. 2024, *MV-MR* · Székely et al. 2007, *distance correlation* · Dalal & Triggs 2005, *HOG* · Dwibedi et al.
