@@ -15,7 +15,7 @@ class Pictures:
 
     def __init__(self, images: Any, total: int):
         images = getattr(images, "images", images)
-        images = images.detach().cpu() if isinstance(images, Tensor) else np.asarray(images)
+        images = images.detach().cpu() if isinstance(images, Tensor) else _one_array(images)
         if images.ndim == 0:
             raise ValueError(f"images must hold a picture for each row, not {images!r}")
         if len(images) != total:
@@ -83,3 +83,14 @@ class Pictures:
         if self.order == "hw":
             return part[:, None]
         return part.permute(0, 3, 1, 2) if self.order == "hwc" else part
+
+
+def _one_array(images: Any) -> np.ndarray:
+    try:
+        return np.asarray(images)
+    except ValueError as error:
+        shapes = sorted({np.shape(image) for image in images})
+        raise ValueError(
+            f"images must all have one shape, not {len(shapes)}, {list(shapes[0])} and {list(shapes[-1])} among them; "
+            "resize or crop them first"
+        ) from error

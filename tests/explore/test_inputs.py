@@ -145,6 +145,7 @@ def test_take_does_not_copy_what_is_float32_already():
         (lambda: explore(Z, "kind"), "there is no column 'kind'"),
         (lambda: explore(Z, Y, columns={"age": [1, 2]}), "column 'age' must have one entry"),
         (lambda: explore(Z, images=np.zeros((59, 8, 8))), "images holds 59 pictures for the 60 rows"),
+        (lambda: explore(Z, images=[np.zeros((8, 5 + k % 2)) for k in range(60)]), "images must all have one shape"),
         (lambda: explore(Z, images=np.zeros((60, 8))), r"images must have shape \[n, h, w\]"),
         (lambda: explore(Z, graph=np.array([[0, 60], [1, 2]])), "edge to node 60"),
         (lambda: explore(Z, graph=np.array([[0.5, 1.0], [1, 2]])), "integer edge_index"),

@@ -99,6 +99,7 @@ export class Explorer {
   }
 
   dispose() {
+    this.disposed = true;
     this.off.forEach((undo) => undo());
     cancelAnimationFrame(this.wanted);
     for (const pane of this.panes) pane.plot.dispose();
@@ -136,6 +137,7 @@ export class Explorer {
         h("aside", { className: "lk-side" }, this.legend, this.picked)),
       this.timeline, h("div", { className: "lk-belows" }, ...this.panes.map((p) => p.below)),
       h("footer", { className: "lk-about" }, h("span", { textContent: data.note ?? "" }), this.help()));
+    this.root.addEventListener("keydown", (event) => this.keepKeys(event));
     this.root.style.setProperty("--lk-height", `${data.height}px`);
     this.panes[0].caption.id = this.captionId;
     this.root.explorer = this; // for tests and for the curious at the browser's console

@@ -3,6 +3,13 @@
 import { short } from "./tools.js";
 
 export class Keyboard {
+  // A notebook takes bare letters and arrows for commands ("m", or "d" twice, and the map is gone) wherever the keyboard
+  // is inside a cell. Those with Ctrl, Alt or Cmd, and Shift+Enter, stay the notebook's.
+  keepKeys(event) {
+    const command = event.ctrlKey || event.metaKey || event.altKey || (event.shiftKey && event.key === "Enter");
+    if (!command) event.stopPropagation();
+  }
+
   key(event, pane) {
     const { key } = event, arrow = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[key];
     const steps = { ArrowLeft: [40, 0], ArrowRight: [-40, 0], ArrowUp: [0, 40], ArrowDown: [0, -40] }[key];

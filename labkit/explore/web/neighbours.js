@@ -52,7 +52,7 @@ export class Neighbours {
     const list = this.near[pane.side], other = this.near[pane.side === "left" ? "right" : "left"], wide = this.data.wide;
     const kept = list.ranks.filter((rank) => rank <= list.rows.length).length, torn = list.ranks.filter((rank) => rank > wide).length;
     const about = h("p", { className: "lk-hint" });
-    rich(about, `**${list.rows.length} true neighbours**; this map keeps **${kept}**${torn ? ` and tears **${torn}** away (dashed)` : ""}${other ? `; **${[...list.rows].filter((j) => other.rows.includes(j)).length}** shared` : ""}`);
+    rich(about, `**${list.rows.length} true neighbour${list.rows.length === 1 ? "" : "s"}**; this map keeps **${kept}**${torn ? ` and tears **${torn}** away (dashed)` : ""}${other ? `; **${[...list.rows].filter((j) => other.rows.includes(j)).length}** shared` : ""}`);
     const entries = [...list.rows].map((j, place) => h("button", {
       type: "button", className: `lk-near${list.ranks[place] > wide ? " lk-torn" : ""}`,
       title: `row ${this.row(j)} ${this.className(j)}: distance ${short(list.distances[place])}; ${number(list.ranks[place])}. nearest on this map`,

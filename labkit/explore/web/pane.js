@@ -86,7 +86,7 @@ export class Pane {
   }
 
   resize() {
-    const box = this.stage.getBoundingClientRect(), ratio = Math.min(window.devicePixelRatio || 1, 2);
+    const box = this.overlay.getBoundingClientRect(), ratio = Math.min(window.devicePixelRatio || 1, 2);
     if (!box.width || (box.width === this.width && box.height === this.height && ratio === this.ratio)) return false;
     [this.width, this.height, this.ratio] = [box.width, box.height, ratio];
     for (const canvas of [this.canvas, this.overlay]) {
@@ -222,7 +222,7 @@ export class Pane {
   drawNames(pen) {
     const taken = [];
     for (const { name, x, y } of this.ui.centres(this)) {
-      const [sx, sy] = this.toScreen(x, y), text = name.length > 22 ? `${name.slice(0, 21)}…` : name;
+      const [sx, sy] = this.toScreen(x, y), letters = [...name], text = letters.length > 22 ? `${letters.slice(0, 21).join("")}…` : name;
       const box = [sx - text.length * 4, sx + text.length * 4, sy - 8, sy + 8];
       if (taken.some((t) => box[0] < t[1] && box[1] > t[0] && box[2] < t[3] && box[3] > t[2])) continue;
       taken.push(box);
@@ -290,10 +290,23 @@ export class Pane {
       ui.key(event, this);
     });
     overlay.addEventListener("keyup", (event) => { if (event.key === "Tab") ui.root.dataset.keys = true; });
-    this.canvas.addEventListener("webglcontextlost", (event) => {
-      event.preventDefault();
-      ui.notice("The browser took this map's graphics memory back (too many maps on one page). Run the cell again to draw it.");
-    });
+    this.canvas.addEventListener("webglcontextlost", () => this.fallBack());
+  }
+
+  // A page has graphics memory for about 16 maps; for one more, the browser takes back that of the oldest.
+  fallBack() {
+    const { canvas, ui } = this;
+    if (ui.disposed) return;
+    this.canvas = h("canvas", { className: canvas.className, width: canvas.width, height: canvas.height });
+    canvas.replaceWith(this.canvas);
+    this.plot = new Raster(this.canvas);
+    this.glide = null;
+    if (this.map) this.buffer = this.plot.upload(this.xy, this.map.n);
+    ui.readColour();
+    ui.sizePoints(this);
+    ui.request();
+    const edges = ui.edgesTool ? ", and no edges" : "";
+    ui.notice(`The browser took this map's graphics memory back (too many maps on one page). It goes on with squares for all points${edges}; run the cell again to have it as it was.`);
   }
 
   selectInside(polygon, event) {

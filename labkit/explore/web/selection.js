@@ -1,6 +1,6 @@
 // The selection, in bits and in words.
 
-import { h, number, percent, rich, short, typed, wilson } from "./tools.js";
+import { h, number, percent, plainly, rebuilt, rich, short, typed, wilson } from "./tools.js";
 
 export class Selection {
   bits(flags) {
@@ -44,16 +44,16 @@ export class Selection {
     if (colour?.kind === "class") {
       const chosen = this.counts(this.flags), k = chosen.indexOf(Math.max(...chosen)), base = this.counts(null)[k] / n;
       const [low, high] = wilson(chosen[k], selected);
-      return `**${head}**: **${percent(chosen[k] / selected)}** are ${colour.classes[k].name} (95 % interval ${percent(low)} to ${percent(high)}), against ${percent(base)} of all.`;
+      return `**${head}**: **${percent(chosen[k] / selected)}** are ${plainly(colour.classes[k].name)} (95 % interval ${percent(low)} to ${percent(high)}), against ${percent(base)} of all.`;
     }
     if (colour?.kind !== "value") return `**${head}**.`;
-    const sums = [0, 0], sizes = [0, 0];
+    const sums = [0, 0], sizes = [0, 0], name = plainly(colour.name);
     for (let i = 0; i < n; i++) if (this.values[i] > -1e37) {
       sums[this.flags[i]] += this.values[i];
       sizes[this.flags[i]]++;
     }
     const mean = (side) => short(sums[side] / sizes[side]), rest = sizes[0] ? `, the rest ${mean(0)}` : "";
-    return sizes[1] ? `**${head}**: mean ${colour.name} ${mean(1)}${rest}.` : `**${head}**: without ${colour.name}${rest && `${rest} on average`}.`;
+    return sizes[1] ? `**${head}**: mean ${name} ${mean(1)}${rest}.` : `**${head}**: without ${name}${rest && `${rest} on average`}.`;
   }
 
   showPicked() {
@@ -76,11 +76,10 @@ export class Selection {
       event.stopPropagation();
       if (event.key === "Enter" && name.value.trim()) this.ask({ do: "save", name: name.value.trim() });
     } }));
-    const typing = name.matches(":focus");
     const actions = data.standalone ? [] : [button("Probe", "Fit a linear probe, selection against the rest, and colour every point by its score", () => this.ask({ do: "probe" })),
       button("Random blob", "Select as many points around a random one: how cluster-like does chance look?", () => this.ask({ do: "blob" }))];
-    this.picked.replaceChildren(...[text, ...lines, h("p", { className: "lk-actions" }, ...actions, button("Clear", "Clear the selection (Esc)", () => this.select(null)), data.standalone ? null : name), chips].filter(Boolean));
-    if (typing) name.focus();
+    const parts = [text, ...lines, h("p", { className: "lk-actions" }, ...actions, button("Clear", "Clear the selection (Esc)", () => this.select(null)), data.standalone ? null : name), chips].filter(Boolean);
+    rebuilt(this.picked, () => this.picked.replaceChildren(...parts)); // a verdict arrives while the keyboard is on a button
   }
 
   readVerdict() {

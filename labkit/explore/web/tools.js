@@ -47,6 +47,22 @@ export function wilson(hits, size) {
   return [Math.max(0, middle - half), Math.min(1, middle + half)];
 }
 
+// A class's name within a sentence: its own "**" is not bold, and writing from right to left stays among its own letters.
+export function plainly(name) {
+  const text = name.replaceAll("**", "*\u2060*");
+  return /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]/.test(text) ? `\u2068${text}\u2069` : text;
+}
+
+// As many letters as fit, counted whole: a half of an emoji is none.
+export function clipped(text, fits) {
+  if (fits(text)) return text;
+  const letters = [...text];
+  let end = letters.length;
+  const said = () => `${letters.slice(0, end).join("")}…`;
+  while (end && !fits(said())) end = Math.floor(0.95 * end);
+  return said();
+}
+
 // Text with **bold** parts, never HTML: names of classes come from anywhere.
 export function rich(node, text) {
   node.replaceChildren(...text.split("**").map((part, i) => (i % 2 ? h("b", { textContent: part }) : part)));

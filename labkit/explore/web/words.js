@@ -1,6 +1,6 @@
 // Words around the map, and the picture that is saved with them.
 
-import { SHAPES, h, number, rich, short, typed } from "./tools.js";
+import { SHAPES, clipped, h, number, rich, short, typed } from "./tools.js";
 
 export class Words {
   readMenu() {
@@ -100,7 +100,7 @@ export class Words {
     }
     let x = 0, row = 0;
     return entries.map((entry) => {
-      entry.text = clipped(pen, entry.text, width - 14);
+      entry.text = clipped(entry.text, (said) => pen.measureText(said).width <= width - 14);
       const wide = pen.measureText(entry.text).width + (entry.swatch ? 14 : 0);
       if (x > 0 && x + wide > width) [x, row] = [0, row + 1];
       const placed = { ...entry, x, row };
@@ -108,14 +108,6 @@ export class Words {
       return placed;
     });
   }
-}
-
-function clipped(pen, text, width) {
-  const fits = (said) => pen.measureText(said).width <= width;
-  if (fits(text)) return text;
-  let end = text.length;
-  while (end && !fits(`${text.slice(0, end)}…`)) end = Math.floor(0.95 * end);
-  return `${text.slice(0, end)}…`;
 }
 
 function wrap(pen, text, width) {
