@@ -479,7 +479,8 @@ for record in (segments, colours, recorded("amdim", "mixture_beats_one_feature")
 
 # %% [markdown]
 # Trained, the four divide pictures better than the same network at its random start (0.16 against 0.08, five seeds, by the
-# index above), so something was learned that nobody asked for. But k-means on the eight by eight mean colours of each
+# index above): two of the features lie where the object is, two around it. So something was learned that nobody asked for;
+# part of it is where the picture ends, which the rings along the border show. But k-means on the eight by eight mean colours of each
 # picture, without any training, comes to 0.38. At the shapes a mixture is no better than one feature, as far as five
 # seeds can tell.
 #
