@@ -163,16 +163,6 @@ def beats_nnclr_at_low_dimension(lab: Lab) -> Evidence:
     return against(lab, ours, control, "All4One", "NNCLR", note=note)
 
 
-@claim("It loses less than NNCLR where projections have few dimensions.", needs="nuisance-mnist", minutes=20)
-def low_dimension_costs_less(lab: Lab) -> Evidence:
-    lost = []
-    for recipe in (SMALL, nnclr.SMALL):
-        pairs = zip(lab.scores(recipe), lab.scores(changed(recipe, dim=LOW)), strict=True)
-        lost.append([narrow - wide for wide, narrow in pairs])
-    note = f"On nuisance-mnist-small. Accuracy with {LOW} dimensions less that with 64."
-    return Evidence(*lost, "All4One", "NNCLR", note=note)
-
-
 @claim("The centroid term adds to the other two (section 4.4).", needs="nuisance-mnist", minutes=6)
 def centroid_helps(lab: Lab) -> Evidence:
     return against(lab, SMALL, changed(SMALL, centroid=False), "three terms", "no centroid")

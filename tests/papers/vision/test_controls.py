@@ -222,16 +222,6 @@ def test_raw_pixels_are_the_control_of_those_that_beat_them():
         assert (evidence.treatment, evidence.control) == ([0.0], [-2.0])
 
 
-def test_what_low_dimension_costs_is_a_difference_of_two_trainings():
-    pixels = torch.zeros(4, 1, 18, 18, dtype=torch.uint8)
-    one = ImageSet(pixels, torch.arange(4) % 2, ("a", "b"), {"train": torch.arange(2), "test": torch.arange(2, 4)})
-    lab = Lab("smoke", [0], progress=False)
-    width = {all4one.SMALL.name: 1.0, nnclr.SMALL.name: 0.1}
-    lab.scores = lambda recipe: [width[recipe.name] * recipe.build(one).projected(pixels).shape[1]]
-    evidence = all4one.low_dimension_costs_less.test(lab)
-    assert (evidence.treatment, evidence.control) == ([8.0 - 64], [pytest.approx(0.8 - 6.4)])
-
-
 def test_codes_of_instdisc_are_the_projection_in_half_precision():
     lab, asked = Asked(), []
     lab.material = lambda _: SimpleNamespace(items="pictures")
