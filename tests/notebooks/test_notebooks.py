@@ -192,6 +192,36 @@ def test_runs_top_to_bottom_at_smoke_scale_and_wrong_answers_are_told_why(source
         assert refused or re.search(r"✗ .*\n  hint: \S", told), (cell["source"], cell["outputs"])
 
 
+ORDERS = ("4_stepwise_dynamics/2_four_losses_one_spectrum", "second = ")
+LIMIT = ("4_stepwise_dynamics/1_one_dimension_at_a_time", "limit = ")
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "said"),
+    [
+        (ORDERS, "torch.tensor([0.6, 0.8])", "✓"),
+        (ORDERS, "np.array([1.2, 0.3])", "✓"),
+        (ORDERS, "(5, -0.1)", "✗"),  # Barlow Twins never learns it
+        (ORDERS, "torch.ones(2, 2)", "✗"),
+        (LIMIT, "1 / 4", "✓"),
+        (LIMIT, "None", "value must be a number, not None"),
+        (LIMIT, "'a quarter'", "value must be a number, not 'a quarter'"),
+    ],
+)
+def test_an_answer_is_judged_by_what_it_says(exercise, answer, said, capsys):
+    """Whatever type it has, the reader is told by the check, not by the lines around it."""
+    stem, start = exercise
+    source = next(source for source in SOURCES if ids(source) == stem)
+    (cell,) = [one.source for one in build.read(source).cells if re.search(f"^{start}", one.source, re.MULTILINE)]
+    code = exercises._answered(cell, lambda value: answer)
+    names = "import numpy as np, torch; from labkit.teach import check; from labkit.theory import modes\n"
+    try:
+        exec(names + code, {})
+    except TypeError as error:
+        print(error)
+    assert said in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("seconds", "said"), [(73.2, 73), (354.0, 354), (588.4, 588)])
 def test_what_the_banner_says_a_build_took_can_be_read_back(seconds, said, tmp_path):
     notebook = tmp_path / "1_one.ipynb"

@@ -321,8 +321,8 @@ diffusion_gain.reveal(multiview["edges and PPR"].mean - multiview["edges alone"]
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## 9 · Your turn
 #
-# **Exercise 1** (easy, 3 min). What is the loss of an encoder that maps all nodes to one point? Write it as a number of
-# nodes, then check.
+# **Exercise 1** (easy, 3 min). What is the loss of an encoder that maps all nodes to one point? Write it down with
+# the number of nodes, `data.num_nodes`, then check.
 #
 # <details><summary>Hint</summary>All cosines are equal, so the positive is one of how many equal terms?</details>
 # <details><summary>Solution</summary><code>collapsed = math.log(2 * data.num_nodes - 1)</code>, 8.597.</details>
@@ -336,7 +336,7 @@ check(
     "loss of collapsed views",
     collapsed,
     *(nt_xent(one_point, one_point, 0.4).item() + e for e in (-1e-3, 1e-3)),
-    hint="2n − 1 views are left when a view leaves itself out",
+    hint="a logarithm: of the 2n − 1 views that are left when a view leaves itself out",
 )
 
 # %% [markdown] slideshow={"slide_type": "skip"}

@@ -424,7 +424,7 @@ started = int(
 check("CoreWalk's walks on Cora, in thousands", started / 1000, 22.391, 22.393, paper=22.392)
 
 # %% [markdown]
-# Time is bought with accuracy from the first step on: the 2-core and the 3-core cost a point or two each (two seeds).
+# Time is bought with accuracy from the first step on: the 2-core costs a point or two, the 3-core as much again (two seeds).
 # It matters that a core hangs together: as many nodes at random, nearly half of the graph, are a worse start than the
 # 3-core (by eight points over five seeds, `labkit claims verify kcore`), but a better one than the 4-core, 6 % of the
 # nodes. CoreWalk walks less where the graph is thin, little more than half of 15 walks a node, and

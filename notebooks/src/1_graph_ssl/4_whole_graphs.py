@@ -500,14 +500,14 @@ check(
     "loss of collapsed views",
     collapsed,
     *(contrast(one_point, one_point, 0.2).item() + e for e in (-1e-3, 1e-3)),
-    hint="127 other graphs, and the positive is left out",
+    hint="a logarithm: of the 127 other graphs, as the positive is left out",
 )
 
 # %% [markdown]
 # **Exercise 2** (medium, 10 min). The released code starts with all biases at zero. The cell below does the same to a
 # random GIN and scores it on IMDB-B, whose nodes all have the feature 1. How much accuracy does the *untrained* encoder
-# lose: a guess first, then from what was measured. And why? (A paper that compares trained with untrained gets that for
-# free.)
+# lose, as a share (0.01 is a point): a guess first, then from what was measured. And why? (A paper that compares trained
+# with untrained gets that for free.)
 #
 # <details><summary>Hint</summary>What is a layer of ReLUs without biases when its input doubles? And what is the first
 # layer's input at an actor with d partners?</details>
@@ -525,7 +525,7 @@ with labkit.train.seeded(0), torch.no_grad():
 lost = start - end  # your answer here
 check(
     "accuracy lost without biases", lost, *((-0.2, 0.3) if SMOKE else (0.02, 0.12)),
-    hint="with biases less without",
+    hint="with biases less without, as a share",
 )  # fmt: skip
 
 # %% [markdown]

@@ -323,7 +323,7 @@ lead_guess.reveal(100 * (shown["sum"][0] - shown["Gaussian"][0]))
 # ## 8 · Your turn
 #
 # **Exercise 1** (easy, 5 min). CLIP's loss is the same cross-entropy, with a graph that may link images only to texts.
-# Write down which of the 2n × 2n pairs are allowed.
+# Write down which of the 2n × 2n pairs are allowed, as a tensor of True and False.
 #
 # <details><summary>Hint</summary>Objects 0 to n − 1 are images, n to 2n − 1 texts: allowed is where one is below n and
 # the other is not.</details>
@@ -338,7 +338,7 @@ clip = (info_nce(a, b, TAU) + info_nce(b, a, TAU)) / 2
 stacked = torch.cat([a, b])
 ours = among
 if among is not ...:  # where an image may not be linked to its own text there is no such loss
-    complete = bool(among[swap > 0].all())
+    complete = torch.is_tensor(among) and bool(among[swap > 0].all())
     ours = (
         spectral.graph_infonce(swap, stacked, TAU, among=among) / 64 - clip
         if complete

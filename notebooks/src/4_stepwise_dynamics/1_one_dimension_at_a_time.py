@@ -356,7 +356,7 @@ def settles(lr):
     return abs(s * s - 1) < 1e-3
 
 
-if limit is not ...:
+if isinstance(limit, int | float):
     print(
         "just below your limit it settles:", settles(0.98 * limit), "  just above:",
         settles(1.02 * limit),

@@ -271,7 +271,7 @@ check(
     "β at which ρ = 0.6 is dropped", beta, 2.49, 2.51, hint="where does the rate change its sign?"
 )
 one = torch.ones(1, dtype=torch.float64)
-if beta is not ... and beta > 0.01:
+if isinstance(beta, int | float) and 0.01 < beta < np.inf:
     around = (modes.vicreg(0.6 * one, one, float(beta) + e).rate.item() for e in (-0.01, 0.01))
     print("rates just below and above:", *(f"{rate:+.3f}" for rate in around))
 
@@ -289,12 +289,13 @@ second = (0.6, 0.8)  # σ, ρ: your answer here
 def orders_differ(sigma, rho):
     s, r = torch.tensor([1.0, sigma]), torch.tensor([0.4, rho])
     barlow, vicreg = modes.barlow_twins(s * r).rate, modes.vicreg(s * r, s, 0.5).rate
-    return bool((barlow[0] - barlow[1]) * (vicreg[0] - vicreg[1]) < 0)
+    learned = min(barlow.min(), vicreg.min()) > 0  # what is never learned has no place in an order
+    return bool(learned and (barlow[0] - barlow[1]) * (vicreg[0] - vicreg[1]) < 0)
 
 
 differ = second
 if second is not ...:
-    differ = orders_differ(*second) if np.size(second) == 2 else float("nan")
+    differ = orders_differ(*second) if np.shape(second) == (2,) else float("nan")
 check(
     "orders differ (1: yes)",
     differ,
@@ -309,8 +310,8 @@ check(
 # have, the one the views agree on *less*?
 #
 # <details><summary>Hint</summary>The last column of section 2's table.</details>
-# <details><summary>Solution</summary><code>times = 0.8 / 0.4</code>, 2. Under the spectral contrastive loss it would be half
-# of it instead: that is the difference between whitening and weighing.</details>
+# <details><summary>Solution</summary><code>times = 0.8 / 0.4</code>, 2. Under the spectral contrastive loss it would be
+# ½ instead: that is the difference between whitening and weighing.</details>
 
 # %%
 times = 0.8 / 0.4  # your answer here
