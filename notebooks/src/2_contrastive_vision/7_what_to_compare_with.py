@@ -336,6 +336,10 @@ for name, record in found.items():
 # though all three of them point one way. Random rows are far above chance all the same: the feature term is left, which
 # compares a picture with its own other view, whatever the queue holds.
 #
+# And beside others, after as many epochs? NNCLR and Barlow Twins come to 89.8 and 91.2 %, All4One to 74.7, of three
+# trainings each: fifteen and seventeen points less, ± 21 and ± 18, not decided. The abstract has it ahead of both by more
+# than five where the projection has few dimensions. With 8 in place of 64 it is 30 ± 16 points behind NNCLR here.
+#
 # ## 3 · AMDIM: with parts
 #
 # The global feature of one view predicts *local* features of the other: each place of its maps, among all places of the
@@ -635,7 +639,7 @@ of_a_guess = 2 * math.log(1 + 63 * 16) + math.log(1 + 63 * 64)  # your answer he
 nothing_said = [amdim.local_nce(torch.zeros(64, 8), torch.zeros(64, 8, s, s)) for s in (4, 8, 4)]
 truth = sum(nothing_said).item()
 check(
-    "loss of a guess", of_a_guess, truth - 0.006, truth + 0.006,
+    "loss of a guess", of_a_guess, truth - 0.001, truth + 0.001,
     hint="63 × 16 places of other pictures and the right one; log of their number",
 )  # fmt: skip
 
