@@ -442,8 +442,8 @@ for record in (view, local, recorded("amdim", "local_keeps_texture"), untouched)
 # %% [markdown]
 # Within a view the loss is lower (one short training), and the network worse (recorded ones): on average below the
 # untrained one. That half of the paper holds.
-# The other half does not hold *here*, in five seeds: parts beside the whole are ten points worse than the whole alone at the
-# shape, and worse at the texture too, for which parts should have been good; raw pixels beat every training but one. A
+# The other half does not hold *here*, in five seeds: parts beside the whole are eleven points worse than the whole alone at the
+# shape, and worse at the texture too, for which parts should have been good; raw pixels beat every training. A
 # guess at the reason: a part sees surface, and the shape asked for is in the whole. The trainings are minutes on 2 000 pictures.
 #
 # One feature is to predict object and ground alike. The paper also lets four of them, made of the one, share the work:
