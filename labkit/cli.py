@@ -20,10 +20,10 @@ DEVICE = "e.g. cpu or cuda (default auto: an accelerator where there is one)"
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when it did what was asked, 2 when the request can't be met (with one sentence why)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if hasattr(sys.stdout, "reconfigure"):  # also for --help
+        sys.stdout.reconfigure(errors="replace")  # where a terminal has no ±, "?" is better than no result
     options = _parser().parse_args(arguments)
     options.typed = arguments
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # where a terminal has no ±, "?" is better than no result
     try:
         return options.command(options) or 0
     except BrokenPipeError:  # `labkit data list | head`

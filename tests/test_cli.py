@@ -72,6 +72,15 @@ def test_a_terminal_that_lacks_letters_costs_no_result(run, tmp_path, monkeypatc
     assert saved(tmp_path) == {"x.json": "linear"}
 
 
+def test_a_terminal_that_lacks_letters_shows_the_help(monkeypatch):
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", printed)
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["run", "--help"])
+    printed.flush()
+    assert b"A?X" in printed.buffer.getvalue()
+
+
 def test_a_result_is_saved_before_it_is_printed(run, tmp_path, monkeypatch):
     def say(text):
         assert str(text).startswith("seed ") or (tmp_path / "x.json").exists()

@@ -32,7 +32,8 @@ def read_images(folder: str | Path, size: int = 32, channels: int = 3, test: flo
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: no pictures; pictures beside subfolders of pictures; a class with a single picture while ``test`` is
+        ValueError: no pictures; pictures beside subfolders of pictures; subfolders that are called like parts of a
+            split; a class with a single picture while ``test`` is
             not 0; a file that cannot be read (it is named); ``size`` < 1, ``channels`` not 1 or 3, ``test`` not in
             [0, 1).
 
@@ -51,16 +52,17 @@ def read_images(folder: str | Path, size: int = 32, channels: int = 3, test: flo
     require_counts(0, seed=seed)
     loose = _pictures(folder, "*")
     subfolders = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    whole = folder.resolve()  # a link to it is no class: all pictures would count twice
+    subfolders = [path for path in subfolders if not whole.is_relative_to(path.resolve())]
     in_class = {path.name: found for path in subfolders if (found := _pictures(path, "**/*"))}
     if loose and in_class:
         raise ValueError(
             f"{folder} holds pictures ({loose[0].name}, ...) and subfolders of pictures ({next(iter(in_class))}, ...): "
             "put every picture into the subfolder of its class, or all into one folder"
         )
-    deeper = [path for name in in_class for path in (folder / name).iterdir() if path.is_dir()]
-    if deeper and in_class.keys() <= _SPLITS:
+    if in_class and {name.lower() for name in in_class} <= _SPLITS:
         raise ValueError(
-            f"{folder} is split already ({', '.join(in_class)}), and its classes lie one level deeper; read one part, "
+            f"{folder} is split already ({', '.join(in_class)}), and these are no classes; read one part, "
             f"{folder / next(iter(in_class))}, or put the classes' folders side by side and let ``test`` split them"
         )
     paths = loose or [path for found in in_class.values() for path in found]
@@ -70,12 +72,16 @@ def read_images(folder: str | Path, size: int = 32, channels: int = 3, test: flo
     splits = _split(groups, list(in_class) or [folder.name], test, seed)
     images = torch.stack([_read(path, size, channels) for path in paths])
     labels = torch.from_numpy(groups).long() if in_class else None
-    return ImageSet(images, labels, tuple(in_class), splits, folder.resolve().name)
+    return ImageSet(images, labels, tuple(in_class), splits, whole.name)
 
 
 def _pictures(folder: Path, pattern: str) -> list[Path]:
-    """Without hidden files, nor any in hidden folders: Jupyter keeps copies in .ipynb_checkpoints."""
-    found = (path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES and path.is_file())
+    """Without hidden files, nor any in hidden folders: Jupyter keeps copies in .ipynb_checkpoints.
+
+    With links that lead nowhere, which are named when they are read: what git-annex or DVC did not fetch is missing.
+    """
+    found = (path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES)
+    found = (path for path in found if path.is_file() or not path.exists())
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
@@ -91,7 +97,7 @@ def _read(path: Path, size: int, channels: int) -> torch.Tensor:
                 white = Image.new("RGBA", upright.size, "white")
                 upright = Image.alpha_composite(white, upright.convert("RGBA"))
             square = ImageOps.fit(upright.convert(MODES[channels]), (size, size), Image.Resampling.LANCZOS)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # of any kind: struct.error, TypeError and others where the EXIF part is odd
         raise ValueError(f"{path} cannot be read as a picture ({error}); repair or remove it") from error
     return torch.from_numpy(np.array(square)).reshape(size, size, channels).movedim(2, 0)
 

@@ -63,6 +63,7 @@ class AdamProbe:
         z, y, split = check_probe(z, y, split, self.check)
         z = (unit_rows(z) if self.normalize else z).float()
         judge = split.validation if self.select == "validation" else [None] * len(split)
+        y = torch.searchsorted(y[split.train[0]].unique(), y)  # numbers may be large; the check saw to it: no others
         parts = zip(split.train, judge, split.test, strict=True)
         accuracy = [self._accuracy(z, y, *rows).mean().item() for rows in parts]
         return Score.of(accuracy, counted(len(split), "split"), f"{split.name}, {self}")
@@ -71,7 +72,7 @@ class AdamProbe:
     @torch.enable_grad()
     def _accuracy(self, z: Tensor, y: Tensor, train: Tensor, judge: Tensor | None, test: Tensor) -> Tensor:
         """Of each start, at the step that counts. Starts stand side by side as columns of one matrix."""
-        classes, generator = int(y.max()) + 1, torch.Generator().manual_seed(0)
+        classes, generator = int(y[train].max()) + 1, torch.Generator().manual_seed(0)
         bound = (6 / (z.shape[1] + classes)) ** 0.5
         weight = torch.rand(self.starts, z.shape[1], classes, generator=generator).mul(2 * bound).sub(bound)
         weight = weight.transpose(0, 1).flatten(1).to(z.device).requires_grad_()

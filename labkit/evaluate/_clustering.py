@@ -63,6 +63,7 @@ def clustering_accuracy(y: Int64[Tensor, " items"], found: Int64[Tensor, " items
             "y and found must hold a class and a cluster, from 0, for each of at least one item; not "
             f"{len(y)} numbers from {int(y.min()) if len(y) else 'none'} on"
         )
+    y, found = (numbers.unique(return_inverse=True)[1] for numbers in (y, found))  # may be as large as they like
     sides = int(y.max()) + 1, int(found.max()) + 1
     together = torch.bincount(y.cpu() * sides[1] + found.cpu(), minlength=sides[0] * sides[1]).view(sides)
     matched = linear_sum_assignment(together.numpy(), maximize=True)

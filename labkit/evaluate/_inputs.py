@@ -59,6 +59,7 @@ def check_labels(y: Tensor, split: Split) -> None:
         raise ValueError(f"y must hold integer classes, not {y.dtype}; use y.long()")
     if y.dim() != 1:
         raise ValueError(f"y must have shape [items], not {list(y.shape)}")
+    y = y.long()  # torch compares no uint16 with other integers
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     parts = {part: rows.to(y.device) for part, rows in parts.items() if rows is not None}
     for part, rows in parts.items():
@@ -67,7 +68,7 @@ def check_labels(y: Tensor, split: Split) -> None:
                 f"the {part} rows of split {split.name!r} reach item {int(rows.max())}, but there are {len(y)} items "
                 f"(0 to {len(y) - 1})"
             )
-    used = y[torch.cat([rows.flatten() for rows in parts.values()])].long()
+    used = y[torch.cat([rows.flatten() for rows in parts.values()])]
     if used.min() < 0:
         raise ValueError(f"y holds the class {int(used.min())} in split {split.name!r}; classes start at 0")
     present = used.unique()

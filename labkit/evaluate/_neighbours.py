@@ -151,15 +151,15 @@ class KNNProbe:
 
     def __call__(self, z: Tensor, y: Tensor, split: Split) -> Score:
         z, y, split = check_probe(z, y, split, self.check)
-        classes = int(y.max()) + 1
+        kinds, place = y.unique(return_inverse=True)  # in their order; numbers may be as large as they like
         predictions = torch.full((len(split), len(z)), -1, dtype=torch.long, device=z.device)
         for train, test, predicted in zip(split.train, split.test, predictions, strict=True):
             index, similarity = neighbours(z[train], self.k, "cosine", queries=z[test])
             weight = torch.ones_like(similarity)
             if self.temperature is not None:  # less the largest: the same vote, and exp stays in range
                 weight = ((similarity - similarity[:, :1]) / self.temperature).exp()
-            votes = weight.new_zeros(len(test), classes).scatter_add_(1, y[train][index], weight)
-            predicted[test] = votes.argmax(dim=1)
+            votes = weight.new_zeros(len(test), len(kinds)).scatter_add_(1, place[train][index], weight)
+            predicted[test] = kinds[votes.argmax(dim=1)]
         return accuracy(self, predictions, y, split)
 
     def __str__(self) -> str:

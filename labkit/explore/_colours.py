@@ -1,6 +1,6 @@
 """What the colour of a point can mean."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -55,8 +55,14 @@ class Colouring:
         return [k if len(self.names) <= len(MARKERS) else 0 for k in range(len(self.names))]
 
     @property
+    def drawn(self) -> np.ndarray:
+        """The values as the browser has them: float32, beyond whose range they count as missing."""
+        with np.errstate(over="ignore"):
+            return self.values.astype(np.float32)
+
+    @property
     def range(self) -> tuple[float, float]:
-        known = self.values[np.isfinite(self.values)]
+        known = self.drawn[np.isfinite(self.drawn)]
         if not len(known):
             return 0.0, 1.0
         if self.shared:  # from 0, and up to 1 only where that is needed: most maps keep few neighbours
@@ -75,7 +81,7 @@ class Colouring:
             narrow = "u1" if len(self.names) <= 256 else "u2"
             return {**head, "classes": classes, "type": narrow, "values": self.codes.astype(narrow).tobytes()}
         if self.kind == "value":
-            values = np.where(np.isfinite(self.values), self.values, MISSING).astype(np.float32)
+            values = np.where(np.isfinite(self.drawn), self.drawn, MISSING)
             return {**head, "type": "f4", "values": values.tobytes(), "range": self.range, "table": scale().tobytes()}
         return {**head, "type": "u1", "values": b""}
 
@@ -91,8 +97,8 @@ def column(id: str, name: str, values: np.ndarray, class_names: list[str] | None
     """A column of facts as classes or, when it holds fractions, as measurements."""
     found = as_classes(values)
     if found is None:
-        about = "" if np.isfinite(values.astype(np.float32)).any() else "no point has a value"
-        return Colouring(id, name, values=values.astype(np.float32), about=about)
+        measured = Colouring(id, name, values=values)
+        return measured if np.isfinite(measured.drawn).any() else replace(measured, about="no point has a value")
     codes, names = found
     if class_names is not None:
         names = [_class_name(name, class_names) for name in names]

@@ -146,6 +146,7 @@ def _sources(
 ) -> Sources:  # fmt: skip
     """Everything but the embeddings, checked against the rows of the input."""
     require_counts(k=k)
+    columns = _inputs.as_pandas(columns)
     if not (columns is None or isinstance(columns, Mapping) or _inputs.is_frame(columns)):
         raise TypeError(f"columns must be a mapping of names to values or a DataFrame, not {type(columns).__name__}")
     columns = {} if columns is None else {name: columns[name] for name in columns}

@@ -61,11 +61,17 @@ def read(source: Any, name: str = "embedding") -> tuple[Any, dict[str, np.ndarra
     """
     if isinstance(source, str | Path):
         return _read_file(Path(source), name)
+    source = as_pandas(source)
     if is_frame(source):
         return _read_frame(source)
     if isinstance(source, Mapping):
         return _read_arrays(source, "the mapping")
     return _matrix(name, source), {}
+
+
+def as_pandas(source: Any) -> Any:
+    """A table of polars' or Arrow's as pandas'; all else as it is."""
+    return source.to_pandas() if hasattr(source, "columns") and hasattr(source, "to_pandas") else source
 
 
 def is_frame(source: Any) -> bool:

@@ -109,7 +109,7 @@ def _shades(colouring: Colouring, step: int) -> tuple[np.ndarray, np.ndarray]:
         codes = colouring.codes[::step]
         return table[codes], np.ones(len(codes), dtype=bool)
     low, high = colouring.range
-    values = colouring.values[::step]
+    values = colouring.drawn[::step]
     known = np.isfinite(values)
     place = np.clip((np.where(known, values, low) - low) / (high - low), 0, 1)
     return scale()[(place * 255).astype(int), :3] / 255, known

@@ -40,13 +40,14 @@ def test_subfolders_are_classes(folder):
     assert not torch.equal(read_images(folder, size=6, test=0.4, seed=2).splits["test"], test)
 
 
-def test_a_folder_that_is_split_already_is_not_taken_for_classes(tmp_path):
-    for part in ("train", "test"):
-        for name in ("cat", "dog"):
-            save(tmp_path / part / name / "0.png", (1, 2, 3))
-    with pytest.raises(ValueError, match=r"split already \(test, train\).*one level deeper"):
-        read_images(tmp_path)
-    assert read_images(tmp_path / "train", test=0).class_names == ("cat", "dog")
+@pytest.mark.parametrize("names", [("train", "test"), ("Training", "Test")])
+@pytest.mark.parametrize("inside", ["", "cat"])
+def test_a_folder_that_is_split_already_is_not_taken_for_classes(tmp_path, names, inside):
+    for part in names:
+        save(tmp_path / part / inside / "0.png", (1, 2, 3))
+    with pytest.raises(ValueError, match=rf"split already \({', '.join(sorted(names))}\).*no classes"):
+        read_images(tmp_path, test=0)
+    assert read_images(tmp_path / names[0], test=0).class_names == ((inside,) if inside else ())
 
 
 def test_pictures_side_by_side_have_no_labels(folder):
@@ -120,3 +121,28 @@ def test_what_is_transparent_shows_white(tmp_path, channels):
     image = read_images(tmp_path, size=8, channels=channels).images[0]
     assert (image[:, 2:6, 2:6] == 0).all()
     assert (image[:, 0] == 255).all()
+
+
+def test_a_link_back_to_the_folder_is_no_class(folder):
+    (folder / "latest").symlink_to(folder)
+    (folder / "cat" / "up").symlink_to(folder.parent)
+    assert len(read_images(folder)) == 10
+
+
+def test_a_link_to_a_picture_that_is_not_there_is_named(folder):
+    (folder / "dog" / "5.png").symlink_to(folder / "not-fetched")
+    with pytest.raises(ValueError, match=r"5\.png cannot be read as a picture"):
+        read_images(folder)
+
+
+def test_an_exif_part_that_breaks_the_reader_is_named(folder):
+    exif, path = Image.Exif(), folder / "dog" / "5.jpg"
+    exif[0x0112], exif[0x0213] = 6, 1
+    save(path, (0, 0, 0), exif=exif)
+    entry = {order: [number.to_bytes(2, order) for number in (0x0213, 3, 2)] for order in ("big", "little")}
+    odd = path.read_bytes()
+    for tag, number, text in entry.values():  # a number that says that it is text, as some cameras write it
+        odd = odd.replace(tag + number, tag + text)
+    path.write_bytes(odd)
+    with pytest.raises(ValueError, match=r"5\.jpg cannot be read as a picture"):
+        read_images(folder)

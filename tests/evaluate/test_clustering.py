@@ -21,6 +21,7 @@ def test_accuracy_does_not_care_for_the_clusters_names():
     y = torch.randint(6, (100,))
     assert clustering_accuracy(y, (y + 2) % 6) == 1
     assert rand_index(y, (y + 2) % 6) == pytest.approx(1)
+    assert clustering_accuracy(y * 2**40, y * 2**40) == 1
     assert clustering_accuracy(y, torch.zeros(100, dtype=torch.long)) == y.bincount().max().item() / 100
 
 

@@ -153,3 +153,16 @@ def test_the_probe_sees_classes_far_from_the_origin():
     z = torch.randn(3, 16, generator=generator)[y] + 0.2 * torch.randn(300, 16, generator=generator)
     split = Split.random(y, 0.5, None, 0.5)
     assert knn_probe(z + 1e4, y, split).mean == knn_probe((z + 1e4).double(), y, split).mean > 0.98
+
+
+@pytest.mark.parametrize("number", [torch.arange(3), torch.tensor([2, 5, 2**40])])
+@pytest.mark.parametrize("kind", [torch.int64, torch.uint16])
+def test_classes_may_have_any_numbers(number, kind):
+    torch.manual_seed(0)
+    y = torch.arange(90) % 3
+    z, split = torch.randn(90, 8) + F.one_hot(y, 8), Split(torch.arange(60), None, torch.arange(60, 90))
+    number = number if kind == torch.int64 else number.clamp(max=60_000)
+    plain, score = knn_probe(z, y, split, k=5), knn_probe(z, number[y].to(kind), split, k=5)
+    assert score == plain
+    said = plain.details["predictions"][0, 60:]
+    assert torch.equal(score.details["predictions"][0, 60:], number[said])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas
+import pyarrow
 import pytest
 import scipy.sparse
 import torch
@@ -215,6 +216,21 @@ def test_classes_that_are_numbers_come_back_as_numbers():
     assert (explore(Z, Y > 0).to_frame()["label"] == (Y > 0)).all()
     assert explore(Z, Y, class_names=["a", "b", "c"]).to_frame()["label"].iloc[1] == "b"
     assert explore(Z, Y.astype(str)).to_frame()["label"].iloc[1] == "1"
+
+
+def test_labels_that_are_measurements_come_back_as_they_were():
+    seconds = 1.7e9 + np.arange(60.0)  # float32 has one number for all of them
+    seconds[7] = 1e300
+    explorer = explore(Z, seconds)
+    assert (explorer.to_frame()["label"] == seconds).all()
+    assert explorer._colouring.range[1] < 2e9  # beyond float32 no point has a colour
+
+
+def test_tables_of_other_libraries_are_taken():
+    frame = pandas.DataFrame({"a": Z[:, 0], "b": Z[:, 1], "kind": Y})
+    table = pyarrow.Table.from_pandas(frame)
+    assert (explore(table, "kind").to_frame()["kind"] == Y).all()
+    assert (explore(Z, columns=table).to_frame()["kind"] == Y).all()
 
 
 def test_columns_of_one_name_are_refused():
