@@ -165,7 +165,8 @@ def light_is_a_shortcut(lab: Lab) -> Evidence:
 
 
 @claim("A middle stage knows the class better than the last (table 1): the means over their maps.", needs="world",
-       minutes=1, reported="the second of 3, 4 and 5 blocks best, the last one worst, table 1")  # fmt: skip
+       minutes=1, reported="the second of 3, 4 and 5 blocks best, the last one worst, table 1",
+       why_not="of means the last stage has twice as many; see the next claim.")  # fmt: skip
 def middle_stage_knows_more(lab: Lab) -> Evidence:
     return _middle_against_last(lab, None, "16 numbers against 32")
 
