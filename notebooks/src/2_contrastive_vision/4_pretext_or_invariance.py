@@ -17,7 +17,7 @@
 # [Context prediction](https://arxiv.org/abs/1505.05192) · Mundhenk et al. 2018,
 # [Improvements](https://arxiv.org/abs/1711.06379) · Kim et al. 2018,
 # [Damaged jigsaw](https://arxiv.org/abs/1802.01880) · Misra & van der Maaten 2020,
-# [PIRL](https://arxiv.org/abs/1912.01991). Needs the Fashion-MNIST files (`labkit data get fashion-mnist`) in section 7.
+# [PIRL](https://arxiv.org/abs/1912.01991). Needs the Fashion-MNIST files (`labkit data get fashion-mnist`) in section 8.
 
 # %% tags=["parameters"]
 import os
@@ -92,6 +92,9 @@ plt.show()
 # Encode the pieces one by one, read the answer off their codes, cross-entropy.
 # [`labkit.methods.Pretext`](../../labkit/methods/_pretext.py) is this with checks. What is kept is the encoder, which
 # is then shown whole pictures.
+#
+# **Predict**, after ten passes over 2 000 pictures: how often is the place of a patch in a *new* picture told? And the
+# accuracy of a linear probe on the twelve shapes, on pixels, on the untrained encoder, on the trained one?
 
 # %%
 from labkit.methods import Method, in_blocks, inference
@@ -114,11 +117,6 @@ class Ask(Method):
         return in_blocks(lambda part: self.encoder(part.float() / 255).float(), images)
 
 
-# %% [markdown]
-# **Predict**, after ten passes over 2 000 pictures: how often is the place of a patch in a *new* picture told? And the
-# accuracy of a linear probe on the twelve shapes, on pixels, on the untrained encoder, on the trained one?
-
-# %%
 places = predict("share of places told (chance 0.125)?", guess=0.7)
 trained = predict("linear probe on what was learned (chance 0.083)?", guess=0.4)
 
@@ -148,7 +146,118 @@ print(f"\nthe same probe on pixels {raw:.3f}, on the untrained encoder {untraine
 # Fewer than half of the places are told, and the features are worth much more than pixels. Most pairs *can't* be told:
 # two patches of one striped background fit everywhere. The pretext accuracy is no score; it is only the way there.
 #
-# ## 4 · Shortcuts: what can be read off without understanding
+# ## 4 · What looks alike to it?
+#
+# The paper looks before it measures: for a patch, which patches of *other* pictures have the most similar code? Below,
+# a patch of each new picture, drawn where its object is. The network's own patches are those of section 2.
+#
+# **Predict**: of its four nearest, what share lies on an object of the same class? By chance it is at most 0.083.
+
+# %%
+alike = predict("share of the nearest patches on the same class of object?", guess=0.3)
+
+# %%
+from labkit.papers.vision import _patches as patch
+from labkit.papers.vision.context_prediction import SIZE, TOP, object_masks, object_shares
+from labkit.train import seeded
+
+numbers, labels = pictures.splits["test"], pictures.labels[pictures.splits["test"]]
+masks = object_masks(recipe.load_options | (FEW if SMOKE else {}), numbers)
+share, each = object_shares(masks), torch.arange(len(numbers))
+asked = patch.drawn_on(share, torch.Generator().manual_seed(0))
+with seeded(0):
+    before = recipe.build(pictures)
+embeds = (plain.method.embed, before.embed, lambda patches: patches.flatten(1) / 255)
+ways = ("trained", "untrained", "raw pixels")
+coded = {way: patch.codes(embed, patch.cut(held_out, SIZE)) for way, embed in zip(ways, embeds)}
+near = {way: patch.nearest(z, each, asked) for way, z in coded.items()}
+hits = {
+    way: ((labels[image] == labels[:, None]) & (share[image, place] >= 0.5)).float().mean().item()
+    for way, (image, place) in near.items()
+}
+
+
+def show(ax, picture, places, of=None):
+    """A new picture with a frame about each of these patches; ✓ where its class is ``of``."""
+    ax.imshow(held_out[picture].permute(1, 2, 0), interpolation="nearest")
+    for row, column in patch.corners(held_out.shape[-1], SIZE)[places].view(-1, 2).tolist():
+        for colour, width in (("black", 3), ("white", 1.2)):
+            box = {"fill": False, "ec": colour, "lw": width}
+            ax.add_patch(plt.Rectangle((column - 0.5, row - 0.5), SIZE, SIZE, **box))
+    name, right = pictures.class_names[labels[picture]], of == labels[picture]
+    ax.set_title(f"✓ {name}" if right else name, fontsize=9, weight="bold" if right else "normal",
+                 loc="center", pad=3)  # fmt: skip
+
+
+with plot.style(figure__constrained_layout__use=False):
+    grid = {"width_ratios": [1, *[0.25, 1, 1, 1, 1] * 3], "wspace": 0.08, "hspace": 0.4}
+    figure, axes = plt.subplots(3, 16, figsize=(13, 3.2), gridspec_kw=grid)
+    for ax in axes.flat:
+        ax.axis("off")
+    for one, line in enumerate(axes):  # the first three new pictures
+        show(line[0], one, asked[one])
+        for start, (image, place) in zip((2, 7, 12), near.values()):
+            for ax, there, where in zip(line[start:], image[one], place[one]):
+                show(ax, there, where, of=labels[one])
+    for start, name in zip((0, 2, 7, 12), ("asked", *near)):
+        text = name if start == 0 else f"{name}: {100 * hits[name]:.1f} % of all are right"
+        axes[0, start].text(0, 1.45, text, transform=axes[0, start].transAxes, weight="bold")
+plt.show()
+alike.reveal(hits["trained"])
+for way, (image, place) in near.items():
+    on_any = (share[image, place] >= 0.5).float().mean().item()
+    right = 100 * hits[way] / on_any
+    print(f"{way:12}{100 * on_any:3.0f} % on an object; right of these {right:.1f} %")
+
+# %% [markdown]
+# More often right than both floors; over ten seeds that holds. But read the lines below the figure: most neighbours of the
+# trained network lie on *an* object (88 % over ten seeds; untrained 57, pixels 65), and of those that do, about one in
+# nine is of the right class in all three ways. It learned what is object and what is background, hardly which object.
+# Eight pixels show an edge or a stripe, seldom a shape.
+#
+# Then the paper finds objects that nobody named. Take four adjacent patches anywhere in a picture, and the ten pictures
+# that match all four best. Keep those where the four matches lie as a square does: that is hard to meet by chance. The
+# more of the ten are kept, the more convincing the find; `discover` in
+# [`_patches.py`](../../labkit/papers/vision/_patches.py) is these few lines. *Purity*: the share of what is kept that is
+# of the class of the first picture. *Coverage*: the share of all pictures that is kept for anything so far.
+
+# %%
+with plot.style():
+    figure, ax = plt.subplots(figsize=(6.6, 4.2))
+    for (way, z), colour in zip(coded.items(), plot.COLOURS):
+        for checked, dashes in ((True, "-"), (False, ":")):
+            draws = torch.Generator().manual_seed(0)
+            what = patch.discover(z, held_out.shape[-1], SIZE, TOP, draws, checked)
+            purity, coverage = patch.purity_and_coverage(what, labels)
+            name = way if checked else f"{way}, no check"
+            ax.plot(100 * coverage[9:], 100 * purity[9:], dashes, color=colour, label=name)
+            if (way, checked) == ("trained", True):
+                first = what
+    ax.axhline(100 / 12, color=plot.FLOOR, ls="--", label="chance")
+    ax.set(xlabel="coverage (% of new pictures)", ylabel="purity (%)", ylim=(0, None))
+    ax.set_title("The check keeps fewer pictures, and purer ones")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    plt.show()
+
+    figure, axes = plt.subplots(3, 9, figsize=(11, 3.6), width_ratios=[1, 0.25, *[1] * 7])
+    for ax in axes.flat:
+        ax.axis("off")
+    for one, line in enumerate(axes):  # ranks 1, 11 and 21: neighbours are much alike
+        rank = 10 * one
+        show(line[0], first.image[rank], first.places[rank])
+        kept = first.kept[rank].nonzero()[:, 0][:7]
+        for ax, k in zip(line[2:], kept):
+            show(ax, first.found[rank, k], first.found_places[rank, k], labels[first.image[rank]])
+    axes[0, 0].text(0, 1.3, "cut from", transform=axes[0, 0].transAxes, weight="bold")
+    axes[0, 2].text(0, 1.3, "found and kept", transform=axes[0, 2].transAxes, weight="bold")
+    plt.show()
+
+# %% [markdown]
+# Pictures that pass the check are purer; over ten seeds that holds. But raw pixels do as well as the trained network, and
+# by how much it beats the untrained one is not decided. Few patches of pictures as small as these hold a part of an
+# object that has a name; the paper's are eyes and wheels.
+#
+# ## 5 · Shortcuts: what can be read off without understanding
 #
 # A lens bends red less than blue. So an edge far from the centre of a photograph has a coloured fringe, which says how
 # far out it lies and on which side: *chromatic aberration*. And patches that touch share a border. Two readers below know
@@ -188,7 +297,7 @@ for name, values in settings.items():
 # The gap takes back most of what borders tell, not all: neighbours still look alike, and that is no cheat. Dropping two
 # of three channels silences the fringes. Blurring colour leaves them much of what they said: too blunt a knife here.
 #
-# ## 5 · Does a network take the shortcut?
+# ## 6 · Does a network take the shortcut?
 #
 # Readers could be cleverer than networks. So: the same training on pictures from a bad lens, and with each mend. The
 # probe sees pictures from that lens too.
@@ -211,8 +320,6 @@ arms = {
 }
 answers_gained.reveal(100 * (arms["bad lens"][0] - told))
 probe_gained.reveal(100 * (arms["bad lens"][1] - learned))
-
-# %%
 with plot.style():
     figure, ax = plt.subplots(figsize=(6.4, 4.2))
     for (name, (x, y)), colour, marker in zip(arms.items(), plot.COLOURS, plot.MARKERS):
@@ -237,7 +344,7 @@ plt.show()
 # and to the right: answers from somewhere else. Over five seeds it holds that the network answers more; the probe's loss
 # of four points on average is not decided.
 #
-# ## 6 · Pictures that can't be asked
+# ## 7 · Pictures that can't be asked
 #
 # A disc looks the same after a quarter turn. So do an upright square, a cross and a ring, on a background without a
 # direction. Whatever a network learns, their rotation can't be told.
@@ -255,7 +362,8 @@ from labkit.papers.vision import rotnet
 
 def asked_by_shape(recipe):
     options = recipe.load_options | (FEW if SMOKE else {})
-    run, _, _ = train(recipe, Material(labkit.data.load("world", **options)))
+    material = Material(labkit.data.load("world", **options))
+    run, _, _ = train(recipe, material)
     more = labkit.data.load(
         "world", **options | {"n_train": 1, "n_test": 96 if SMOKE else 1200, "seed": 2}
     )
@@ -263,16 +371,16 @@ def asked_by_shape(recipe):
     for number, shape in enumerate(more.class_names):
         here = more.images[more.labels == number]
         shares[shape] = 100 * run.method.accuracy(here) if len(here) else 25.0
-    return shares
+    return shares, run, material
 
 
-no_light, lit = asked_by_shape(rotnet.WORLD), asked_by_shape(rotnet.LIT)
+no_light, turned, plain_objects = asked_by_shape(rotnet.WORLD)
+lit, _, _ = asked_by_shape(rotnet.LIT)
 upright_told.reveal(sum(no_light[shape] for shape in rotnet.UPRIGHT) / 100 / len(rotnet.UPRIGHT))
 symmetric = sum(no_light[shape] for shape in rotnet.SYMMETRIC) / 100 / len(rotnet.SYMMETRIC)
 slack = 0.2 if SMOKE else 0.05
 check("rotations told of discs, squares, crosses and rings", symmetric, 0.25 - slack, 0.25 + slack)
 
-# %%
 order = [*rotnet.SYMMETRIC, *(shape for shape in no_light if shape not in rotnet.SYMMETRIC)]
 with plot.style():
     figure, ax = plt.subplots(figsize=(11, 3.4))
@@ -298,7 +406,36 @@ plt.show()
 # points up: perhaps the network goes by tips. The lamp is a shortcut again:
 # a shadow says what is up, even of a disc, and nothing has to be learned about discs for that.
 #
-# ## 7 · Be invariant instead
+# The paper also asks each *layer* of the network: the last one answers the question about rotations; where is the class
+# known best? Here k-NN on what each of three stages says: the mean over its map, and the map shrunk to about as many
+# numbers for all of them (later stages are wider). Beside it the same network before training, and one that was told
+# the classes.
+
+# %%
+told_classes, _, _ = train(rotnet.WORLD.ceiling, plain_objects)
+with seeded(0):
+    untouched = rotnet.WORLD.build(plain_objects.dataset)
+networks = {"with labels": told_classes.method, "rotations": turned.method, "untrained": untouched}
+with plot.style():
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
+    for ax, cells, title in zip(axes, (None, rotnet.CELLS), ("means over maps", "maps, shrunk")):
+        for (name, one), colour, marker in zip(networks.items(), plot.COLOURS, plot.MARKERS):
+            stages = rotnet.stage_codes(one.encoder, plain_objects.items, cells)
+            knn = rotnet.WORLD.protocols["knn"]
+            known = [100 * plain_objects.score(knn, z).mean for z in stages]
+            ax.plot((1, 2, 3), known, marker + "-", color=colour, label=name)
+        ax.axhline(100 / 12, color=plot.FLOOR, ls="--", label="chance")
+        ax.set(xlabel="stage", xticks=(1, 2, 3), ylim=(0, 100), title=title)
+    axes[0].set_ylabel("20-NN on shapes (%)")
+    axes[1].legend(loc="upper left", bbox_to_anchor=(1, 1))
+plt.show()
+
+# %% [markdown]
+# Not what the paper saw: of means, the last stage knows most by far. It has twice as many numbers, though. With as many
+# for all (right), the middle one is level with it. And the last stage *is* about the question: with labels it gains
+# twice as much over the middle (section 10).
+#
+# ## 8 · Be invariant instead
 #
 # A network that tells permutations must code them: its features are **covariant** with the puzzle. PIRL says the
 # opposite: the code of the shuffled tiles shall be that of the picture, and that of no other picture. The rest of the
@@ -329,8 +466,6 @@ for name, one in (("solves the puzzle", pirl.JIGSAW), ("PIRL", pirl.FASHION)):
     found[name] = pirl.invariance(run.method, some), accuracy
 solver_moves.reveal(found["solves the puzzle"][0])
 pirl_moves.reveal(found["PIRL"][0])
-
-# %%
 print(f"{'':22}{'invariance':>12}{'linear probe, %':>18}")
 for name, (moved, accuracy) in found.items():
     print(f"{name:22}{moved:12.2f}{100 * accuracy:18.1f}")
@@ -339,9 +474,9 @@ print(f"{'pixels':22}{'':12}{100 * clothes.floors(probe)['raw'].mean:18.1f}")
 # %% [markdown]
 # PIRL does what it says. Whether that *helps* is another matter: a shirt is told from a coat by where its parts are,
 # and on clothes as small as these pixels beat both. The paper's gain is on photographs, with a large network and many
-# other views. Section 9 has what five trainings say here.
+# other views. Section 10 has what five trainings say here.
 #
-# ## 8 · Your turn
+# ## 9 · Your turn
 #
 # **Exercise 1** (easy, 3 min). Four of twelve shapes look the same after a quarter turn, all shapes equally often. What
 # is the largest share of rotations that any network can tell?
@@ -398,14 +533,14 @@ for name, image_view in (("with the ramp", shaded), ("without", None)):
 # Further: `shortcut_lab` takes your networks by name. Train one on pictures from the bad lens and give it to the lab:
 # from which aberration on does it answer more than the one from section 3?
 #
-# ## 9 · The claims, as this suite found them
+# ## 10 · The claims, as this suite found them
 
 # %%
 for paper in ("rotnet", "context_prediction", "context_improvements", "damaged_jigsaw", "pirl"):
     labkit.claims.show(paper)
 
 # %% [markdown]
-# ## 10 · Beside the papers
+# ## 11 · Beside the papers
 
 # %%
 weights = sum(weight.numel() for weight in plain.method.encoder.parameters())
@@ -418,6 +553,13 @@ beside_paper(
     ("aberration gives places away", "yes, of real lenses (section 3.1)",
      f"fringes alone: {fringe['... and aberration']:.0f} %, chance 12.5",
      "drawn, 5 % a channel: far more than any lens"),
+    ("nearest patches", "of the same object or part, by eye (figure 4)",
+     f"of the same class {100 * hits['trained']:.0f} %, untrained {100 * hits['untrained']:.0f}, "
+     f"pixels {100 * hits['raw pixels']:.0f}",
+     "patches of 8 pixels"),
+    ("RotNet: the stage that knows the class best", "the second of 3, 4 or 5 blocks (table 1)",
+     "the last by means; second and last alike by maps",
+     "three stages; 6 passes over 1 500 pictures"),
     ("dropping colours mends it", "yes (section 3.1)",
      f"fringes alone: {fringe['... and colours dropped']:.0f} %",
      "nothing is left to read: two of three channels are noise"),
@@ -433,7 +575,7 @@ beside_paper(
 # %% [markdown]
 # **What this does not show.** These networks see thousands of small pictures for seconds. That a shortcut is not taken
 # in ten passes is no proof that it never is; and which pretext is *best* can't be told at this size. Patches are 8 of 40
-# pixels where the paper cuts 96 of some 400 to 700; in section 5 the lens moves channels by 8 %; PIRL's bank gives 256 negatives to
+# pixels where the paper cuts 96 of some 400 to 700; in section 6 the lens moves channels by 8 %; PIRL's bank gives 256 negatives to
 # a whole batch, where the paper draws 32 000 of 1.3 million.
 #
 # **References.** Gidaris et al. 2018, *RotNet* · Doersch et al. 2015, *Context Prediction* · Mundhenk et al. 2018,
