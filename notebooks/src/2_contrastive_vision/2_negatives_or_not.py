@@ -434,7 +434,7 @@ if curves:
 # The bank is an index, too: one searches its codes, not the pictures. How short may they be? By claims below, of five
 # trainings each and in half precision: 64 numbers find 45.0 %, 16 find 43.5, and 8 find 55.1, which is ten points more
 # than 64, but ± 17. The encoder's own output finds 48.1, raw pixels 57.6 with 324 bytes where 16 numbers are 32.
-# BENCH
+# A search among 100 000 codes of 64 numbers takes about a fortieth of the time of one by 3 072 pixels (`labkit bench knn`).
 #
 # ## 7 · Your turn
 #

@@ -462,12 +462,12 @@ divided = predict("adjusted Rand index of the mixture's division?", guess=0.3)
 
 # %%
 segments = recorded("amdim", "mixture_segments")
-colours = recorded("amdim", "mixture_beats_colours")
+by_colours = recorded("amdim", "mixture_beats_colours")
 divided.reveal(fmean(segments["treatment"]))
-found = labkit.recipes.measured("amdim-mixture.json", "places")
+at_places = labkit.recipes.measured("amdim-mixture.json", "places")
 scenes = world.sample(2600, 0, **amdim.TEXTURED)[2000:2008]  # the first test pictures
 rows = {"picture": world.render(scenes, 32)["image"].permute(0, 2, 3, 1)}
-rows |= {name: torch.tensor(places) for name, places in found.items()}
+rows |= {name: torch.tensor(places) for name, places in at_places.items()}
 palette = ListedColormap(plot.COLOURS[:4])
 with plot.style(axes__grid=False):
     figure, axes = plt.subplots(len(rows), 8, figsize=(10, 1.25 * len(rows) + 0.2))
@@ -478,15 +478,15 @@ with plot.style(axes__grid=False):
             axis.set(xticks=[], yticks=[])
         line[0].set_ylabel(name, rotation=0, ha="right", va="center")
 plt.show()
-for record in (segments, colours, recorded("amdim", "mixture_beats_one_feature")):
+for record in (segments, by_colours, recorded("amdim", "mixture_beats_one_feature")):
     print(f"{record['sentence']}\n    {labkit.claims.difference(record)}, {record['verdict']}")
 
 # %% [markdown]
 # Trained, the four divide pictures better than the same network at its random start (0.16 against 0.08, five seeds, by the
 # index above): two of the features lie where the object is, two around it. So something was learned that nobody asked for;
-# part of it is where the picture ends, which the rings along the border show. But k-means on the eight by eight mean colours of each
-# picture, without any training, comes to 0.38. At the shapes a mixture is no better than one feature, as far as five
-# seeds can tell.
+# part of it is where the picture ends, which the rings along the border show. But k-means on the mean colours of the 8 × 8
+# places of each picture, without any training, comes to 0.38. At the shapes a mixture is no better than one feature, as
+# far as five seeds can tell.
 #
 # ## 4 · MV-MR: with hand-made features
 #
