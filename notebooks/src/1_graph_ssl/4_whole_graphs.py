@@ -398,11 +398,11 @@ plt.show()
 # ## 8 · Under attack
 #
 # The paper's last setting. Random graphs of 15 to 20 nodes hang together in one, two or three **components**; a GIN
-# with labels learns to count them. Then somebody who knows the network adds *one* edge to each test graph, inside a
-# component, so that the right answer stays. Three somebodies: one adds a random edge; one (GradArgmax) the edge along
-# whose entry in the adjacency matrix the loss rises fastest; one tries every edge (where the paper trains a
-# reinforcement learner, RL-S2V). The claim: a GIN that was first trained by GraphCL, then with labels like the other,
-# keeps more. **Predict** what is left of the one without pre-training, and what pre-training adds.
+# learns from labels to count them. Then somebody who knows the network adds *one* edge to each test graph, inside a
+# component, so that the right answer stays. Three attackers: one adds a random edge; one (GradArgmax) the edge along
+# whose entry of the adjacency matrix the loss rises fastest; one tries every edge and adds the worst (where the paper
+# trains a reinforcement learner, RL-S2V). The claim: a GIN that GraphCL trained first, and labels then like the other,
+# keeps more. **Predict** what is left of the one from scratch, and what pre-training adds.
 
 # %%
 worst_edge = predict("From scratch: accuracy left after the worst of all edges?", guess=0.5)
@@ -413,53 +413,55 @@ kept_more = predict(
 # %%
 from labkit.papers.graph import _graphcl_robustness as robustness
 
-each = 20 if SMOKE else 200  # graphs of each number of components
-SHORT = {"contrast": 1, "labelled": 1} if SMOKE else {}
-left = {"scratch": [], "pretrained": []}
+EACH, SHORT = (20, {"contrast": 1, "labelled": 1}) if SMOKE else (200, {})
+ARMS = {
+    "scratch": "from scratch", "pretrained": "pre-trained by GraphCL",
+    "size": "numbers of nodes and edges alone",
+}  # fmt: skip
+EDGES = {"clean": "none", "random": "random", "gradient": "gradient's", "any": "worst of all"}
+accuracy = {start: [] for start in ARMS}
 for seed in SEEDS:
-    graphs = robustness.component_graphs(each, seed)
-    tested = robustness.component_graphs(each, 10_000 + seed)
-    for start, found in left.items():
-        counter = robustness.train_counter(graphs, 3, start, seed, **SHORT)
-        found.append(robustness.kept(counter, tested, seed))
+    drawn, tested = (robustness.component_graphs(EACH, s) for s in (seed, 10_000 + seed))
+    found = {"size": robustness.counted_by_size(drawn, tested)}
+    for start in ("scratch", "pretrained"):
+        counter = robustness.train_counter(drawn, 3, start, seed, **SHORT)
+        found[start] = robustness.kept(counter, tested, seed)
+    for start, values in accuracy.items():
+        values.append([getattr(found[start], attack) for attack in EDGES])
+accuracy = {start: 100 * torch.tensor(values) for start, values in accuracy.items()}
 
-# one graph that the last of them counted right, until an edge was added
-right = counter.embed(tested.packed).argmax(1) == tested.y
-worse = robustness.attacked(counter, tested.packed, tested.y, robustness.by_trying_all)
-said = 1 + counter.embed(worse).argmax(1)
-which = int((right & (said != tested.y + 1)).float().argmax())
-links, more = (
-    {(a, b) for a, b in batch[which].edge_index.T.tolist()} for batch in (tested.packed, worse)
-)
-whole = nx.Graph(sorted(links))
-place = nx.spring_layout(whole, seed=1, k=0.5)
+# a test graph that the last classifier counted right, until an edge was added
+after = robustness.attacked(counter, tested.packed, tested.y, robustness.by_trying_all)
+before, now = (1 + counter.embed(batch).argmax(dim=1) for batch in (tested.packed, after))
+one = int(((before == tested.y + 1) & (now != before)).float().argmax())
+whole, more = (nx.Graph(batch[one].edge_index.T.tolist()) for batch in (tested.packed, after))
+place = {}
+for step, part in enumerate(nx.connected_components(whole)):  # one beside the other
+    spots = nx.kamada_kawai_layout(whole.subgraph(part))
+    place |= {node: (x + 2.4 * step, y) for node, (x, y) in spots.items()}
 with plot.style():
-    figure, (drawn, axis) = plt.subplots(1, 2, figsize=(11, 3.6))
-    nx.draw(whole, place, ax=drawn, node_size=40, node_color="#666666", edge_color="#bbbbbb")
-    nx.draw_networkx_edges(
-        whole, place, sorted(more - links), ax=drawn, edge_color=plot.COLOURS[3], width=2
-    )
-    drawn.set_title(f"{int(tested.y[which]) + 1} components; with the red edge: {int(said[which])}")
-    attacks = {"clean": "none", "random": "random", "gradient": "gradient", "any": "worst of all"}
-    for row, (start, found) in enumerate(left.items()):
-        for at, attack in enumerate(attacks):
-            values = [100 * getattr(one, attack) for one in found]
-            axis.plot([at + 0.2 * row] * len(values), values, "o", color=plot.COLOURS[row],
-                      label={"scratch": "from scratch"}.get(start, "pre-trained")
-                      if at == 0 else None)  # fmt: skip
-    axis.axhline(100 / 3, color="black", ls="--", lw=1)
-    axis.annotate("chance", (3.3, 100 / 3), (0, 3), textcoords="offset points", ha="right")
-    axis.set(xticks=[at + 0.1 for at in range(4)], xticklabels=attacks.values(),
-             xlabel="edge added", ylabel="accuracy (%)", ylim=(0, 100))  # fmt: skip
-    axis.legend()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.4), width_ratios=[2, 3])
+    nx.draw(whole, place, ax=left, node_size=40, node_color="#666666", edge_color="#999999")
+    added = nx.difference(more, whole).edges
+    nx.draw_networkx_edges(more, place, added, ax=left, edge_color=plot.COLOURS[3], width=2.5)
+    left.set_title(f"counted: {before[one]}; with the red edge: {now[one]}")
+    for arm, (start, values) in enumerate(accuracy.items()):
+        at, colour = (
+            torch.arange(len(EDGES)) + 0.15 * (arm - 1),
+            [*plot.COLOURS[:2], "#999999"][arm],
+        )
+        right.plot(at.expand_as(values), values, "o", color=colour, alpha=0.6)
+        right.plot(at, values.mean(dim=0), "_", ms=18, color=colour, label=ARMS[start])
+    right.axhline(100 / 3, color="black", ls="--", lw=1, label="chance")
+    right.set(
+        xticks=range(len(EDGES)), xticklabels=EDGES.values(), xlabel="edge added",
+        ylabel="accuracy (%)", ylim=(0, 100),
+    )  # fmt: skip
+    right.legend(loc="lower left")
 plt.show()
-mean = {
-    (start, attack): sum(getattr(one, attack) for one in found) / len(found)
-    for start, found in left.items()
-    for attack in attacks
-}
-worst_edge.reveal(mean["scratch", "any"])
-kept_more.reveal(mean["pretrained", "gradient"] - mean["scratch", "gradient"])
+clean, chance, gradient, worst = (accuracy["scratch"].mean(dim=0) / 100).tolist()
+worst_edge.reveal(worst)
+kept_more.reveal(accuracy["pretrained"].mean(dim=0)[2].item() / 100 - gradient)
 
 # %% [markdown]
 # AFTERWARDS

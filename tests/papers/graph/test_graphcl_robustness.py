@@ -6,11 +6,14 @@ import torch
 from torch.nn import functional as F
 from torch_geometric.data import Data
 
+from labkit.claims import Lab
 from labkit.data import GraphBatch, GraphSet
 from labkit.papers.graph import _graphcl_robustness as robustness
+from labkit.papers.graph import graphcl
 from labkit.papers.graph._graphcl_robustness import (
     ATTACKS,
     ComponentCounter,
+    Kept,
     add_edges,
     addable,
     attacked,
@@ -18,6 +21,7 @@ from labkit.papers.graph._graphcl_robustness import (
     by_trying_all,
     component_graphs,
     components,
+    counted_by_size,
     kept,
     train_counter,
 )
@@ -190,6 +194,15 @@ def test_nothing_beats_trying_all_and_what_is_kept_is_accuracy(graphs):
     assert found == kept(counter, tested)
 
 
+def test_sizes_alone_count_forests_until_an_edge_is_added():
+    """With the number of nodes fixed, edges tell forests of one, two and three trees apart."""
+    forests = component_graphs(60, seed=0, nodes=(12, 12), p=0.0)
+    found = counted_by_size(forests, component_graphs(5, seed=1, nodes=(12, 12), p=0.0))
+    assert found.clean == 1
+    # 11, 10 and 9 edges: with one more, two trees look like one, three like two; one is still nearest to its like
+    assert found.random == found.gradient == found.any == pytest.approx(1 / 3)
+
+
 def test_three_starts_share_their_first_weights_and_their_graphs(monkeypatch):
     """What differs is what was learned before, and for how long."""
     seen = []
@@ -225,3 +238,31 @@ def test_a_training_of_each_kind_runs_and_ends_with_other_weights():
     assert logits["scratch"].shape == (60, 3)
     assert not torch.equal(logits["scratch"], logits["pretrained"])
     assert not torch.equal(logits["scratch"], logits["longer"])
+
+
+def test_claims_compare_the_starts_on_the_same_graphs_and_train_each_once(monkeypatch):
+    trained = []
+
+    def train_counter(graphs, layers, start, seed, **more):
+        trained.append((start, seed, layers, more["contrast"], len(graphs)))
+        return start, graphs
+
+    def kept(counter, tested, seed):
+        start, graphs = counter
+        better = {"scratch": 0.0, "longer": 0.05, "pretrained": 0.1}[start]
+        assert not torch.equal(graphs.packed.ptr[:5], tested.packed.ptr[:5])
+        return Kept(0.8 + better, 0.7 - 0.01 * seed, 0.6 + 2 * better, 0.2 + better)
+
+    monkeypatch.setattr(graphcl, "train_counter", train_counter)
+    monkeypatch.setattr(graphcl, "kept", kept)
+    lab = Lab("smoke", [0, 1], progress=False)
+    assert graphcl.robust_to_random_edges.test(lab).difference[0] == 0
+    assert graphcl.robust_to_gradients.test(lab).difference[0] == pytest.approx(0.2)
+    assert graphcl.robust_to_any_edge.test(lab).difference[0] == pytest.approx(0.1)
+    longer = graphcl.robust_beyond_longer_training.test(lab)
+    assert longer.difference[0] == pytest.approx(0.1)
+    assert longer.note.startswith("Without an attack 90.0 and 85.0; as many epochs in all")
+    assert graphcl.loses_less_to_gradients.test(lab).treatment == pytest.approx([-0.1, -0.1])
+    assert graphcl.loses_less_to_gradients.test(lab).control == pytest.approx([-0.2, -0.2])
+    assert graphcl.gradients_find_worse_edges.test(lab).difference[0] == pytest.approx(0.095)
+    assert sorted(trained) == [(start, seed, 3, 1, 60) for start in sorted(robustness.STARTS) for seed in (0, 1)]
