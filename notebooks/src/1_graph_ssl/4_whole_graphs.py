@@ -462,12 +462,13 @@ worst_edge.reveal(scratch[3])
 kept_more.reveal(pretrained[2] - scratch[2])
 
 # %% [markdown]
-# Without an attack both count nearly always right, and no edge tells the two apart: over ten seeds (section 11) none of
-# the paper's differences is outside noise. Two more things to see. **How they count**: a forest has as many components
-# as nodes less edges, and the numbers of nodes and edges alone go far (grey). One edge more, wherever it lies, makes that
-# difference one smaller, and the grey answer falls at once; the networks look at more than sizes, but an attacker who
-# may try every edge leaves them below that. **A gradient is no attack yet**: it tells what a small part of an edge would
-# do; a whole one is a long step for a network of sums, and the steepest edge costs now more, now less than a random one.
+# Both count equally well, and no edge tells the two apart: over ten seeds, with two layers and with three, none of the
+# paper's differences lies outside noise (section 11). Two more things to see. **How they count**: a forest has as many
+# components as nodes less edges, and the numbers of nodes and edges alone go far (grey). One edge more, wherever it
+# lies, makes that difference one smaller, and the grey answer falls at once. The networks look at more than sizes, but
+# who may try every edge takes them lower still. **How far a gradient sees**: it tells what a small part of an edge
+# would do, and a whole edge is a long step. With two layers it hits; with these three it costs now more, now less than
+# a random edge.
 #
 # ## 9 · Two other methods, one of them with an encoder that nobody trained
 #
