@@ -463,7 +463,8 @@ kept_more.reveal(pretrained[2] - scratch[2])
 
 # %% [markdown]
 # Both count equally well, and no edge tells the two apart: over ten seeds, with two layers and with three, none of the
-# paper's differences lies outside noise (section 11). Two more things to see. **How they count**: a forest has as many
+# paper's differences lies outside noise (section 11). Two seeds, as here, may well show one: look how far their points
+# lie apart under the gradient. Two more things to see. **How they count**: a forest has as many
 # components as nodes less edges, and the numbers of nodes and edges alone go far (grey). One edge more, wherever it
 # lies, makes that difference one smaller, and the grey answer falls at once. The networks look at more than sizes, but
 # who may try every edge takes them lower still. **How far a gradient sees**: it tells what a small part of an edge
