@@ -159,7 +159,7 @@ def bank_has_to_move(lab: Lab) -> Evidence:
     return against(lab, SMALL, changed(SMALL, momentum=1.0), "momentum 0.5", "random rows, kept")
 
 
-@claim("A code of 16 numbers finds more than raw pixels of ten times its bytes",
+@claim("A code of 16 numbers finds more than raw pixels of ten times its bytes.",
        needs="nuisance-mnist", minutes=4)  # fmt: skip
 def short_codes_beat_raw_pixels(lab: Lab) -> Evidence:
     raw = [lab.floors(SMALL)["raw"].mean] * len(lab.seeds)
@@ -167,7 +167,7 @@ def short_codes_beat_raw_pixels(lab: Lab) -> Evidence:
     return Evidence(_by_code(lab, NARROW[16]), raw, "16 numbers", "raw pixels", note=note)
 
 
-@claim("Wider codes find more: 64 numbers beat 8", needs="nuisance-mnist", minutes=4)
+@claim("Wider codes find more: 64 numbers beat 8.", needs="nuisance-mnist", minutes=4)
 def wider_codes_find_more(lab: Lab) -> Evidence:
     return Evidence(_by_code(lab, SMALL), _by_code(lab, NARROW[8]), "64 numbers", "8 numbers")
 
