@@ -78,8 +78,8 @@ export class Selection {
     } }));
     const actions = data.standalone ? [] : [button("Probe", "Fit a linear probe, selection against the rest, and colour every point by its score", () => this.ask({ do: "probe" })),
       button("Random blob", "Select as many points around a random one: how cluster-like does chance look?", () => this.ask({ do: "blob" }))];
-    const parts = [text, ...lines, h("p", { className: "lk-actions" }, ...actions, button("Clear", "Clear the selection (Esc)", () => this.select(null)), data.standalone ? null : name), chips].filter(Boolean);
-    rebuilt(this.picked, () => this.picked.replaceChildren(...parts)); // a verdict arrives while the keyboard is on a button
+    const parts = () => [text, ...lines, h("p", { className: "lk-actions" }, ...actions, button("Clear", "Clear the selection (Esc)", () => this.select(null)), data.standalone ? null : name), chips].filter(Boolean);
+    rebuilt(this.picked, () => this.picked.replaceChildren(...parts())); // a verdict arrives while the keyboard is in here
   }
 
   readVerdict() {

@@ -303,7 +303,7 @@ def segmented(lab: Lab, pictures: int = 8) -> dict[str, list]:
 
 def main(path: str | Path = "results/figures/amdim-mixture.json") -> None:
     """Train the mixture with seed 0 and leave what it makes of a few test pictures in results/figures."""
-    kept = Kept(path, "places", seed=0)
+    kept = Kept(path, "places", seeds=[0])
     kept.found |= segmented(Lab("laptop", [0]))
     kept.write()
 

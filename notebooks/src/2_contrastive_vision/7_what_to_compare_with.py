@@ -159,7 +159,6 @@ accuracies = {name: lab.scores(one) for name, one in tqdm(recipes.items(), leave
 guided = Evidence(accuracies["pseudo labels"], accuracies["shuffled"], "pseudo", "shuffled")
 gain.reveal(round(100 * guided.difference[0], 2) + 0.0)
 
-# %%
 clean = {name: (labels == y).float().mean().item() for name, labels in ARMS.items()}
 same = {name: 100 * repeats(labels) for name, labels in ARMS.items()}
 with plot.style():
@@ -571,7 +570,6 @@ measured = {
 }
 shrunk.reveal(measured["no hinge"][:, 4].mean())
 
-# %%
 start = [knn(untrained(seed).embed(digits.images)) for seed in seeds]
 floors = {"HOG itself": knn(hog(digits.images)), "untrained": sum(start) / len(start)}
 floors |= {"raw pixels": raw.mean}
@@ -691,8 +689,6 @@ check("seeds needed", seeds_needed, enough, enough, hint="try n = 3, then 4, in 
 for paper in ("g_simclr", "all4one", "amdim", "mv_mr"):
     labkit.claims.show(paper)
 score()
-
-# %%
 true_ones = Evidence(accuracies["true classes"], accuracies["shuffled"], "true", "shuffled")
 
 beside_paper(
