@@ -453,16 +453,12 @@ for record in (view, local, recorded("amdim", "local_keeps_texture"), untouched)
 # loss = -log_p.logsumexp(dim=1).mean()                  # log_p: [n, 4, places], of each place by each feature
 # ```
 #
-# **Predict**: over 300 test pictures, how well does the feature that predicts a place best agree with object and ground
-# there? The adjusted Rand index of the two divisions is 0 by chance and 1 where they are one.
-
-# %%
-divided = predict("adjusted Rand index of the mixture's division?", guess=0.3)
+# Over 300 test pictures, how well does the feature that predicts a place best agree with object and ground there? The
+# adjusted Rand index of the two divisions is 0 by chance and 1 where they are one.
 
 # %%
 segments = recorded("amdim", "mixture_segments")
 by_colours = recorded("amdim", "mixture_beats_colours")
-divided.reveal(fmean(segments["treatment"]))
 at_places = labkit.recipes.measured("amdim-mixture.json", "places")
 scenes = world.sample(2600, 0, **amdim.TEXTURED)[2000:2008]  # the first test pictures
 rows = {"picture": world.render(scenes, 32)["image"].permute(0, 2, 3, 1)}
@@ -689,6 +685,8 @@ check("seeds needed", seeds_needed, enough, enough, hint="try n = 3, then 4, in 
 for paper in ("g_simclr", "all4one", "amdim", "mv_mr"):
     labkit.claims.show(paper)
 score()
+
+# %%
 true_ones = Evidence(accuracies["true classes"], accuracies["shuffled"], "true", "shuffled")
 
 beside_paper(
