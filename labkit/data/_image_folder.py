@@ -33,9 +33,8 @@ def read_images(folder: str | Path, size: int = 32, channels: int = 3, test: flo
     Raises:
         FileNotFoundError: no such folder.
         ValueError: no pictures; pictures beside subfolders of pictures; subfolders that are called like parts of a
-            split; a class with a single picture while ``test`` is
-            not 0; a file that cannot be read (it is named); ``size`` < 1, ``channels`` not 1 or 3, ``test`` not in
-            [0, 1).
+            split; a class with a single picture while ``test`` is not 0; a file that cannot be read (it is named);
+            ``size`` < 1, ``channels`` not 1 or 3, ``test`` not in [0, 1).
 
     Example:
         >>> images = labkit.data.read_images("photographs/", size=64)

@@ -5,12 +5,23 @@ from functools import partial
 from typing import Any
 
 from labkit.claims import Evidence, Lab
+from labkit.methods import Method
 from labkit.recipes import Recipe
+from labkit.train import seeded
 
 
 def changed(recipe: Recipe, **changes: Any) -> Recipe:
     """The recipe with other arguments of its ``build``: a control."""
     return replace(recipe, build=partial(recipe.build, **changes))
+
+
+def untrained(lab: Lab, recipe: Recipe) -> list[Method]:
+    """The recipe's methods before their first step, one a seed."""
+    methods = []
+    for seed in lab.seeds:
+        with seeded(seed):
+            methods.append(recipe.build(lab.material(recipe).dataset))
+    return methods
 
 
 def against_untrained(lab: Lab, recipe: Recipe, name: str, untrained: str = "untrained", note: str = "") -> Evidence:

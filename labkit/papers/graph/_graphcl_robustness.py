@@ -185,7 +185,7 @@ ATTACKS: dict[str, Scores] = {"random": at_random, "gradient": by_gradient, "any
 
 
 @dataclass(frozen=True)
-class Kept:
+class UnderAttack:
     """Accuracy on the test graphs: as they are, and with one edge more, put there by each attack."""
 
     clean: float
@@ -224,15 +224,16 @@ def train_counter(
     return counter.cpu()
 
 
-def kept(counter: ComponentCounter, graphs: GraphSet, seed: int = 0) -> Kept:
+def kept(counter: ComponentCounter, graphs: GraphSet, seed: int = 0) -> UnderAttack:
     """What a classifier gets right of these graphs, before and after each attack; ``seed`` is the random one's."""
     batch, labels = graphs.packed, graphs.y
     with seeded(seed):
         seen = {"clean": batch} | {name: attacked(counter, batch, labels, how) for name, how in ATTACKS.items()}
-    return Kept(**{name: (counter.embed(one).argmax(1) == labels).float().mean().item() for name, one in seen.items()})
+    right = {name: counter.embed(one).argmax(1) == labels for name, one in seen.items()}
+    return UnderAttack(**{name: one.float().mean().item() for name, one in right.items()})
 
 
-def counted_by_size(graphs: GraphSet, tested: GraphSet) -> Kept:
+def counted_by_size(graphs: GraphSet, tested: GraphSet) -> UnderAttack:
     """What the numbers of nodes and edges alone say: the commonest answer among the 15 ``graphs`` nearest in both.
 
     A forest has as many components as nodes less edges; one edge more, wherever it is put, makes that one less.
@@ -242,4 +243,4 @@ def counted_by_size(graphs: GraphSet, tested: GraphSet) -> Kept:
     sizes = [torch.stack([one.packed.sizes, one.packed.edge_ptr.diff() // 2], dim=1) for one in (graphs, tested)]
     model = KNeighborsClassifier(15).fit(sizes[0].numpy(), graphs.y.numpy())
     clean, after = (model.score((sizes[1] + torch.tensor([0, more])).numpy(), tested.y.numpy()) for more in (0, 1))
-    return Kept(clean, after, after, after)
+    return UnderAttack(clean, after, after, after)

@@ -29,8 +29,7 @@ from labkit.evaluate import CrossValidation
 from labkit.methods import Method, in_blocks, inference
 from labkit.models import GIN, MLP
 from labkit.papers._controls import against_floor, against_untrained
-from labkit.papers.graph._graphcl_robustness import Kept as KeptUnderAttack
-from labkit.papers.graph._graphcl_robustness import component_graphs, counted_by_size, kept, train_counter
+from labkit.papers.graph._graphcl_robustness import UnderAttack, component_graphs, counted_by_size, kept, train_counter
 from labkit.recipes import Kept, Material, PaperNumber, Recipe, train
 from labkit.views import RandomChoice, drop_nodes, identity, mask_attributes, perturb_edges, subgraph
 
@@ -301,12 +300,12 @@ def release_beats_random_gin(lab: Lab) -> Evidence:
     return against_floor(lab, IMDB_RELEASED, "variant released", "random GIN", "random GIN, torch's start", note)
 
 
-def _under_attack(lab: Lab, start: str, layers: int = 3) -> list[KeptUnderAttack]:
+def _under_attack(lab: Lab, start: str, layers: int = 3) -> list[UnderAttack]:
     """What classifiers of so many layers keep, or the graphs' sizes alone; each seed has its own graphs."""
     small = lab.scale == "smoke"
     epochs = {"contrast": 1, "labelled": 1} if small else {}
 
-    def attack(seed: int) -> KeptUnderAttack:
+    def attack(seed: int) -> UnderAttack:
         graphs = lab.once(("components", seed), lambda: component_graphs(20 if small else 200, seed))
         tested = lab.once(("tested", seed), lambda: component_graphs(4 if small else 200, 10_000 + seed))
         if start == "size":

@@ -8,13 +8,12 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from labkit.claims import Lab
 from labkit.data import ImageSet, world
 from labkit.evaluate import Protocol
 from labkit.methods import Method, Supervised, TwoView
 from labkit.models import MLP, ResNet
 from labkit.recipes import Recipe
-from labkit.train import Minibatches, seeded
+from labkit.train import Minibatches
 from labkit.views import ColorJitter, Compose, RandomGrayscale, RandomHorizontalFlip, RandomResizedCrop
 
 SIZE, FRAMES = 32, 4
@@ -135,12 +134,3 @@ def film_recipe(name: str, build: Callable[[ImageSet], Method], source: str, **c
 def _supervised(images: ImageSet) -> Supervised:
     labels = images.labels[images.splits["train"]].repeat_interleave(FRAMES)
     return Supervised(film_encoder(), object_view(), labels - labels.min())
-
-
-def untrained(lab: Lab, recipe: Recipe) -> list[Method]:
-    """The recipe's methods before their first step, one a seed."""
-    methods = []
-    for seed in lab.seeds:
-        with seeded(seed):
-            methods.append(recipe.build(lab.material(recipe).dataset))
-    return methods

@@ -59,12 +59,6 @@ def held_out(lab: Lab, recipe: Recipe) -> Tensor:
     return images.images[images.splits["test"]]
 
 
-def untrained(lab: Lab, recipe: Recipe, seed: int) -> Method:
-    """The recipe's method as it is before its first step."""
-    with seeded(seed):
-        return recipe.build(lab.material(recipe).dataset)
-
-
 def answered(lab: Lab, recipe: Recipe, images: Tensor | None = None) -> list[float]:
     """Share of right answers to the recipe's pretext question, one a seed, about held-out pictures or others."""
     images = held_out(lab, recipe) if images is None else images

@@ -28,8 +28,8 @@ from labkit.evaluate import Split, knn_probe
 from labkit.losses import without_autocast
 from labkit.methods import TwoView, inference
 from labkit.models import MLP, ResNet
-from labkit.papers._controls import against_floor
-from labkit.papers.vision._films import SIZE, film_recipe, object_view, untrained
+from labkit.papers._controls import against_floor, untrained
+from labkit.papers.vision._films import SIZE, film_recipe, object_view
 from labkit.papers.vision._nuisance import supervised
 from labkit.recipes import Kept, Recipe
 from labkit.views import Compose, unit_images
@@ -164,8 +164,8 @@ def _head(inputs: int, dim: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, dim, 1, bias=False), nn.BatchNorm2d(dim), nn.ReLU(), nn.Conv2d(dim, dim, 1))
 
 
-# One object of eight shapes and four textures before a patterned background.
 PLACES = 8  # rows and columns of the middle map
+# One object of eight shapes and four textures before a patterned background.
 TEXTURED = {"objects": (1, 1), "shape": world.FLAT, "x": (-0.2, 0.2), "y": (-0.2, 0.2), "scale": (0.55, 0.75)}
 
 
@@ -244,7 +244,7 @@ def mixture_beats_one_feature(lab: Lab) -> Evidence:
     reported="a figure: places of one part of a scene share a feature",
 )
 def mixture_segments(lab: Lab) -> Evidence:
-    images, masks = _scenes(lab, MIXTURE)
+    images, masks = _scenes(lab)
     trained, at_random = (
         [agreement(method.segment(images), masks) for method in methods]
         for methods in ([run.method for run in lab.runs(MIXTURE)], untrained(lab, MIXTURE))
@@ -258,7 +258,7 @@ def mixture_segments(lab: Lab) -> Evidence:
     minutes=9,
 )
 def mixture_beats_colours(lab: Lab) -> Evidence:
-    images, masks = _scenes(lab, MIXTURE)
+    images, masks = _scenes(lab)
     found = [agreement(run.method.segment(images), masks) for run in lab.runs(MIXTURE)]
     colours = [agreement(by_colour(images, seed), masks) for seed in lab.seeds]
     return Evidence(
@@ -284,9 +284,9 @@ def _at_places(pictures: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(pictures, PLACES)
 
 
-def _scenes(lab: Lab, recipe: Recipe, most: int = 300) -> tuple[Tensor, Bool[Tensor, "items rows columns"]]:
+def _scenes(lab: Lab, most: int = 300) -> tuple[Tensor, Bool[Tensor, "items rows columns"]]:
     """Test pictures, and which places of each are of the object for the most part."""
-    images = lab.material(recipe).dataset
+    images = lab.material(MIXTURE).dataset
     rows = images.splits["test"][:most]
     drawn = world.render(world.sample(len(images), 0, **TEXTURED)[rows], SIZE, truths=["visible"])
     return images.images[rows], _at_places(drawn["visible"][:, 0].float()) > 0.5
@@ -294,7 +294,7 @@ def _scenes(lab: Lab, recipe: Recipe, most: int = 300) -> tuple[Tensor, Bool[Ten
 
 def segmented(lab: Lab, pictures: int = 8) -> dict[str, list]:
     """Places of the first test pictures, by the mixture after training, before, and by colours; of the first seed."""
-    images, masks = _scenes(lab, MIXTURE)
+    images, masks = _scenes(lab)
     before = untrained(lab, MIXTURE)[0].segment(images)
     found = {"mixture": lab.runs(MIXTURE)[0].method.segment(images), "untrained": before}
     found["colours"] = by_colour(images, lab.seeds[0])

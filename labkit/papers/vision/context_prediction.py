@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import world
 from labkit.methods import Pretext, RelativePosition, read_borders, read_fringes
-from labkit.papers._controls import against_untrained
+from labkit.papers._controls import against_untrained, untrained
 from labkit.papers.vision._nuisance import against, changed
 from labkit.papers.vision._one_object import (
     RIGHT,
@@ -24,7 +24,6 @@ from labkit.papers.vision._one_object import (
     held_out,
     share_read,
     small_encoder,
-    untrained,
     world_recipe,
 )
 from labkit.papers.vision._patches import codes, cut, discover, drawn_on, nearest, purity_and_coverage
@@ -97,8 +96,7 @@ def _coded(lab: Lab, way: str) -> list[Tensor]:
         patches = cut(held_out(lab, WORLD), SIZE)
         if way == "raw pixels":
             return [codes(lambda one: one.flatten(1) / 255, patches)] * len(lab.seeds)
-        methods = (run.method for run in lab.runs(WORLD))
-        methods = methods if way == "trained" else (untrained(lab, WORLD, seed) for seed in lab.seeds)
+        methods = [run.method for run in lab.runs(WORLD)] if way == "trained" else untrained(lab, WORLD)
         return [codes(method.embed, patches) for method in methods]
 
     return lab.once(("patches", way), make)

@@ -25,6 +25,7 @@ from labkit.claims import Evidence, Lab, claim
 from labkit.data import ImageSet, world
 from labkit.losses import nt_xent
 from labkit.methods import Method
+from labkit.papers._controls import untrained
 from labkit.papers.vision._films import (
     SIZE,
     FilmViews,
@@ -34,7 +35,6 @@ from labkit.papers.vision._films import (
     film_recipe,
     object_view,
     scenes_of,
-    untrained,
 )
 from labkit.recipes import Kept, Recipe, spread
 

@@ -22,6 +22,7 @@ from labkit.data import ImageSet, world
 from labkit.evaluate import Split, neighbours
 from labkit.losses import nt_xent
 from labkit.methods import Method, TwoView, in_blocks, inference
+from labkit.papers._controls import untrained
 from labkit.papers.vision._films import (
     SIZE,
     film_batches,
@@ -30,7 +31,6 @@ from labkit.papers.vision._films import (
     film_recipe,
     object_view,
     scenes_of,
-    untrained,
 )
 from labkit.recipes import Recipe
 from labkit.views import unit_images

@@ -13,7 +13,7 @@ from labkit.papers.graph import graphcl
 from labkit.papers.graph._graphcl_robustness import (
     ATTACKS,
     ComponentCounter,
-    Kept,
+    UnderAttack,
     add_edges,
     addable,
     attacked,
@@ -254,7 +254,7 @@ def test_claims_compare_the_starts_on_the_same_graphs_and_train_each_once(monkey
             trained[-1] == ("pretrained", 1, 2)
         )
         assert not torch.equal(graphs.packed.ptr[:5], tested.packed.ptr[:5])
-        return Kept(0.8 + better, 0.7 - 0.01 * seed, 0.6 + 2 * better, 0.2 + better)
+        return UnderAttack(0.8 + better, 0.7 - 0.01 * seed, 0.6 + 2 * better, 0.2 + better)
 
     monkeypatch.setattr(graphcl, "train_counter", train_counter)
     monkeypatch.setattr(graphcl, "kept", kept)

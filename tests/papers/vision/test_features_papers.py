@@ -105,7 +105,7 @@ def test_a_mixture_divides_pictures_by_what_predicts_their_places():
 
 def test_a_division_is_compared_with_the_object_place_by_place():
     lab = Lab("smoke", [0], progress=False)
-    images, masks = amdim._scenes(lab, amdim.MIXTURE)
+    images, masks = amdim._scenes(lab)
     dataset = lab.material(amdim.MIXTURE).dataset
     assert torch.equal(images, dataset.images[dataset.splits["test"]])
     assert masks.shape == (len(images), 8, 8)

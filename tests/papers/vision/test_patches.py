@@ -8,8 +8,8 @@ from labkit.claims import Lab
 from labkit.data import load
 from labkit.methods import Supervised
 from labkit.models import resnet8
+from labkit.papers._controls import untrained
 from labkit.papers.vision import context_prediction, rotnet
-from labkit.papers.vision._one_object import untrained
 from labkit.papers.vision._patches import (
     Discovered,
     best_places,
@@ -181,7 +181,7 @@ def test_masks_are_those_of_the_pictures():
 def test_the_untrained_network_is_the_one_that_training_started_from():
     lab = Lab("smoke", progress=False)
     run, items = lab.runs(context_prediction.WORLD)[0], lab.material(context_prediction.WORLD).items
-    torch.testing.assert_close(untrained(lab, context_prediction.WORLD, 0).embed(items), run.snapshots[0])
+    torch.testing.assert_close(untrained(lab, context_prediction.WORLD)[0].embed(items), run.snapshots[0])
     z = context_prediction._coded(lab, "trained")[0]
     before = context_prediction._coded(lab, "untrained")[0]
     assert z.shape == before.shape == (96, 81, 32)
