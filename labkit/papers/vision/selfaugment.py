@@ -10,6 +10,7 @@ Encoders are trained on a part of Fashion-MNIST, drawn anew for each seed, so th
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from torch import Tensor
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import ImageSet, load
 from labkit.evaluate import Split, linear_probe
-from labkit.methods import Method
+from labkit.methods import Method, Supervised
 from labkit.papers.spectral._ranks import spearman
 from labkit.papers.vision._digits import Perceptron
 from labkit.papers.vision._nuisance import quarter_turns
@@ -122,22 +123,33 @@ def judge(view: Callable[[Tensor], Tensor], seed: int, epochs: int = 10, small: 
     images, train, test = clothes(seed, small)
     with seeded(seed):
         method = SimCLR(Perceptron(images), view, temperature=0.2)
-    batches = Minibatches(images.images[train], 100)
-    training = {"epochs": epochs, "lr": 2e-3, "schedule": "cosine", "seed": seed}
-    run = finished(fit(method, batches, **training, device="cpu", progress=False))
-    split = Split(train, None, test, "drawn")
-    classes = linear_probe(method.embed(images.images), images.labels, split, strengths=STRENGTH).mean
-    return Judged(classes, rotation_probe(method, images.images, train, test), run.history["loss"][-1])
+    loss = _trained(method, Minibatches(images.images[train], 100), seed, epochs)
+    return Judged(_class_probe(method.embed(images.images), images, train, test),
+                  rotation_probe(method, images.images, train, test), loss)  # fmt: skip
 
 
-def floors(seed: int, small: bool = False) -> dict[str, float]:
-    """Accuracy of the class probe on raw pixels and on the untrained perceptron."""
+def beside(seed: int, epochs: int = 10, small: bool = False) -> dict[str, float]:
+    """The class probe on raw pixels, on the untrained perceptron, and on one trained with the classes, as many epochs.
+
+    That one sees images under no change but a little noise.
+    """
     images, train, test = clothes(seed, small)
-    split = Split(train, None, test, "drawn")
     with seeded(seed):
-        method = SimCLR(Perceptron(images), policy("noise"))
+        method = Supervised(Perceptron(images), policy("noise"), images.labels[train])
     of = {"raw": unit_images(images.images).flatten(1), "untrained": method.embed(images.images)}
-    return {name: linear_probe(z, images.labels, split, strengths=STRENGTH).mean for name, z in of.items()}
+    _trained(method, Minibatches(images.images[train], 100, numbered=True), seed, epochs)
+    of["labels"] = method.embed(images.images)
+    return {name: _class_probe(z, images, train, test) for name, z in of.items()}
+
+
+def _trained(method: Method, batches: Minibatches, seed: int, epochs: int) -> float:
+    """The loss of the last epoch."""
+    training = {"epochs": epochs, "lr": 2e-3, "schedule": "cosine", "seed": seed}
+    return finished(fit(method, batches, **training, device="cpu", progress=False)).history["loss"][-1]
+
+
+def _class_probe(z: Tensor, images: ImageSet, train: Tensor, test: Tensor) -> float:
+    return linear_probe(z, images.labels, Split(train, None, test, "drawn"), strengths=STRENGTH).mean
 
 
 def judged(lab: Lab) -> list[list[Judged]]:
@@ -174,13 +186,14 @@ UNIT = "rank correlation with the class probe"
 @claim("The ranking of policies by a probe for rotation, without labels, has something of that by a probe with labels.",
        needs="fashion-mnist", minutes=4, reported="rank correlation above 0.94, abstract")  # fmt: skip
 def rotation_ranks_policies(lab: Lab) -> Evidence:
-    values = [floors(seed, lab.scale == "smoke") for seed in lab.seeds]
-    raw, untrained = (100 * sum(one[name] for one in values) / len(values) for name in ("raw", "untrained"))
+    small = lab.scale == "smoke"
+    values = [beside(seed, 1 if small else 10, small) for seed in lab.seeds]
+    raw, untrained, told = (100 * fmean(one[name] for one in values) for name in ("raw", "untrained", "labels"))
     spread = [
         100 * value for row in judged(lab) for value in (min(o.classes for o in row), max(o.classes for o in row))
     ]
     note = f"{len(POLICIES)} policies, class probe {min(spread):.0f} to {max(spread):.0f} %; "
-    note += f"raw pixels {raw:.1f}, untrained {untrained:.1f}."
+    note += f"raw pixels {raw:.1f}, untrained {untrained:.1f}, trained with labels {told:.1f}."
     found = _correlations(lab, _rotation)
     return Evidence(found, [0.0] * len(found), "rotation probe", "none, as a random order has", UNIT, note)
 

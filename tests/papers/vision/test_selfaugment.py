@@ -100,3 +100,10 @@ def test_the_policy_that_turns_is_judged_as_one_that_turns(monkeypatch):
     evidence = selfaugment.turning_is_misjudged.test(Lab("laptop", [0]))
     assert (evidence.treatment, evidence.control) == ([1.0], [0.0])
     assert not torch.equal(seen[0], images)
+
+
+@pytest.mark.skipif(not available("fashion-mnist"), reason="fashion-mnist not found; set LABKIT_DATA")
+def test_a_network_told_the_classes_stands_above_what_was_never_trained():
+    found = selfaugment.beside(seed=0, epochs=40, small=True)
+    assert list(found) == ["raw", "untrained", "labels"]
+    assert found["labels"] > found["untrained"] > 0.2
