@@ -294,7 +294,7 @@ plt.show()
 gap.reveal(100 * (scores["SAS"][0] - scores["random"][0]))
 
 # %% [markdown]
-# One seed, and a scale of three points; the claims in section 9 have five seeds. There the paper's main claim does not hold
+# One seed, and a scale of three points; the claims in section 9 have ten seeds. There the paper's main claim does not hold
 # on these digits: a random fifth, and random two fifths, teach *more* than SAS's, by about a point and a half and by less
 # than one. What the paper says about labels does come out: what SAS takes first a classifier finds easy, and with labels a
 # random fifth teaches more than SAS's. And three fifths are enough: within a point of all, as random ones are. The paper's
@@ -415,8 +415,8 @@ print(f"rank correlation {order:.2f}; with low InfoNCE {low_loss:.2f}")
 # short a training no policy teaches this perceptron more about clothes than raw pixels tell (the lines): some lie below
 # the untrained one. Jitter does best, crops and inversion worst; the probe for rotation likes a crop with jitter best.
 # The claims below ask with more seeds. One blind spot was to be expected: a policy that *turns* images teaches features that don't
-# know the turn, so that the probe for rotation must think little of it. It did not show: the class probe thinks as little
-# of that policy.
+# know the turn, so that the probe for rotation must think little of it. It did not show: over ten seeds the class
+# probe thinks even less of that policy.
 #
 # ## 7 · Your turn
 #
