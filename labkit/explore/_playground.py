@@ -4,8 +4,7 @@ A playground is a function from the sliders' values to panels. The function is p
 sliders and call it.
 """
 
-import base64
-import io
+import asyncio
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,10 +19,11 @@ import torch
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_between, require_known, require_positive
-from labkit.explore._complete_figure import complete
+from labkit.explore._complete_figure import address, complete
 from labkit.explore._twin import png
 
 _WIDE = 280  # pixels of a panel: three of them beside the list of files on a small screen
+_PATIENCE = 4.0  # seconds that a page has to say that it drew a change
 
 
 @dataclass(frozen=True)
@@ -159,11 +159,9 @@ class Playground(ipywidgets.VBox):
         if self.figure._view_count:
             self._show(panels)
         else:  # a figure that changes before the browser has drawn it, a picture's pixels above all, stays blank there
-            self.panels, old = panels, self.figure
-            self.figure = _figure(self.panels)
-            self.children = [*self.children[:-1], self.figure]
+            self.panels = panels
             self._warn("")
-            old.close()
+            self._draw_anew()
         return self
 
     def _move(self, values: dict[str, float]) -> None:
@@ -196,6 +194,22 @@ class Playground(ipywidgets.VBox):
         self.panels = panels
         with self.figure.batch_update():
             _fill(self.figure, self.panels)
+        if self._late:
+            self._late.cancel()
+        if self.figure._view_count:
+            self._late = asyncio.get_event_loop().call_later(_PATIENCE, self._draw_what_was_not_heard)
+
+    _late: asyncio.TimerHandle | None = None
+
+    def _draw_what_was_not_heard(self) -> None:
+        """anywidget gives a page 2 seconds to load plotly; one that needs longer draws it, and hears no change ever."""
+        if self.figure._trace_edit_in_process:  # the page has not answered
+            self._draw_anew()
+
+    def _draw_anew(self) -> None:
+        old, self.figure = self.figure, _figure(self.panels)
+        self.children = [*self.children[:-1], self.figure]
+        old.close()
 
     def _computed(self) -> list[Panel]:
         with _one_thread():
@@ -303,7 +317,7 @@ def _fill(figure: Any, panels: Sequence[Panel]) -> None:
     numbers = [i for i, layer in enumerate(layers) if layer.kind != "image"]
     figure.plotly_restyle({name: [_floats(getattr(layers[i], name)) for i in numbers] for name in "xy"}, numbers)
     for name, values in (
-        ("source", {i: _picture(layer.values) for i, layer in enumerate(layers) if layer.kind == "image"}),
+        ("source", {i: address(layer.values) for i, layer in enumerate(layers) if layer.kind == "image"}),
         ("z", {i: _floats(layer.values) for i, layer in enumerate(layers) if layer.kind == "heat"}),
         ("marker.color", {i: _colours(layer.colour) for i, layer in enumerate(layers) if layer.kind == "points"}),
         ("marker.size", {i: _floats(layer.width) for i, layer in enumerate(layers) if np.ndim(layer.width)}),
@@ -332,15 +346,6 @@ def _colours(colour: Any) -> Any:
 
 def _floats(values: Any) -> np.ndarray:
     return np.ascontiguousarray(values, dtype=np.float32)  # plotly sends float32 as bytes, all else as lists
-
-
-def _picture(values: np.ndarray) -> str:
-    """A PNG as a data address: a hundredth of the pixels as a list. The first row is drawn lowest, so it goes last."""
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(values[::-1])).save(stream, format="png")
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 def _twin(panels: Sequence[Panel], title: str, sliders: dict[str, Any], values: dict[str, float]) -> Any:

@@ -40,6 +40,21 @@ def test_bars_keep_their_colour_and_everything_its_place_while_one_number_is_dra
     assert lab.errors == []
 
 
+def test_a_page_that_was_slow_to_load_plotly_shows_the_last_number_all_the_same(lab):
+    lab.open([PLAYGROUND])
+    # anywidget's two seconds, made so short that every page is too slow
+    lab.page.evaluate("() => { const timeout = AbortSignal.timeout; AbortSignal.timeout = () => timeout(1) }")
+    lab.run(0)
+    lab.page.wait_for_function(f"() => ({DRAWN})().length === 3", timeout=120_000)
+    lab.page.locator(".noUi-handle").focus()
+    for key, height in (("End", 5), ("Home", 0)):
+        lab.page.keyboard.press(key)
+        lab.page.wait_for_function(
+            f"y => {{ const d = ({DRAWN})(); return d.length && d[0][3][0] === y }}", arg=height, timeout=60_000
+        )
+    assert lab.python("playground.values") == {"height": 0}
+
+
 PICTURES = """import torch
 from labkit.explore import shortcut_lab
 playground = shortcut_lab(torch.rand(20, 3, 40, 40, generator=torch.Generator().manual_seed(0)))
