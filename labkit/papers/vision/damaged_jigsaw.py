@@ -138,7 +138,7 @@ def beats_untrained(lab: Lab) -> Evidence:
 
 
 @claim("Completing damaged puzzles beats solving whole, coloured ones.", needs="world", minutes=3,
-       why_not="damage and colouring each cost accuracy by themselves (the claims below).")  # fmt: skip
+       why_not="damage costs accuracy by itself (the next claim).")  # fmt: skip
 def completing_beats_solving(lab: Lab) -> Evidence:
     return against(lab, WORLD, PLAIN, "solved, painted, coloured", "whole puzzles solved")
 
