@@ -72,7 +72,7 @@ def machine(
     """Weights and biases of a linear support vector machine, each class against the rest, squared hinge."""
     sides = 2 * F.one_hot(labels, 10).float() - 1
     weights, biases = torch.zeros(10, z.shape[1], requires_grad=True), torch.zeros(10, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights, biases], max_iter=100, history_size=10, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([weights, biases], max_iter=300, history_size=10, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimizer.zero_grad()
