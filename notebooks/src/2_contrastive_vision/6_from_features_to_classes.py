@@ -387,9 +387,11 @@ classes, rotation = (
 with plot.style():
     figure, axis = plt.subplots(figsize=(7.5, 4.2))
     axis.plot(rotation, classes, "o")
-    for place, (name, floor) in enumerate(selfaugment.floors(0).items()):
-        axis.axhline(100 * floor, color=plot.COLOURS[3], ls=("--", ":")[place], lw=1.3,
-                     label={"raw": "raw pixels"}.get(name, name))  # fmt: skip
+    said = {"raw": "raw pixels", "labels": "told the labels"}
+    beside = selfaugment.beside(0, 1 if SMOKE else 10, SMOKE)
+    for (name, score), style in zip(beside.items(), ("--", ":", "-")):
+        line = {"color": plot.COLOURS[3], "ls": style, "lw": 1.3}
+        axis.axhline(100 * score, label=said.get(name, name), **line)
     axis.legend(loc=(0.02, 0.68))
     points = sorted(zip(rotation, classes, names))
     for (right, up, name), after in zip(points, [*points[1:], (1e9, 0, "")]):
