@@ -389,9 +389,9 @@ with plot.style():
     axis.plot(rotation, classes, "o")
     said = {"raw": "raw pixels", "labels": "told the labels"}
     beside = selfaugment.beside(0, 1 if SMOKE else 10, SMOKE)
-    for (name, score), style in zip(beside.items(), ("--", ":", "-")):
+    for (name, level), style in zip(beside.items(), ("--", ":", "-")):
         line = {"color": plot.COLOURS[3], "ls": style, "lw": 1.3}
-        axis.axhline(100 * score, label=said.get(name, name), **line)
+        axis.axhline(100 * level, label=said.get(name, name), **line)
     axis.legend(loc=(0.02, 0.68))
     points = sorted(zip(rotation, classes, names))
     for (right, up, name), after in zip(points, [*points[1:], (1e9, 0, "")]):
