@@ -392,7 +392,7 @@ with plot.style():
     for (name, level), style in zip(beside.items(), ("--", ":", "-")):
         line = {"color": plot.COLOURS[3], "ls": style, "lw": 1.3}
         axis.axhline(100 * level, label=said.get(name, name), **line)
-    axis.legend(loc=(0.02, 0.68))
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0)
     points = sorted(zip(rotation, classes, names))
     for (right, up, name), after in zip(points, [*points[1:], (1e9, 0, "")]):
         near = (
@@ -416,8 +416,9 @@ print(f"rank correlation {order:.2f}; with low InfoNCE {low_loss:.2f}")
 
 # %% [markdown]
 # The paper finds 0.94, over hundreds of policies and with ResNets. These twelve form no line, and after so
-# short a training no policy teaches this perceptron more about clothes than raw pixels tell (the lines): some lie below
-# the untrained one. Jitter does best, crops and inversion worst; the probe for rotation likes a crop with jitter best.
+# short a training no policy teaches this perceptron more about clothes than raw pixels tell, or labels do (the lines);
+# some lie below the untrained one. Jitter does best, crops and inversion worst; the probe for rotation likes all changes
+# at once best.
 # The claims below ask with more seeds. One blind spot was to be expected: a policy that *turns* images teaches features that don't
 # know the turn, so that the probe for rotation must think little of it. It did not show: over ten seeds the class
 # probe thinks even less of that policy.
