@@ -197,13 +197,15 @@ class Playground(ipywidgets.VBox):
         if self._late:
             self._late.cancel()
         if self.figure._view_count:
-            self._late = asyncio.get_event_loop().call_later(_PATIENCE, self._draw_what_was_not_heard)
+            self._late = asyncio.get_event_loop().call_later(_PATIENCE, self._draw_what_was_not_heard, 1.0)
 
     _late: asyncio.TimerHandle | None = None
 
-    def _draw_what_was_not_heard(self) -> None:
+    def _draw_what_was_not_heard(self, wait: float = 0.0) -> None:
         """anywidget gives a page 2 seconds to load plotly; one that needs longer draws it, and hears no change ever."""
-        if self.figure._trace_edit_in_process:  # the page has not answered
+        if self.figure._trace_edit_in_process and wait:  # the page's answer may wait behind a long cell: once more
+            self._late = asyncio.get_event_loop().call_later(wait, self._draw_what_was_not_heard)
+        elif self.figure._trace_edit_in_process:  # the page has not answered
             self._draw_anew()
 
     def _draw_anew(self) -> None:

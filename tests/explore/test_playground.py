@@ -1,5 +1,7 @@
 """Playgrounds: what the sliders say is what is computed, drawn, and written beside the picture."""
 
+import asyncio
+
 import ipywidgets
 import numpy as np
 import pytest
@@ -228,3 +230,18 @@ def test_the_browser_hears_of_a_figure_when_all_of_it_is_there(monkeypatch):
         line, {"slope": Slider("slope", 1.0, -2.0, 2.0, 0.1), "offset": Slider("offset", 0.0, 0.0, 1.0, 0.1)}, "L"
     )
     assert told == [(3, True)]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_page_is_looked_at_twice_before_its_figure_is_drawn_anew(playground, answers):
+    figure = playground.figure
+    figure._trace_edit_in_process = True
+
+    async def looked():
+        playground._draw_what_was_not_heard(0.01)
+        assert playground.figure is figure
+        figure._trace_edit_in_process = not answers
+        await asyncio.sleep(0.1)
+
+    asyncio.run(looked())
+    assert (playground.figure is figure) == answers
