@@ -1,4 +1,4 @@
-"""Figures of plotly that a page can draw from the first moment on."""
+"""Figures of plotly that a page can draw from the first moment on, and pictures in the form that they take."""
 
 import base64
 import io

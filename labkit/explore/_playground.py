@@ -120,6 +120,8 @@ class Playground(ipywidgets.VBox):
         title: above the panels of the static twin, and the start of its alt text.
     """
 
+    _late: asyncio.TimerHandle | None = None  # looks whether the page answered
+
     def __init__(self, compute: Callable[..., Sequence[Panel]], sliders: dict[str, Slider], title: str):
         self._compute, self._title = compute, title
         self.sliders = {name: slider.widget() for name, slider in sliders.items()}
@@ -198,8 +200,6 @@ class Playground(ipywidgets.VBox):
             self._late.cancel()
         if self.figure._view_count:
             self._late = asyncio.get_event_loop().call_later(_PATIENCE, self._draw_what_was_not_heard, 1.0)
-
-    _late: asyncio.TimerHandle | None = None
 
     def _draw_what_was_not_heard(self, wait: float = 0.0) -> None:
         """anywidget gives a page 2 seconds to load plotly; one that needs longer draws it, and hears no change ever."""

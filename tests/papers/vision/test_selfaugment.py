@@ -9,6 +9,8 @@ from labkit.methods import Method
 from labkit.papers.vision import selfaugment
 from labkit.papers.vision.selfaugment import Judged
 
+needs_clothes = pytest.mark.skipif(not available("fashion-mnist"), reason="fashion-mnist not found; set LABKIT_DATA")
+
 
 class Pixels(Method):
     """Nothing learned: all that turning changes is still there."""
@@ -76,7 +78,7 @@ def test_every_policy_gives_two_different_views_of_one_size(name):
     assert not torch.equal(a, b)
 
 
-@pytest.mark.skipif(not available("fashion-mnist"), reason="fashion-mnist not found; set LABKIT_DATA")
+@needs_clothes
 def test_the_same_seed_judges_a_policy_alike():
     view = selfaugment.policy("flip")
     one, other = (selfaugment.judge(view, seed=3, epochs=1, small=True) for _ in range(2))
@@ -86,7 +88,7 @@ def test_the_same_seed_judges_a_policy_alike():
     assert one != selfaugment.judge(view, seed=4, epochs=1, small=True)
 
 
-@pytest.mark.skipif(not available("fashion-mnist"), reason="fashion-mnist not found; set LABKIT_DATA")
+@needs_clothes
 def test_every_seed_draws_other_clothes():
     one, other = (selfaugment.clothes(seed, small=True)[0] for seed in (0, 1))
     assert not torch.equal(one.images, other.images)
@@ -102,7 +104,7 @@ def test_the_policy_that_turns_is_judged_as_one_that_turns(monkeypatch):
     assert not torch.equal(seen[0], images)
 
 
-@pytest.mark.skipif(not available("fashion-mnist"), reason="fashion-mnist not found; set LABKIT_DATA")
+@needs_clothes
 def test_a_network_told_the_classes_stands_above_what_was_never_trained():
     found = selfaugment.beside(seed=0, epochs=40, small=True)
     assert list(found) == ["raw", "untrained", "labels"]
