@@ -1,59 +1,42 @@
-"""What the JPEG coding of ``cifar10-jpeg`` costs a small network that is trained with labels.
+"""What the JPEG coding of ``cifar10-jpeg`` costs, with labels and without, on images that are at hand in both forms.
 
     python -m benchmarks._cifar10_coding
 
 The 4 000 + 1 000 images of ``cifar10-4k`` are in both sets, once exact and once as JPEG: same images, same order, same
-start, same views; the coding is all that differs. A line a seed: accuracy on the test images of the same coding, and
-on those of the other. On a processor, one thread, 2026-11-27: exact 56.5, 57.1, 58.8 %; JPEG 55.8, 57.3, 58.6 %; the
-coding costs 0.2 ± 0.5 points. What it does to more images ``_cifar10_kmeans.py`` asks, without
-a network.
+start, same views; the coding is all that differs. Lines: 20-NN on the test images, by recipe, epochs and form.
 """
 
 import statistics
+from dataclasses import replace
 
 import torch
-from torch import Tensor
 
+from labkit import papers
 from labkit.data import load
-from labkit.methods import Supervised
-from labkit.models import resnet8
-from labkit.train import Minibatches, fit, seeded
-from labkit.views import Compose, RandomHorizontalFlip, RandomResizedCrop
+from labkit.recipes import run
 
-SEEDS, EPOCHS = range(3), 30
-
-
-def trained(images: Tensor, labels: Tensor, seed: int) -> Supervised:
-    view = Compose([RandomResizedCrop(32, scale=(0.5, 1.0)), RandomHorizontalFlip()])
-    with seeded(seed):
-        method = Supervised(resnet8(16, 3), view, labels)
-    batches = Minibatches(images, 128, numbered=True)
-    fit(method, batches, epochs=EPOCHS, lr=4e-3, schedule="cosine", seed=seed, progress=False)
-    return method
-
-
-@torch.no_grad()
-def accuracy(method: Supervised, images: Tensor, labels: Tensor) -> float:
-    answers = method.projector(method.embed(images)).argmax(1)
-    return 100 * (answers == labels).float().mean().item()
+SEEDS = 3
+RUNS = (("supervised/cifar10-4k", 8), ("simclr/cifar10-4k", 8), ("simclr/cifar10-4k", 24))  # recipe, epochs
 
 
 def main() -> None:
     exact, coded = load("cifar10-4k"), load("cifar10-jpeg")
-    train, test = exact.splits["train"], exact.splits["test"]
-    labels = exact.labels
-    sets = {
-        "exact": (exact.images[train], exact.images[test]),
-        "JPEG": (coded.images[coded.splits["train"][: len(train)]], coded.images[coded.splits["test"][: len(test)]]),
-    }
-    lost = []
-    for seed in SEEDS:
-        methods = {name: trained(images, labels[train], seed) for name, (images, _) in sets.items()}
-        on = {(a, b): accuracy(methods[a], sets[b][1], labels[test]) for a in sets for b in sets}
-        lost.append(on["exact", "exact"] - on["JPEG", "JPEG"])
-        print(f"seed {seed}: " + ", ".join(f"{a} on {b} {score:.1f} %" for (a, b), score in on.items()), flush=True)
-    mean, spread = statistics.mean(lost), statistics.stdev(lost)
-    print(f"the coding costs {mean:.1f} ± {spread:.1f} points (spread over {len(lost)} trainings)")
+    parts = [coded.splits[name][: len(rows)] for name, rows in exact.splits.items()]
+    order = torch.cat(list(exact.splits.values()))
+    images = torch.empty_like(exact.images)
+    images[order] = coded.images[torch.cat(parts)]
+    for name, epochs in RUNS:
+        recipe = replace(papers.recipe(name), ceiling=None)
+        found = []
+        for form, pictures in (("exact", exact.images), ("JPEG", images)):
+            result = run(recipe, SEEDS, dataset=replace(exact, images=pictures), epochs=epochs, progress=False)
+            found.append(result.scores)
+            percent = ", ".join(f"{100 * score:.1f}" for score in result.scores)
+            raw, untrained = (100 * result.floors[floor]["mean"] for floor in ("raw", "untrained"))
+            beside = f"raw pixels {raw:.1f}, untrained {untrained:.1f}"
+            print(f"{name}, {epochs} epochs, {form}: {percent} % ({beside})", flush=True)
+        lost = [100 * (a - b) for a, b in zip(*found, strict=True)]
+        print(f"    the coding costs {statistics.mean(lost):.1f} ± {statistics.stdev(lost):.1f} points", flush=True)
 
 
 if __name__ == "__main__":
