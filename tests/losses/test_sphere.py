@@ -82,6 +82,8 @@ def test_what_cannot_be_used_is_refused():
         equivariance(z, z, 5)
     with pytest.raises(ValueError, match="parts of at least 2, not 12"):
         equivariance(z, z, 12)
+    with pytest.raises(ValueError, match="parts of at least 2, not 0"):
+        equivariance(z, z, 0)
     with pytest.raises(ValueError, match="no variant named 'relesed'; did you mean 'released'"):
         equivariance(z, z, 1, "relesed")
     with pytest.raises(ValueError, match="t must be a positive"):

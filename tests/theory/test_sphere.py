@@ -77,6 +77,7 @@ def test_angles_are_those_of_the_planes():
     blocks = torch.block_diag(turn, torch.eye(1).double(), -torch.eye(1).double())
     r = rotation(3, 4)
     angles = sphere.rotation_angles(r @ blocks @ r.T)
+    assert (angles.diff() >= 0).all()
     assert angles.abs().sort().values.tolist() == pytest.approx([0, 0.7, 0.7, math.pi], abs=1e-9)
 
 

@@ -196,11 +196,21 @@ def test_crops_cover_the_areas_ratios_and_places_asked_for(height, width):
         assert abs(place.std() - math.sqrt(1 / 12)) < 0.02
 
 
-def test_a_crop_that_never_fits_is_the_largest_central_one():
-    top, bottom, left, right = windows_seen(RandomResizedCrop(96, scale=(1, 1), ratio=(2, 3)), 4, 60, 60)
-    torch.testing.assert_close(bottom - top, torch.full_like(top, 30), rtol=0, atol=1e-3)
-    torch.testing.assert_close(right - left, torch.full_like(top, 60), rtol=0, atol=1e-3)
-    torch.testing.assert_close(top, torch.full_like(top, 15), rtol=0, atol=1e-3)
+@pytest.mark.parametrize(("ratio", "window"), [((2, 3), (15, 45, 0, 60)), ((1 / 3, 1 / 2), (0, 60, 15, 45))])
+@pytest.mark.parametrize("times", [(1, 1), (1, 1.2), (1.2, 1)])
+def test_a_crop_that_never_fits_is_the_largest_central_one(ratio, window, times):
+    height, width = (round(60 * more) for more in times)
+    ratio = [r * width / height for r in ratio]
+    found = torch.stack(windows_seen(RandomResizedCrop(96, scale=(1, 1), ratio=ratio), 4, height, width))
+    expected = torch.tensor(window).view(2, 2) * torch.tensor(times)[:, None]
+    torch.testing.assert_close(found, expected.double().view(4, 1).expand(4, 4), rtol=0, atol=1e-3)
+
+
+def test_a_crop_after_a_crop_sees_the_size_that_the_first_one_leaves():
+    whole, quarter = (RandomResizedCrop(size, scale=(s, s), ratio=(1, 1)) for size, s in (((40, 80), 1), (96, 0.25)))
+    top, bottom, left, right = windows_seen(Compose([whole, quarter]), 50, 64, 64)
+    torch.testing.assert_close(bottom - top, torch.full_like(top, 64 * 0.5**0.5), rtol=0, atol=1e-3)
+    torch.testing.assert_close(right - left, torch.full_like(top, 32 * 0.5**0.5), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("size", [(20, 26), (5, 6), (10, 4), (13, 13)])
@@ -398,6 +408,7 @@ def test_solarize_inverts_only_what_is_bright():
     images = photos().float() / 255
     want = torch.where(images >= 0.7, 1 - images, images)
     torch.testing.assert_close(RandomSolarize(0.7, p=1)(images), want, rtol=0, atol=1e-6)
+    assert (RandomSolarize(0.75, p=1)(torch.full((1, 1, 2, 2), 0.75)) == 0.25).all()  # what lies at it counts
 
 
 def test_normalize_uses_one_number_or_one_a_channel():
