@@ -211,6 +211,8 @@ def test_bad_input_is_named():
         "epsilon must be a positive": lambda: swav(a, a, epsilon=0.0),
         "iterations must be at least 0": lambda: sinkhorn(a, iterations=-1),
         "scores must hold at least one item": lambda: sinkhorn(a[:0]),
+        "scores / epsilon holds NaN": lambda: sinkhorn(a * math.nan),
+        "student / student_temperature holds": lambda: dino(1e12 * a, a, student_temperature=1e-29),
         "teacher_temperature must be": lambda: dino(a, a, teacher_temperature=0.0),
         "student_temperature must be": lambda: dino(a, a, student_temperature=0.0),
         "center must have one entry for each of 3 clusters, not 1": lambda: dino(a, a, torch.zeros(1)),
