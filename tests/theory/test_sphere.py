@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 from torch.nn.functional import normalize
 
 from labkit.evaluate import uniformity
@@ -70,6 +71,14 @@ def test_a_proper_rotation_has_no_reflection():
     proper = sphere.wahba(z, z @ mirror, proper=True)
     assert torch.linalg.det(proper) == pytest.approx(1)
     assert sphere.wahba_error(z, z @ mirror, proper=True) > 0.1
+
+
+@pytest.mark.parametrize("sign", [1, -1])  # one of the two has a reflection for its best orthogonal matrix
+def test_the_proper_rotation_is_the_best_without_a_reflection(sign):
+    source, target = drawn(0, 20, 3), drawn(1, 20, 3) * torch.tensor([1, 1, sign])
+    expected = Rotation.align_vectors(target.numpy(), source.numpy())[0].as_matrix()
+    torch.testing.assert_close(sphere.wahba(source, target, proper=True), torch.from_numpy(expected))
+    assert (torch.linalg.det(sphere.wahba(source, target)) > 0) == (sign < 0)
 
 
 def test_angles_are_those_of_the_planes():
