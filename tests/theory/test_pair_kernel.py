@@ -143,6 +143,8 @@ def test_bad_input_is_named():
         pair_kernel(nearly)
     with pytest.raises(ValueError, match="bandwidth must be a positive"):
         gaussian(0)
+    with pytest.raises(ValueError, match="queries holds NaN"):
+        kernel_pca(x, x * math.nan, 1)
     with pytest.raises(ValueError, match="rank of the kernel"):
         kernel_pca(x, x, 6)
     with pytest.raises(ValueError, match="x must hold at least one item"):
