@@ -112,8 +112,16 @@ def test_bad_input_is_named():
     lonely[0, 1] = 1
     with pytest.raises(ValueError, match="1 objects without any pair"):
         factorisation.normalised_adjacency(lonely)
-    with pytest.raises(ValueError, match="between 1 and the 9 objects"):
-        factorisation.spectral_contrastive_minimum(graph(9), 10)
+    for call in (factorisation.normalised_adjacency, lambda pi: factorisation.spectral_contrastive(pi, pi)):
+        with pytest.raises(ValueError, match="weights ≥ 0"):
+            call(graph(9) - 1)
+    for dim in (0, 10):
+        with pytest.raises(ValueError, match="between 1 and the 9 objects"):
+            factorisation.spectral_contrastive_minimum(graph(9), dim)
+        with pytest.raises(ValueError, match="between 1 and the 9 objects"):
+            factorisation.probe_residual(graph(9), torch.arange(9), dim)
+    with pytest.raises(ValueError, match="tau must be a positive"):
+        factorisation.infonce_plateaus(torch.ones(2), torch.ones(2), 0)
     with pytest.raises(ValueError, match="labels must be classes from 0 on, not -1"):
         factorisation.probe_residual(graph(3), torch.tensor([0, -1, 1]), 1)
     with pytest.raises(ValueError, match="weight must lie between 0"):
