@@ -147,8 +147,9 @@ def test_bad_input_is_named():
         kernel_pca(x, x * math.nan, 1)
     with pytest.raises(ValueError, match="rank of the kernel"):
         kernel_pca(x, x, 6)
-    with pytest.raises(ValueError, match="x must hold at least one item"):
-        kernel_pca(x[:0], x, 1)
+    for call in (lambda: kernel_pca(x[:0], x, 1), lambda: PairKernelEncoder.fit(x[:0], x[:0])):
+        with pytest.raises(ValueError, match="x must hold at least one item"):
+            call()
 
 
 def test_far_from_zero_no_dimension_is_made_of_rounding():
