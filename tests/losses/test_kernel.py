@@ -100,6 +100,8 @@ def test_bad_input_is_named():
         ({"mixture": "summ"}, "no mixture named 'summ'; did you mean 'sum'"),
         ({"kernels": SUM, "mixture": "concatenation"}, "a dim that 2 divides, not 5"),
         ({"weights": (1.0, 2.0)}, "weights must hold 1 numbers"),
+        ({"weights": (0.0,)}, "weights must hold 1 numbers > 0"),
+        ({"weights": (math.inf,)}, "weights must hold 1 numbers > 0"),
     ):
         with pytest.raises(ValueError, match=message):
             kernel_nt_xent(a, b, **arguments)

@@ -1,6 +1,7 @@
 """Losses with a bank, a queue, clusters, a weight or distances, against loops at float64, value and gradient."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -95,6 +96,8 @@ def test_nce(shared, partition):
             p = (unit(q[i]) @ unit(row).detach() / temperature).exp() / z
             total = total - (noise / (p + noise)).log()
     assert_same(nce(q, positives, negatives, items, temperature, partition), total / 4, [q, positives, negatives])
+    if partition:  # as a model keeps it, in a buffer
+        torch.testing.assert_close(nce(q, positives, negatives, items, temperature, torch.tensor([z])), total / 4)
 
 
 def test_nce_gradient_nears_that_of_the_full_softmax_as_draws_grow():
@@ -207,13 +210,22 @@ def test_bad_input_is_named():
         "partition must be a positive": lambda: nce(a, a, a, 10, partition=-1.0),
         "epsilon must be a positive": lambda: swav(a, a, epsilon=0.0),
         "iterations must be at least 0": lambda: sinkhorn(a, iterations=-1),
+        "scores must hold at least one item": lambda: sinkhorn(a[:0]),
+        "scores / epsilon holds NaN": lambda: sinkhorn(a * math.nan),
+        "student / student_temperature holds": lambda: dino(1e12 * a, a, student_temperature=1e-29),
         "teacher_temperature must be": lambda: dino(a, a, teacher_temperature=0.0),
+        "student_temperature must be": lambda: dino(a, a, student_temperature=0.0),
+        "center must have one entry for each of 3 clusters, not 1": lambda: dino(a, a, torch.zeros(1)),
+        "partition must be one number": lambda: nce(a, a, a, 10, partition=torch.ones(2)),
         "at least 2, not 6 and 5": lambda: distance_correlation(a, a[:5]),
         "all rows of y are the same": lambda: distance_correlation(a, torch.ones(6, 2)),
         "NaN": lambda: distance_correlation(a, a * math.nan),
     }.items():
         with pytest.raises(ValueError, match=words):
             call()
+    for loss in (swav, partial(info_nce_queue, queue=a), partial(nce, negatives=a, items=10)):
+        with pytest.raises(ValueError, match="temperature must be a positive"):
+            loss(a, a, temperature=0.0)
     for loss in (byol, decoupled, dino, swav):
         with pytest.raises(ValueError, match="same shape"):
             loss(a, a[:4])

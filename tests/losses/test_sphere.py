@@ -41,7 +41,7 @@ def test_uniformity_is_the_log_of_the_mean_over_pairs(t):
     assert uniformity(torch.eye(2), 400).isfinite()  # exp(−800) is 0 in every precision
 
 
-@pytest.mark.parametrize("chunks", [1, 3])
+@pytest.mark.parametrize("chunks", [1, 3, 6])
 def test_equivariance_is_the_mean_square_of_what_inner_products_change_by(chunks):
     def slow(a, b):
         a, b, terms, size = normalize(a), normalize(b), [], len(a) // chunks
@@ -51,6 +51,11 @@ def test_equivariance_is_the_mean_square_of_what_inner_products_change_by(chunks
         return sum(terms) / len(terms)
 
     same_with_gradient(lambda a, b: equivariance(a, b, chunks), slow, drawn(0), drawn(1))
+
+
+def test_what_is_not_said_is_as_in_the_measures():
+    assert alignment(drawn(0), drawn(1)).item() == pytest.approx(evaluate.alignment(drawn(0), drawn(1)))
+    assert uniformity(drawn(0)).item() == pytest.approx(evaluate.uniformity(drawn(0)))
 
 
 def test_equivariance_is_zero_for_a_rotation_a_chunk_and_not_for_one_over_two():
@@ -82,6 +87,8 @@ def test_what_cannot_be_used_is_refused():
         equivariance(z, z, 5)
     with pytest.raises(ValueError, match="parts of at least 2, not 12"):
         equivariance(z, z, 12)
+    with pytest.raises(ValueError, match="parts of at least 2, not 0"):
+        equivariance(z, z, 0)
     with pytest.raises(ValueError, match="no variant named 'relesed'; did you mean 'released'"):
         equivariance(z, z, 1, "relesed")
     with pytest.raises(ValueError, match="t must be a positive"):
@@ -90,3 +97,5 @@ def test_what_cannot_be_used_is_refused():
         uniformity(z[:1])
     with pytest.raises(ValueError, match="alpha must be a positive"):
         alignment(z, z, -1)
+    with pytest.raises(ValueError, match="same shape"):
+        alignment(z, z[:5])

@@ -32,7 +32,15 @@ def test_what_cannot_be_whitened_is_refused():
         whiten(x.index_fill(0, torch.tensor([7]), torch.nan))
     with pytest.raises(ValueError, match="eps must lie between 0 and 1"):
         whiten(x, eps=2.0)
-    assert whiten(x * torch.tensor([1.0, 1.0, 0.0, 1.0]), eps=1e-3).isfinite().all()
+
+
+def test_a_shrunk_covariance_takes_the_place_of_the_own_one():
+    x = torch.randn(30, 4, dtype=torch.float64) * torch.tensor([1.0, 1.0, 0.0, 1.0])
+    factor = torch.linalg.cholesky(0.7 * torch.cov(x.T) + 0.3 * torch.eye(4))
+    white = whiten(x, eps=0.3)
+    torch.testing.assert_close(white, (torch.linalg.inv(factor) @ (x - x.mean(0)).T).T)
+    other = whiten(x[:, [1, 0, 2, 3]], eps=0.3)
+    torch.testing.assert_close(w_mse(x, x[:, [1, 0, 2, 3]], eps=0.3), byol(white, other))
 
 
 def test_a_whitened_view_at_the_mean_is_unlike_every_other_not_opposite():

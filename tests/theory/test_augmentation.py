@@ -60,6 +60,15 @@ def test_complexity_and_spectrum_of_masks_are_those_of_the_enumeration(kind, sha
     torch.testing.assert_close(functions.T @ functions / 64, torch.eye(64, dtype=torch.float64), rtol=0, atol=1e-12)
 
 
+def test_what_no_input_is_augmented_to_counts_nothing():
+    p = torch.tensor([[0.5, 0.5, 0.0], [0.25, 0.75, 0.0]])
+    torch.testing.assert_close(augmentation.kernel(p), augmentation.kernel(p[:, :2]))
+
+
+def test_all_eigenfunctions_miss_nothing():
+    assert augmentation.top_d_bound(torch.tensor([1.0, 0.5]), 2, 0.5) == 0
+
+
 def test_parities_are_the_eigenfunctions():
     k = augmentation.kernel(enumerated("block", 0.5)) / 64
     inputs = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=M)), dtype=torch.float64)
@@ -137,7 +146,7 @@ def test_the_bound_is_least_where_its_derivative_vanishes(degree):
 
 
 def test_overlap_is_the_integral_of_two_densities():
-    views = torch.randn(2, 3, 1, dtype=torch.float64)
+    views = torch.randn(4, 3, 1, dtype=torch.float64)
     line = torch.linspace(-12, 12, 20001, dtype=torch.float64)
     density = torch.exp(-(line - views).square() / (2 * 0.3**2)).mean(0)  # [items, line]
     expected = density @ density.T
@@ -175,6 +184,15 @@ def test_bad_input_is_named():
             masking_complexity(kind, 0, 0.5)
     with pytest.raises(ValueError, match="epsilon must lie in"):
         augmentation.top_d_bound(torch.ones(3), 1, 1.0)
+    for wrong in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="eigenvalues of an augmentation operator lie in"):
+            augmentation.top_d_bound(torch.tensor([1.0, wrong]), 1, 0.5)
+        with pytest.raises(ValueError, match="eigenvalues ≥ 0" if wrong < 0 else "labels must be at least 1"):
+            augmentation.ridge_risk(torch.tensor([1.0, wrong]), torch.ones(2), 5 if wrong < 0 else 0)
+    with pytest.raises(ValueError, match="eigenvalues must be ≥ 0"):
+        augmentation.complexity_bound(torch.tensor([1.0, -0.1]), torch.ones(2), 5)
+    with pytest.raises(ValueError, match="views must hold at least one view"):
+        augmentation.overlap_graph(torch.zeros(0, 2, 2), 0.5)
     with pytest.raises(ValueError, match="p must hold at least one input"):
         augmentation.kernel(torch.ones(0, 4))
     assert augmentation.complexity_bound(torch.zeros(3), torch.ones(3), 5) == float("inf")

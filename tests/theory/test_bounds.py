@@ -30,12 +30,13 @@ def slow_loss(v, kind):
 
 @pytest.mark.parametrize("kind", ["logistic", "hinge"])
 def test_losses_are_those_of_every_triple(kind):
-    z, y = latent(0, classes=3, points=3)
+    z, y = (part[1:] for part in latent(0, classes=3, points=3))  # classes of two and of three points
     rho = shares(0, 3)
     total, different, tau = 0.0, 0.0, sum(p**2 for p in rho.tolist())
     for c, d in itertools.product(range(3), repeat=2):
         own, other = z[y == c], z[y == d]
-        mean = sum(slow_loss([x @ (p - n)], kind) for x in own for p in own for n in other) / 27
+        mean = sum(slow_loss([x @ (p - n)], kind) for x in own for p in own for n in other)
+        mean /= len(own) ** 2 * len(other)
         total += rho[c] * rho[d] * mean
         different += rho[c] * rho[d] * mean * (c != d)
     found = bounds.contrastive_losses(z, y, rho, kind)
@@ -45,13 +46,17 @@ def test_losses_are_those_of_every_triple(kind):
 
     w = torch.stack([z[y == c].mean(0) for c in range(3)])
     torch.testing.assert_close(bounds.mean_classifier(z, y), w)
+    assert bounds.contrastive_losses(z, y, kind=kind) == bounds.contrastive_losses(z, y, y.bincount() / 8.0, kind)
     own = bounds.mean_classifier_loss(z, y, rho, kind, classifier=w)
     assert own == pytest.approx(bounds.mean_classifier_loss(z, y, rho, kind), rel=1e-12)
     assert bounds.mean_classifier_loss(z, y, rho, kind, classifier=0 * w) == pytest.approx(1)  # all margins are 0
     with pytest.raises(ValueError, match="a row for each of the 3 classes of y, not 2"):
         bounds.mean_classifier_loss(z, y, classifier=w[:2])
     tasks = [(c, d) for c in range(3) for d in range(3) if c != d]
-    expected = sum(rho[c] * rho[d] * sum(slow_loss([x @ (w[c] - w[d])], kind) for x in z[y == c]) / 3 for c, d in tasks)
+    expected = sum(
+        rho[c] * rho[d] * sum(slow_loss([x @ (w[c] - w[d])], kind) for x in z[y == c]) / (y == c).sum()
+        for c, d in tasks
+    )
     assert bounds.mean_classifier_loss(z, y, rho, kind) == pytest.approx(float(expected) / (1 - tau), rel=1e-12)
 
 
@@ -106,7 +111,7 @@ def test_several_negatives_by_enumeration(negatives, kind):
 
 
 def test_drawn_losses_are_the_exact_ones_up_to_noise():
-    z, y = latent(1, spread=0.4)
+    z, y = (part[3:] for part in latent(1, spread=0.4))
     rho, generator = shares(1), torch.Generator().manual_seed(0)
     found = bounds.sampled_losses(z, y, 1, 200_000, generator, rho)
     assert found.contrastive == pytest.approx(bounds.contrastive_losses(z, y, rho).total, abs=0.01)
@@ -142,6 +147,10 @@ def test_what_cannot_be_used_is_refused():
         bounds.contrastive_losses(z, y + 1)
     with pytest.raises(ValueError, match="add up to 1"):
         bounds.contrastive_losses(z, y, torch.ones(4))
+    with pytest.raises(ValueError, match="y must hold classes from 0 on, not -1"):
+        bounds.contrastive_losses(z, y - 1)
+    with pytest.raises(ValueError, match="at least one margin an item"):
+        bounds.margin_loss(torch.ones(3, 0))
     with pytest.raises(ValueError, match="for each of the 4 classes"):
         bounds.mean_classifier_loss(z, y, torch.full((5,), 0.2))
     with pytest.raises(ValueError, match="negatives must be at least 1"):

@@ -17,6 +17,7 @@ def graph(n, seed=0):
 def test_spectral_contrastive_is_a_factorisation_of_the_normalised_adjacency():
     pi, f = graph(9), torch.randn(9, 3, dtype=torch.float64)
     weight = pi.sum(1)
+    one_way = pi + (pi.tril() - pi.triu()) / 2  # of which only the symmetric part counts
     slowly = sum(
         -2 * pi[i, j] * (f[i] @ f[j]) + weight[i] * weight[j] * (f[i] @ f[j]) ** 2 for i in range(9) for j in range(9)
     )
@@ -25,7 +26,8 @@ def test_spectral_contrastive_is_a_factorisation_of_the_normalised_adjacency():
     a, big = factorisation.normalised_adjacency(pi), weight.sqrt()[:, None] * f
     identity = (a - big @ big.T).square().sum() - a.square().sum()
     torch.testing.assert_close(value, identity, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(factorisation.spectral_contrastive(3 * pi, f), value)  # weights need not sum to 1
+    torch.testing.assert_close(factorisation.spectral_contrastive(3 * one_way, f), value)  # nor need it sum to 1
+    torch.testing.assert_close(factorisation.normalised_adjacency(one_way), a)
 
 
 @pytest.mark.parametrize("dim", [1, 3, 9])
@@ -110,8 +112,18 @@ def test_bad_input_is_named():
     lonely[0, 1] = 1
     with pytest.raises(ValueError, match="1 objects without any pair"):
         factorisation.normalised_adjacency(lonely)
-    with pytest.raises(ValueError, match="between 1 and the 9 objects"):
-        factorisation.spectral_contrastive_minimum(graph(9), 10)
+    for call in (factorisation.normalised_adjacency, lambda pi: factorisation.spectral_contrastive(pi, pi)):
+        with pytest.raises(ValueError, match="weights ≥ 0"):
+            call(graph(9) - 1)
+    for dim in (0, 10):
+        with pytest.raises(ValueError, match="between 1 and the 9 objects"):
+            factorisation.spectral_contrastive_minimum(graph(9), dim)
+        with pytest.raises(ValueError, match="between 1 and the 9 objects"):
+            factorisation.probe_residual(graph(9), torch.arange(9), dim)
+    with pytest.raises(ValueError, match="tau must be a positive"):
+        factorisation.infonce_plateaus(torch.ones(2), torch.ones(2), 0)
+    with pytest.raises(ValueError, match="labels must be classes from 0 on, not -1"):
+        factorisation.probe_residual(graph(3), torch.tensor([0, -1, 1]), 1)
     with pytest.raises(ValueError, match="weight must lie between 0"):
         factorisation.laplacian_eigenmaps(graph(9), 2, -1)
     for below in (torch.tensor([1.0, -1.0]), torch.tensor([-1.0, 1.0])):

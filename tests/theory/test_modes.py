@@ -179,8 +179,12 @@ def test_bad_input_is_named():
     one = torch.ones(2, dtype=torch.float64)
     with pytest.raises(ValueError, match=r"lr < 0\.25"):
         modes.discrete_rate(8 * one, 0.26)
-    with pytest.raises(ValueError, match="correlation lies within"):
-        modes.spectral_contrastive(2 * one, one)
+    with pytest.raises(ValueError, match="lr must be a positive"):
+        modes.discrete_rate(one, 0)
+    for gamma, sigma in ((2 * one, one), (-2 * one, one), (0 * one, 0 * one)):
+        for loss in (modes.spectral_contrastive, modes.vicreg, modes.info_nce):
+            with pytest.raises(ValueError, match="correlation lies within"):
+                loss(gamma, sigma)
     with pytest.raises(ValueError, match="beta must lie between 0"):
         modes.vicreg(one, one, -1)
     with pytest.raises(ValueError, match="tau must be a positive"):

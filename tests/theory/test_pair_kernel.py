@@ -143,10 +143,13 @@ def test_bad_input_is_named():
         pair_kernel(nearly)
     with pytest.raises(ValueError, match="bandwidth must be a positive"):
         gaussian(0)
+    with pytest.raises(ValueError, match="queries holds NaN"):
+        kernel_pca(x, x * math.nan, 1)
     with pytest.raises(ValueError, match="rank of the kernel"):
         kernel_pca(x, x, 6)
-    with pytest.raises(ValueError, match="x must hold at least one item"):
-        kernel_pca(x[:0], x, 1)
+    for call in (lambda: kernel_pca(x[:0], x, 1), lambda: PairKernelEncoder.fit(x[:0], x[:0])):
+        with pytest.raises(ValueError, match="x must hold at least one item"):
+            call()
 
 
 def test_far_from_zero_no_dimension_is_made_of_rounding():

@@ -106,7 +106,7 @@ def test_what_cannot_be_used_is_refused():
         rates.membership(z, -1)
 
 
-@pytest.mark.parametrize("size", [1e4, 1e5])
+@pytest.mark.parametrize("size", [30, 1e4, 1e5])
 def test_values_that_hide_the_identity_are_met_in_float32_too(size):
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((200, 2), (2, 50)))
@@ -114,7 +114,7 @@ def test_values_that_hide_the_identity_are_met_in_float32_too(size):
     for dtype in (torch.float32, torch.float64):
         given = z.to(dtype)
         exact = torch.log1p(50 / (200 * 0.5) * torch.linalg.svdvals(given.double()).square()).sum() / 2
-        assert float(rates.coding_rate(given)) == pytest.approx(float(exact), rel=2e-3)
+        assert float(rates.coding_rate(given)) == pytest.approx(float(exact), rel=1e-3)
 
 
 def test_a_membership_needs_an_iteration():

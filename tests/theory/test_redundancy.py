@@ -30,6 +30,9 @@ def test_the_losses_are_those_of_the_library(std, correlation, agreement):
     weights = {"invariance": 10.0, "variance": 20.0, "covariance": 30.0}
     found = losses.vicreg(a, b, **weights)
     torch.testing.assert_close(found, redundancy.vicreg(std, correlation, agreement, **weights), rtol=0.02, atol=0.05)
+    torch.testing.assert_close(
+        losses.vicreg(a, b), redundancy.vicreg(std, correlation, agreement), rtol=0.02, atol=0.05
+    )
     found = losses.barlow_twins(a, b, off_diagonal=0.5)
     torch.testing.assert_close(found, redundancy.barlow_twins(correlation, agreement, 0.5), rtol=0.03, atol=0.01)
     found = losses.w_mse(a, b)
@@ -63,6 +66,8 @@ def test_where_vicreg_settles_its_gradient_by_the_scale_vanishes():
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="agreement must lie between 0 and 1"):
         redundancy.gaussian_views(5, 1.0, 0.0, 1.2)
+    with pytest.raises(ValueError, match="std must lie between 0 and inf"):
+        redundancy.gaussian_views(5, -1.0, 0.0, 0.5)
     with pytest.raises(ValueError, match="correlation must lie between -1 and 1"):
         redundancy.gaussian_views(5, 1.0, 1.5, 0.5)
     with pytest.raises(ValueError, match="dim must be at least 1"):

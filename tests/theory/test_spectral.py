@@ -100,6 +100,14 @@ def test_jitter_is_what_the_weights_are_drawn_with():
     assert pi[0, 0].item() == pytest.approx(weights[0, 0].item(), rel=1e-8)
 
 
+def test_twin_blocks_are_near_and_the_other_pair_far():
+    pi = spectral.nested_graph(80, near=0.5, far=0.1, generator=torch.Generator().manual_seed(0))
+    block = torch.eye(4, dtype=torch.float64).repeat_interleave(20, dim=1) / 20
+    mean = block @ pi @ block.T * (1 + torch.eye(4) / 19)  # over the pairs there are
+    expected = torch.tensor([[1, 0.5, 0.1, 0.1], [0.5, 1, 0.1, 0.1], [0.1, 0.1, 1, 0.5], [0.1, 0.1, 0.5, 1]])
+    torch.testing.assert_close(mean / mean[0, 0], expected.double(), rtol=0.1, atol=0)
+
+
 @pytest.mark.parametrize("tau", [0.3, 1.0])
 def test_modes_grow_at_the_predicted_rates_from_a_small_start(tau):
     pi = planted_graph(24, 3)
@@ -204,6 +212,13 @@ def test_bad_input_is_named():
         planted_graph(6, 2, between=float("inf"))
     with pytest.raises(ValueError, match="z must have at least 2 items, an anchor and another, not 1"):
         spectral.minibatch_gap(torch.ones(1, 2), 0.5, 3)
+    with pytest.raises(ValueError, match=r"lr=100 is too large for tau=0\.1"):
+        infonce_flow(pi, 10 * z, 0.1, 100.0, steps=300)
+    with pytest.raises(ValueError, match="zero diagonal"):
+        infonce_flow(pi + torch.eye(4), z, 0.1, 0.1, steps=1)
+    for call in (growth_rates, attraction):
+        with pytest.raises(ValueError, match="tau must be a positive"):
+            call(pair_graph(4, symmetric=True), *([] if call is growth_rates else [z]), tau=0)
     with pytest.raises(ValueError, match="no scaling"):
         balanced(star)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 from torch.nn.functional import normalize
 
 from labkit.evaluate import uniformity
@@ -72,11 +73,20 @@ def test_a_proper_rotation_has_no_reflection():
     assert sphere.wahba_error(z, z @ mirror, proper=True) > 0.1
 
 
+@pytest.mark.parametrize("sign", [1, -1])  # one of the two has a reflection for its best orthogonal matrix
+def test_the_proper_rotation_is_the_best_without_a_reflection(sign):
+    source, target = drawn(0, 20, 3), drawn(1, 20, 3) * torch.tensor([1, 1, sign])
+    expected = Rotation.align_vectors(target.numpy(), source.numpy())[0].as_matrix()
+    torch.testing.assert_close(sphere.wahba(source, target, proper=True), torch.from_numpy(expected))
+    assert (torch.linalg.det(sphere.wahba(source, target)) > 0) == (sign < 0)
+
+
 def test_angles_are_those_of_the_planes():
     turn = torch.linalg.matrix_exp(torch.tensor([[0, -0.7], [0.7, 0]], dtype=torch.float64))
     blocks = torch.block_diag(turn, torch.eye(1).double(), -torch.eye(1).double())
     r = rotation(3, 4)
     angles = sphere.rotation_angles(r @ blocks @ r.T)
+    assert (angles.diff() >= 0).all()
     assert angles.abs().sort().values.tolist() == pytest.approx([0, 0.7, 0.7, math.pi], abs=1e-9)
 
 

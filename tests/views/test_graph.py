@@ -57,3 +57,5 @@ def test_hidden_nodes_are_as_many_as_asked_and_places_know_whose_features_they_h
     assert len(hide_nodes(200, 0.5, 0.29)[2]) == 71
     with pytest.raises(ValueError, match="share must lie between 0 and 1"):
         hide_nodes(10, 1.5)
+    with pytest.raises(ValueError, match="borrow must lie between 0 and 1"):
+        hide_nodes(10, 0.5, 1.5)

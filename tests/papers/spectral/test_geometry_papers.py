@@ -8,10 +8,11 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from labkit.data import load
-from labkit.losses import equivariance, nt_xent, uniformity
+from labkit.losses import alignment, equivariance, nt_xent, uniformity
 from labkit.methods import scaled
 from labkit.papers.spectral import _dense, alignment_uniformity, arora, care, inf_fs, multicut, rate_reduction
 from labkit.theory import bounds, sphere
+from labkit.theory.feature_selection import feature_graph, infinite_scores
 from labkit.train import fit, seeded
 
 
@@ -98,13 +99,16 @@ def test_care_is_infonce_and_equivariance():
     images = load("coloured-digits").images[:32]
     torch.manual_seed(0)
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(192, 5))
-    identity = care.CARE(encoder, lambda x, draws: scaled(x), weight=3.0, chunks=4)
+    identity = care.CARE(encoder, lambda x, draws: scaled(x), weight=3.0, chunks=4, temperature=0.2)
     z = normalize(encoder(scaled(images)), dim=1)
-    torch.testing.assert_close(identity(images), nt_xent(z, z, 0.5))  # nothing changed: equivariant
+    torch.testing.assert_close(identity(images), nt_xent(z, z, 0.2))  # nothing changed: equivariant
     doubled = care.CARE(encoder, _alternating(), weight=3.0, chunks=4, invariance=False)
     flipped = normalize(encoder(scaled(images).flip(3)), dim=1)
     expected = (uniformity(z) + uniformity(flipped)) / 2 + 3 * equivariance(z, flipped, 4)
     torch.testing.assert_close(doubled(images), expected)
+    released = care.CARE(encoder, _alternating(), weight=3.0, chunks=4, variant="released")
+    expected = nt_xent(z, flipped, 0.5) + 3 * equivariance(z, flipped, 4, "released")
+    torch.testing.assert_close(released(images), expected)
     assert identity.embed(images).norm(dim=1).allclose(torch.ones(32))
     with pytest.raises(ValueError, match="4 chunks do not divide a batch of 30"):
         identity.check(images[:30])
@@ -191,6 +195,16 @@ def test_dense_pairs_stay_within_their_radius_and_the_grid():
     assert 100 < len(a) < 6 * 32  # some pairs would have left the grid
 
 
+@pytest.mark.parametrize(("align", "uniform", "alpha", "t"), [(0.2, 1.0, 1.0, 8.0), (1.0, 0.02, 2.0, 0.5)])
+def test_align_uniform_weighs_and_shapes_its_losses_as_its_recipe_says(align, uniform, alpha, t):
+    name = f"alignment_uniformity/digits-{align:g}-{uniform:g}-alpha{alpha:g}-t{t:g}"
+    (recipe,) = [one for one in alignment_uniformity.RECIPES if one.name == name]
+    a, b = torch.randn(2, 9, 4, dtype=torch.float64)
+    apart = (uniformity(a, t) + uniformity(b, t)) / 2
+    found = recipe.build(load("digits")).loss(a, b)
+    torch.testing.assert_close(found, align * alignment(a, b, alpha) + uniform * apart)
+
+
 def test_align_uniform_trains_and_is_measured_on_the_sphere():
     images = load("digits")
     with seeded(0):
@@ -221,6 +235,11 @@ def test_rankings_leave_out_what_never_varies():
         ranked = inf_fs.ranking(x, by)
         assert len(ranked) == len(ranked.unique()) == varied
     assert torch.equal(inf_fs.ranking(x, "released"), inf_fs.ranking(x, "degree"))
+    assert (x.std(0)[inf_fs.ranking(x, "spread")].diff() <= 0).all()
+    seen = inf_fs.ranking(x, "random", 1).sort().values
+    score = infinite_scores(feature_graph(x[:, seen]))
+    assert torch.equal(inf_fs.ranking(x, "paper"), seen[score.argsort(descending=True)])
+    assert not torch.equal(inf_fs.ranking(x, "random", 1), inf_fs.ranking(x, "random", 2))
     assert inf_fs.spearman(x[0].argsort(), x[0].argsort()) == pytest.approx(1)
     with pytest.raises(ValueError, match="no ranking named 'spred'; did you mean 'spread'"):
         inf_fs.ranking(x, "spred")

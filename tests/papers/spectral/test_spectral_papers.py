@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from scipy.linalg import eigh
 
 from labkit.data import load
 from labkit.losses import kernel_nt_xent
@@ -63,6 +64,30 @@ def test_the_encoder_prefers_what_masks_leave_alone():
     assert (torch.cdist(held, centres).argmin(1) == group[200:]).float().mean() > 0.95
     again, _ = augmentation_kernel.top_d_encoder(x, torch.arange(200), "random", 0.5, d=6, features=64, seed=1)
     assert torch.equal(z, again)
+
+
+def test_the_encoder_solves_its_eigenproblem():
+    """From the same draws: of all g the most alike on two augmentations of one x, at mean square 1."""
+    x, train, (features, views) = (
+        torch.randn(40, 6, generator=torch.Generator().manual_seed(1)),
+        torch.arange(30),
+        (5, 3),
+    )
+    z, values = augmentation_kernel.top_d_encoder(x, train, "block + flip", 0.5, 4, features, views, seed=2)
+    generator = torch.Generator().manual_seed(2)
+    weight = torch.randn(6, features, generator=generator) / torch.pdist(x[train]).median()
+    phase = 2 * math.pi * torch.rand(features, generator=generator)
+    masks = [augmentation_kernel.draw_masks("block + flip", 0.5, (40, 6), generator) for _ in range(views)]
+    seen = torch.stack([torch.cos((x * kept * sign) @ weight + phase) for kept, sign in masks]).double()
+    seen = seen - seen[:, train].flatten(0, 1).mean(0)
+    mine = seen[:, train]
+    second = sum(v.T @ v for v in mine) / (views * 30)
+    across = sum(mine[i].T @ mine[j] for i in range(views) for j in range(views) if i != j) / (views * (views - 1) * 30)
+    second += 1e-4 * second.diagonal().mean() * torch.eye(features)
+    expected, vectors = (torch.from_numpy(part).flip(-1)[..., :4] for part in eigh(across.numpy(), second.numpy()))
+    torch.testing.assert_close(values, expected.clamp(min=0), rtol=1e-4, atol=1e-5)
+    found = seen.mean(0) @ vectors * expected.clamp(min=0).sqrt()
+    torch.testing.assert_close(z.double() @ z.double().T, found @ found.T, rtol=1e-3, atol=1e-4)
 
 
 def test_token_errors_are_those_of_ridge_regression_and_as_predicted():
