@@ -20,7 +20,7 @@ def spaces(*scales):
 
 def test_a_mode_is_marked_where_it_first_reaches_half_of_its_maximum_if_it_rose():
     run = SimpleNamespace(history={}, events=[(1, "rate halved"), (13, "after the last snapshot")])
-    told = timeline(run, EPOCHS, spaces([10, 10, 10, 10], [1, 1, 4, 5], [0.5, 0.5, 0.6, 0.5]))
+    told = timeline(run, EPOCHS, spaces([10, 10, 10, 10], [1, 3, 4, 5], [0.5, 0.5, 0.6, 0.5]))
     assert told["events"] == [[1, "rate halved"], [5, "eigenvalue 2 rises past half of its maximum"]]
     assert timeline(run, EPOCHS, spaces([0] * 4, [0] * 4, [0] * 4))["events"] == [[1, "rate halved"]]
 
