@@ -1,5 +1,6 @@
 """Public functions, misused: a few of the inputs that ``python -m tests.trust.misuse`` tries many of."""
 
+import numpy as np
 import pytest
 import torch
 from trust.misuse import ROOMS, SHARE, Misuse, Tally, as_a_user, attempt, public, spoilings, try_out
@@ -83,6 +84,38 @@ def test_annotations_become_checks():
         assert words in str(caught.value)
     with pytest.raises(TypeError, match="name must be a string, not 3"):
         f(x, y, name=3)
+
+
+def test_other_annotations_become_checks_and_numbers_may_be_left_alone():
+    from collections.abc import Callable, Sequence
+
+    from jaxtyping import Float
+    from torch import Tensor
+
+    @checked(numbers=False)
+    def f(
+        x: Float[Tensor, "*batch d"],
+        factor: float = 1.0,
+        flag: bool = True,
+        call: Callable = len,
+        pair: tuple[int, int] = (1, 2),
+        names: Sequence[str] = (),
+    ):
+        return x.dim()
+
+    assert f(torch.full((2, 3, 4), torch.nan), np.float32(1e30), names=["a"], pair=[3, 4]) == 3
+    x = torch.ones(3)
+    for error, words, arguments in (
+        (ValueError, "x must be a floating-point tensor [*batch, d], not [] of float32", {"x": x[0]}),
+        (TypeError, "flag must be True or False, not 1 (int)", {"flag": 1}),
+        (TypeError, "call must be something to call, not 3 (int)", {"call": 3}),
+        (ValueError, "pair must be a sequence of 2, each a whole number of 64 bits, not (1,)", {"pair": (1,)}),
+        (ValueError, "names must be a sequence, each a string, not ['a', 1] (list)", {"names": ["a", 1]}),
+        (TypeError, "names must be a sequence, each a string, not 'ab' (str)", {"names": "ab"}),
+    ):
+        with pytest.raises(error) as caught:
+            f(**{"x": x} | arguments)
+        assert words in str(caught.value)
 
 
 def test_a_class_is_checked_where_it_is_made():

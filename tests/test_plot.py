@@ -114,8 +114,14 @@ def test_image_grid_accepts_what_images_come_as(shape):
     figure = plot.image_grid(images, titles=list("abcde"), columns=3)
     shown = [axis.images[0].get_array() for axis in figure.axes if axis.images]
     assert len(shown) == 5
+    assert len(figure.axes) == 6  # two rows of three
     assert max(float(picture.max()) for picture in shown) <= 1
     assert [axis.get_title() for axis in figure.axes][:5] == list("abcde")
+
+
+def test_noise_may_go_some_units_beyond_white():
+    (axis,) = plot.image_grid(np.full((1, 4, 4), 5.0)).axes
+    assert axis.images[0].get_array().max() == 1
 
 
 def test_plotly_figures_keep_to_the_machine(monkeypatch):
@@ -131,6 +137,7 @@ def test_plotly_figures_keep_to_the_machine(monkeypatch):
     ("call", "message"),
     [
         (lambda: plot.scatter(np.zeros((4, 3))), r"xy must have shape \[n, 2\]"),
+        (lambda: plot.scatter(np.zeros((4, 2, 3))), r"xy must have shape \[n, 2\], not \[4, 2, 3\]"),
         (lambda: plot.scatter(np.zeros((4, 2)), np.zeros(3)), "one entry for each of the 4 points"),
         (lambda: plot.curve(np.zeros((2, 3)), x=[1, 2]), "each of the 3 steps"),
         (lambda: plot.curve([]), "values must have shape"),
@@ -139,6 +146,7 @@ def test_plotly_figures_keep_to_the_machine(monkeypatch):
         (lambda: plot.image_grid(np.zeros((4, 5))), "images must have shape"),
         (lambda: plot.image_grid(np.zeros((4, 5, 0))), "images must have shape"),
         (lambda: plot.image_grid(np.full((4, 5, 5), 255)), "from 0 to 1, not int64 up to 255"),
+        (lambda: plot.image_grid(np.full((4, 5, 5), 5)), "from 0 to 1, not int64 up to 5"),
         (lambda: plot.image_grid(np.full((4, 5, 5), 254.5)), "from 0 to 1, not float64 up to 254.5"),
         (lambda: plot.image_grid(np.zeros((4, 5, 5)), titles=["one"]), "1 entries for 4 images"),
     ],

@@ -26,6 +26,7 @@ def test_predict_then_reveal(capsys):
     assert "your guess: 0.5" in out
     assert "it is 0.9: a surprise" in out
     assert "it is 0.51: spot on" in out
+    assert "now it is" not in out
     with pytest.raises(ValueError, match="between 0 and 1, not 7"):
         predict("How many?", 7)
     with pytest.raises(ValueError, match="low must be below high"):
@@ -76,13 +77,14 @@ def test_a_slider_over_whole_numbers_holds_whole_numbers(monkeypatch):
 
 
 def test_check_says_the_band_but_not_to_one_who_has_a_hint(capsys):
-    check("x", 1.0, 0.9, 1.1, paper=1.05)
+    check("x", 1.0, 0.9, 1.1, hint="not needed", paper=1.05)
     check("y", 2.0, 0.9, 1.1, hint="halve it")
     check("z", float("nan"), 0.9, 1.1, hint="log of what?")
     check("w", ..., 0.9, 1.1, hint="start with one")
     check("v", 0.5, 0.9, 1.1, paper=1.05)
     out = capsys.readouterr().out
     assert "✓ x: 1 (within 0.9 to 1.1; the paper: 1.05)" in out
+    assert "not needed" not in out
     assert "✗ y: 2 (too high)\n  hint: halve it" in out
     assert "✗ z: nan (not a number)\n  hint: log of what?" in out
     assert "✗ w: no answer yet\n  hint: start with one" in out

@@ -195,7 +195,7 @@ def _components(series: Series) -> tuple[np.ndarray, Tensor, float]:
     vectors = vectors * np.where(signs == 0, 1, signs)
     lacking = count - len(values)  # where there are fewer points than axes
     values, vectors = np.pad(values, (0, lacking)), np.pad(vectors, ((0, 0), (0, lacking)))
-    return np.maximum(values, 0), torch.from_numpy(vectors.copy()).float(), total
+    return np.maximum(values, 0), torch.from_numpy(vectors).float(), total
 
 
 def _moves(xy: np.ndarray, epochs: Sequence[int]) -> list[str]:

@@ -1,5 +1,6 @@
 """Packed graphs against PyG's Batch: index arithmetic, views of parts, pools, bad input."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -106,6 +107,12 @@ def test_a_mask_chooses_graphs_and_is_no_list_of_numbers():
     assert list(chosen) == [graphs[1], graphs[3]]
     same(chosen.packed, graphs.packed[graphs.y == 1])
     assert len(graphs[torch.zeros(5, dtype=torch.bool)]) == 0
+    for rows in ([3, 0], np.array([3, 0]), torch.tensor([3, 0])):
+        assert list(graphs[rows]) == [graphs[3], graphs[0]]
+    assert graphs[torch.tensor(3)] is graphs[3]
+    for wrong in (torch.ones(5, dtype=torch.uint8), torch.ones(5)):
+        with pytest.raises(TypeError, match="chosen by int64 numbers or a bool mask, not by"):
+            graphs[wrong]
     for wrong in (torch.ones(4).bool(), torch.ones(5, 1).bool()):
         with pytest.raises(ValueError, match="a mask must hold one bool for each of 5 graphs"):
             graphs[wrong]
@@ -124,7 +131,9 @@ def test_a_graph_without_edges_may_have_them_as_floats_and_none_may_have_half_a_
     x = torch.ones(2, 3)
     empty, pair = Data(x=x, edge_index=torch.empty(2, 0)), Data(x=x, edge_index=torch.tensor([[0, 1], [1, 0]]))
     assert GraphBatch.of([empty, pair]).edge_index.tolist() == [[2, 3], [3, 2]]
-    with pytest.raises(ValueError, match="edge_index of graph 1 must hold whole numbers, not"):
-        GraphBatch.of([pair, Data(x=x, edge_index=torch.tensor([[0.5], [1.0]]))])
-    with pytest.raises(ValueError, match="graph 0 has no edge_index"):
-        GraphBatch.of([Data(x=x)])
+    for half in (torch.tensor([[0.5], [1.0]]), torch.tensor([[True], [False]])):
+        with pytest.raises(ValueError, match="edge_index of graph 1 must hold whole numbers, not"):
+            GraphBatch.of([pair, Data(x=x, edge_index=half)])
+    for no_pairs in (None, torch.zeros(2, dtype=torch.int64), torch.zeros(2, 1, 2, dtype=torch.int64)):
+        with pytest.raises(ValueError, match="graph 0 has no edge_index"):
+            GraphBatch.of([Data(x=x, edge_index=no_pairs)])

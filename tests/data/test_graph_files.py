@@ -181,6 +181,7 @@ NAN = torch.randn(5, 3).index_fill_(0, torch.tensor([3]), float("nan"))
         ({"x": NAN}, "x holds NaN or infinite values in 1 of 5 rows \\(first: row 3\\)"),
         ({"x": NAN.nan_to_num(float("inf"))}, "x holds NaN or infinite"),
         ({"x": NAN.to_sparse_csr()}, "x holds NaN or infinite"),
+        ({"x": torch.sparse_coo_tensor([[0, 0], [1, 1]], [1, float("nan")], (5, 3))}, "x holds NaN or infinite"),
         ({"x": torch.ones(5, 3).long()}, "x must be floating point, not torch.int64; use"),
         ({"x": torch.ones(5)}, "x must have shape \\[nodes, features\\]"),
         ({"x": torch.ones(0, 3)}, "x must have shape \\[nodes, features\\] with at least one of each"),
@@ -208,6 +209,8 @@ NAN = torch.randn(5, 3).index_fill_(0, torch.tensor([3]), float("nan"))
         ({"edge_weight": torch.tensor(1.0)}, "edge_weight must be a tensor with one row"),
         ({"edge_weight": [1.0, 1.0]}, "edge_weight must be a tensor .* not list"),
         ({"edge_attr": torch.ones(1, 3)}, "edge_attr must be a tensor with one row"),
+        ({"edge_weight": torch.tensor([1, 1, float("inf"), 1])}, "edge_weight holds NaN or infinite"),
+        ({"edge_attr": torch.full((4, 2), float("nan"))}, "edge_attr holds NaN"),
     ],
 )
 def test_check_graph_refuses(changes, says):
@@ -232,6 +235,8 @@ def test_labels_of_any_whole_numbers_and_any_byte_order_are_read(tmp_path):
     graph = read_graph(tmp_path / "a.npz")
     assert graph.y.dtype == torch.int64
     assert graph.x.tolist() == [[1, 1]] * 3
+    np.savez(tmp_path / "a.npz", x=x, edge_index=edges, y=np.array([0.5, 1, 0]))  # measurements, no classes
+    assert read_graph(tmp_path / "a.npz").y.tolist() == [0.5, 1, 0]
 
 
 def test_features_of_more_nodes_than_there_are(tmp_path):

@@ -75,6 +75,14 @@ def test_labels_alone_number_the_nodes_and_whole_numbers_sort_as_numbers(tmp_pat
     assert graph.y.tolist() == [2, 1, 1, 2, 0]
 
 
+def test_a_first_line_is_a_node_where_the_edges_or_other_lines_know_what_it_says(tmp_path):
+    path = write(tmp_path, edges="a b\n", features="ID,f,g,h\na,0,1,2\nb,1,1,1\n", labels="Node class\na 0\nb 0\n")
+    assert read_graph(path).node_names == ("a", "b")  # after what names the columns, numbers that count up
+    (tmp_path / "mine.features.csv").unlink()
+    (tmp_path / "mine.labels.txt").write_text("alone red\na red\nb blue\n")
+    assert read_graph(path, Constant()).node_names == ("alone", "a", "b")
+
+
 def test_a_label_that_is_none_is_a_class_with_a_warning(tmp_path):
     with pytest.warns(UserWarning, match="the label 'NaN' of 2 nodes counts as a class of its own"):
         graph = read_graph(write(tmp_path, labels="a red\nb NaN\nc NaN\nd blue\ne red\n"))
@@ -126,7 +134,7 @@ def test_weights(tmp_path):
         ),
         ({"edges": "a a\n"}, "the graph is empty: 5 nodes and no edge"),
         ({"features": "a,1\nb,2,3\n"}, "line 2 of mine.features.csv has 2 features, the first row 1"),
-        ({"features": "a,1\nb,two\n"}, "line 2 of mine.features.csv holds 'two' where a number should be"),
+        ({"features": "a,1,2\nb,2,two\n"}, "line 2 of mine.features.csv holds 'two' where a number should be"),
         ({"features": "a,1\na,2\n"}, "mine.features.csv lists the node 'a' twice"),
         ({"features": ""}, "mine.features.csv lists no node"),
         ({"features": FEATURES.replace("7,7", "nan,7")}, "x holds NaN"),
@@ -226,11 +234,13 @@ def test_networkx_attribute_rules():
     for node in graph:
         del graph.nodes[node]["y"]
     found = read_graph(graph)
-    assert (found.y.tolist(), tuple(found.class_names)) == ([0, 1, 0], (0, 1))
+    assert (found.y.tolist(), repr(found.class_names)) == ([0, 1, 0], "(0, 1)")
     networkx.set_node_attributes(graph, {node: node == 1 for node in graph}, "label")
     found = read_graph(graph)
     assert found.y.tolist() == [0, 1, 0]
     assert [type(name) for name in found.class_names] == [bool, bool]
+    networkx.set_node_attributes(graph, {0: "b", 1: 10, 2: "b"}, "label")
+    assert read_graph(graph).class_names == (10, "b")
 
 
 def broken(**changes):
@@ -275,6 +285,7 @@ BILLION = '<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><graphml>&b;</g
         ('<!DOCTYPE g SYSTEM "file:///etc/passwd"><graphml/>', "was refused: it declares a document type"),
         ('<!DOCTYPE g [<!ENTITY e SYSTEM "file:///etc/passwd">]><graphml>&e;</graphml>', "was refused"),
         ("<a>" * 100_000, "nested deeper than 64"),
+        ("<a>" + "<b/>" * 100 + "<a>" * 64, "nested deeper than 64"),
         ("<graphml>", "no whole XML file"),
         ("", "no whole XML file"),
         ("no xml", "no whole XML file"),

@@ -21,7 +21,9 @@ def test_subset_by_split_keeps_order():
     assert (part.name, part.class_names, dict(part.splits), len(part)) == ("toy/train", ("a", "b", "c"), {}, 3)
 
 
-@pytest.mark.parametrize("indices", [torch.tensor([4, 4, 1]), [4, 4, 1], range(1, 4), torch.tensor([-1])])
+@pytest.mark.parametrize(
+    "indices", [torch.tensor([4, 4, 1]), [4, 4, 1], range(1, 4), torch.tensor([-1]), torch.arange(6).flip(0)]
+)
 def test_subset_by_indices(indices):
     assert torch.equal(make().subset(indices).images, IMAGES[torch.as_tensor(list(indices))])
 
@@ -42,6 +44,8 @@ def test_a_set_without_labels():
         ({"images": IMAGES[:, 0]}, "images must be a uint8 tensor"),
         ({"labels": LABELS[:5]}, "labels must be int64 \\[6\\]"),
         ({"labels": LABELS.float()}, "labels must be int64"),
+        ({"labels": LABELS - 1}, "labels go from -1 to 1, and class_names has 3"),
+        ({"class_names": ("a", "b")}, "labels go from 0 to 2, and class_names has 2"),
         ({"splits": {"train": torch.tensor([0, 6])}}, "split 'train' points to image 6, but there are 6"),
         ({"splits": {"train": torch.tensor([0.5])}}, "split 'train' must be a one-dimensional int64"),
     ],

@@ -85,6 +85,7 @@ def test_same_seed_same_bits():
         ({"sizes": [3, 3], "p_out": -0.1}, "p_in and p_out must lie between 0 and 1"),
         ({"sizes": [3, 3], "probabilities": [[1, 0], [1, 0]]}, "probabilities must be symmetric"),
         ({"sizes": [3, 3], "probabilities": [[1, 0, 0]]}, "probabilities must be symmetric \\[2, 2\\]"),
+        ({"sizes": [3, 3], "probabilities": [[0.5]]}, "probabilities must be symmetric \\[2, 2\\]"),
         ({"sizes": [3], "features": 0}, "features must be at least 1"),
         ({"sizes": [3], "seed": -1}, "seed must be at least 0, not -1"),
     ],

@@ -8,7 +8,7 @@ from scipy.spatial import ConvexHull, Delaunay
 from torch.nn.functional import avg_pool2d, grid_sample
 
 from labkit.data import load, world
-from labkit.data.world import _shapes, _solids
+from labkit.data.world import _sample, _shapes, _solids
 from labkit.data.world._solids import family, outline, rotation, surface
 
 
@@ -112,6 +112,16 @@ def test_keypoints_lie_in_their_objects_and_are_seen_where_nothing_nearer_is():
     assert not seen[~inside].any()
 
 
+@pytest.mark.parametrize(("angle", "tip"), [(0.0, (32.0, 10.0)), (90.0, (10.0, 32.0)), (180.0, (32.0, 54.0))])
+def test_the_first_keypoint_of_a_pyramid_is_its_tip(angle, tip):
+    """It stands 0.9 of the scale above the centre, less 4 %: 22 of 32 pixels at a scale of 0.796."""
+    pyramid = single(1, shape="pyramid", angle=angle, azimuth=40.0, elevation=0.0, scale=22 / 32 / 0.9 / 0.96)
+    xy, seen = world.keypoints(pyramid, 64)
+    assert xy[0, 0, 0].tolist() == pytest.approx(tip, abs=1e-3)
+    assert xy[0, 0].unique(dim=0).shape == (4, 2)
+    assert seen[0, 0, 0]
+
+
 def test_flow_leads_to_the_same_point_in_the_next_frame():
     scenes = world.sample(24, seed=3, objects=(1, 3), texture=["checked"], shadow=0.0, turn=(-8, 8))
     size = 96
@@ -155,6 +165,8 @@ def test_the_picture_is_albedo_times_light_and_shadows_take_light():
     torch.testing.assert_close(drawn["image"].float(), image, atol=1e-6, rtol=0)
     without = world.render(scenes.change(shadow=0.0), 64, ["light"])["light"]
     assert (drawn["light"][drawn["shadow"]] < without[drawn["shadow"]]).all()
+    dark = drawn["light"] < 0.68 * without  # in more than half of a shadow of the strongest, or the whole of any
+    assert drawn["shadow"][dark].float().mean() > 0.95
     assert (drawn["light"] <= without + 1e-6).all()
 
 
@@ -189,6 +201,18 @@ def test_seed_and_item_decide_a_scene_and_each_factor_has_draws_of_its_own():
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+def test_a_seed_gives_the_scenes_that_recorded_results_are_of():
+    scenes = world.sample(2, seed=0, watermark=0.5, cast=0.5)
+    assert world.captions(scenes) == [
+        "a striped red pyramid below a striped blue star, on a checked turquoise background",
+        "a dotted turquoise ring in front of a striped purple disc, on a dotted red background",
+    ]
+    assert scenes["x"][:, 0].tolist() == pytest.approx([0.4823, -0.1797], abs=1e-4)
+    assert scenes["angle"][:, 0].tolist() == pytest.approx([-5.897, -0.1945], abs=1e-3)
+    assert (scenes["watermark"].tolist(), scenes["cast"].tolist()) == ([9, 7], [5, 5])
+    assert world.sample(2)["watermark"].tolist() == world.sample(2)["cast"].tolist() == [-1, -1]
+
+
 def test_factors_cover_their_ranges_evenly():
     scenes = world.sample(4000)
     counts = scenes.labels.bincount(minlength=len(world.SHAPES)).float()
@@ -219,13 +243,35 @@ def test_shortcuts_give_the_class_away_as_often_as_asked():
     assert not torch.equal(shortcut.images[:30], honest.images[:30])
 
 
+def test_a_cast_has_the_hue_of_its_class():
+    scenes = single(12)
+    plain, tinted = (
+        world.render(scenes.change(cast=cast), 32, dtype=torch.float64)["image"] for cast in (-1.0, torch.arange(12.0))
+    )
+    inner = (plain > 0.1) & (plain < 0.75)  # nothing of it is cut off
+    ratio = torch.where(inner, tinted / plain, torch.nan).flatten(2).nanmedian(2).values
+    hue = (ratio * torch.exp(2j * math.pi * torch.arange(3) / 3)).sum(1)
+    expected = torch.exp(2j * math.pi * torch.arange(12) / 12)
+    torch.testing.assert_close((hue / hue.abs()).to(expected.dtype), expected, atol=1e-4, rtol=0)
+
+
 def test_captions_say_what_is_there():
     scenes = single(1, shape="star", colour="red", texture="striped", background="dotted", background_colour="blue")
     assert world.captions(scenes) == ["a striped red star, on a dotted blue background"]
     two = world.sample(1, objects=(2, 2), shape="disc", colour="green", texture="plain", scale=0.3)
     two = two.change(y=0.0, x=torch.tensor([[-0.5, 0.5]]), background="plain", background_colour="pink")
     assert world.captions(two) == ["a plain green disc to the left of a plain green disc, on a plain pink background"]
-    assert "in front of" in world.captions(two.change(x=torch.tensor([[-0.1, 0.1]])))[0]
+    for (right, up), words in {
+        (-1.0, 0.3): "to the left of",
+        (1.0, -0.3): "to the right of",
+        (-0.3, 1.0): "above",
+        (0.3, -1.0): "below",
+        (0.5, -0.5): "below",  # apart: 0.71 between circles of 0.3
+        (0.4, 0.4): "in front of",
+    }.items():
+        apart = two.change(x=torch.tensor([[right / 2, -right / 2]]), y=torch.tensor([[up / 2, -up / 2]]))
+        assert f" disc {words} a plain" in world.captions(apart)[0]
+    assert world.captions(two.change(present=0.0)) == ["nothing, on a plain pink background"]
 
 
 def test_an_empty_place_is_neither_the_class_nor_said_to_be_there():
@@ -283,6 +329,9 @@ def test_bad_input_is_named():
             call()
     with pytest.raises(ValueError, match="stage must be"):
         world.Scenes(scenes.objects, scenes.stage[:1])
+    for objects in (scenes.objects[0], scenes.objects[..., 1:], scenes.objects[:, :0]):
+        with pytest.raises(ValueError, match="objects must be"):
+            world.Scenes(objects, scenes.stage)
 
 
 def test_at_the_ends_of_what_is_allowed_every_pixel_is_a_number():
@@ -319,3 +368,5 @@ def test_factors_that_count_are_not_changed_to_what_they_cannot_be(factors, says
 def test_a_range_is_a_number_or_two(angle):
     with pytest.raises((ValueError, TypeError), match="angle"):
         world.sample(2, angle=angle)
+    with pytest.raises(ValueError, match="angle must be a number or"):  # where annotations are not checked
+        _sample._bounds("angle", angle)

@@ -420,7 +420,7 @@ def test_views_of_the_clicked_image_stay_near_it():
 def test_two_maps_share_selection_and_say_how_alike_they_are():
     turned = Z @ np.linalg.qr(RNG.normal(size=(6, 6)))[0].astype(np.float32)
     explorer = compare(Z, turned, Y, titles=("before", "after")).wait()
-    assert explorer._left["space"], explorer._right["space"] == ("before", "after")
+    assert (explorer._left["space"], explorer._right["space"]) == ("before", "after")
     assert "linear CKA 1.00, 100 % of nearest neighbours shared" in explorer.caption
     explorer.focus(4)
     assert explorer._near["left"]["rows"] == explorer._near["right"]["rows"]
