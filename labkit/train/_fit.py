@@ -64,7 +64,8 @@ def fit(
         schedule: of the rate: "constant", "cosine" (to zero over all steps), or "warmup-cosine" (from zero up over the
             first tenth of the steps, in a straight line, then the same).
         snapshots: epochs after which ``method.embed(watch)`` is kept (0: before training).
-        watch: what is embedded for snapshots; None: the only batch, if there is only one.
+        watch: what is embedded for snapshots; None: the only batch, if there is only one; of ``Minibatches`` their
+            items, in order.
         checkpoint: a file from which ``resume=True`` goes on; written at most every ``checkpoint_seconds`` and at the
             end. A write that fails (full disk) warns and leaves the last good one.
         resume: go on from ``checkpoint`` if it exists; reaches the same final numbers as one unbroken run.
@@ -92,7 +93,9 @@ def fit(
     batches = to_device(batches, device)
     require_between("weight_decay", weight_decay, 0, math.inf)
     first = _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume)
-    watch = first if watch is None else to_device(watch, device)
+    if watch is None:  # the one batch of Minibatches is shuffled: its rows would not be those of any labels
+        watch = batches.items if isinstance(batches, Minibatches) else first
+    watch = to_device(watch, device)
     settings = {"epochs": epochs, "seed": seed, "lr": lr, "weight_decay": weight_decay, "schedule": schedule}
     settings |= {"batches": len(batches), "precision": precision, "processes": processes()}
     method.to(device)
