@@ -192,7 +192,7 @@ def _epoch(method, trained, batches, optimize, precision, schedule, epoch, epoch
             if epoch == 1 and steps == 0:  # nothing was trained yet: it is what was handed in
                 raise
             raise diverged("what the loss is of became NaN, infinite or too large", epoch) from error
-        optimize.zero_grad(set_to_none=True)
+        optimize.zero_grad()
         loss.backward()
         optimize.step()
         method.after_step()

@@ -303,6 +303,11 @@ def test_training_is_the_loop_that_one_would_write(name, make):
     assert run.history["loss"] == pytest.approx(history, rel=1e-6)
 
 
+def test_what_is_not_said_is_what_the_docstring_says():
+    said = {"seed": 0, "optimizer": "adam", "lr": 1e-3, "weight_decay": 0.0, "schedule": "constant"}
+    assert same(train(), train(**said))
+
+
 def test_dropout_is_active_in_training_after_an_embed_that_forgets_to_switch_it_on_again():
     class Forgetful(Autoencoder):
         def embed(self, x):
