@@ -112,7 +112,6 @@ def fit(
             run = _restored(saved, method, optimize, snapshots)
         elif 0 in snapshots:
             run.snapshots[0] = _snapshot(method, watch)
-        run.interrupted = False
         shown = progress and rank() == 0
         bar = tqdm(total=epochs, initial=run.epochs, unit="epoch", delay=2, leave=False, disable=not shown)
         try:
