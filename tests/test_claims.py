@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -214,7 +215,10 @@ def test_a_result_of_no_claim_has_no_place_on_the_board(tmp_path, one_paper):
 
 @pytest.mark.parametrize(
     ("unit", "shown", "ours"),
-    [("accuracy", "+10.0 ± 2.5", "ours: 80.0 ± 0.0"), ("nats", "+0.1 ± 0.025 (nats)", "ours: 0.8 ± 0 (nats)")],
+    [
+        *((unit, "+10.0 ± 2.5", "ours: 80.0 ± 0.0") for unit in ("accuracy", "AUC", "F1", "share of pairs")),
+        ("nats", "+0.1 ± 0.025 (nats)", "ours: 0.8 ± 0 (nats)"),
+    ],
 )
 def test_shares_are_shown_in_percent_and_other_units_as_they_are(unit, shown, ours):
     @claim("It can be counted.", needs="nothing", minutes=0)
@@ -223,6 +227,7 @@ def test_shares_are_shown_in_percent_and_other_units_as_they_are(unit, shown, ou
 
     record = verify(counted, Lab(seeds=[0, 1]))
     assert difference(record | {"half_width_95": 0.025}) == shown
+    assert difference(record | {"half_width_95": None}) == re.sub(r" ± [\d.]+", "", shown)  # of one seed
     assert arm(record, "treatment") == ours
 
 

@@ -370,6 +370,8 @@ def test_the_ceiling_learns_the_labels_and_is_not_trained_twice(tmp_path, with_c
     again = recipes.run(recipe, seeds=2, progress=False, results=tmp_path)
     assert again.ceiling["mean"] == pytest.approx(0.6)  # of these two seeds, as saved
     assert again.ceiling["commit"] == "an earlier one"
+    longer = recipes.run(recipe, seeds=2, progress=False, results=tmp_path, epochs=2)
+    assert longer.ceiling["commit"] == longer.commit  # of as long a training, and not the saved one
     other = recipes.run(recipe, seeds=[3], progress=False, results=tmp_path)
     assert other.ceiling["mean"] != 0.9  # a seed that was not saved is trained
 

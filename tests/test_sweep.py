@@ -78,9 +78,12 @@ def test_an_interrupted_sweep_trains_only_what_is_missing(kept, monkeypatch):
         return train(recipe, material, seed, **options)
 
     monkeypatch.setattr(_sweep, "train", counted)
-    told = []
+    told, record = [], json.loads(kept.read_text())
+    record["done"][0]["seconds"] = 1000.0
+    kept.write_text(json.dumps(record))
     result = run(keep=kept, on_seed=lambda one: told.append((one.seed, one.restored)))
     assert trained == [2]
+    assert 1000 < result.seconds < 1100  # those before the interruption count
     assert told == [(0, True), (1, True), (2, False)]
     monkeypatch.undo()
     unbroken = run()
@@ -159,6 +162,18 @@ def test_seeds_of_another_probe_or_of_edited_code_are_not_mixed_in(kept, monkeyp
     monkeypatch.setattr(_sweep, "code", lambda: code() | {"uncommitted code": 7})
     with pytest.raises(ValueError, match="is from a sweep with another uncommitted code; delete it to start anew"):
         run(keep=kept)
+
+
+def test_every_setting_that_a_sweep_keeps_is_compared(kept):
+    record = json.loads(kept.read_text())
+    assert record["settings"].keys() == {
+        *("recipe", "variant", "untrained method", "training", "batch size", "data", "protocol"),
+        *("device", "versions", "precision", "commit", "uncommitted code"),
+    }
+    for name in record["settings"]:
+        kept.write_text(json.dumps(record | {"settings": record["settings"] | {name: "another"}}))
+        with pytest.raises(ValueError, match=f"is from a sweep with another {name}; delete it to start anew"):
+            run(keep=kept)
 
 
 def test_half_a_training_is_no_seed(tmp_path, monkeypatch):

@@ -75,7 +75,8 @@ class CrossValidation:
 
     def check(self, y: Tensor, source: Any = None, seed: int = 0) -> None:
         """Refuse, before anything is trained, labels and folds that :meth:`score` would refuse after it."""
-        if not isinstance(y, Tensor) or y.dim() != 1 or y.is_floating_point() or y.dtype == torch.bool:
+        numbers = isinstance(y, Tensor) and y.dtype != torch.bool and not (y.is_floating_point() or y.is_complex())
+        if not numbers or y.dim() != 1:
             found = f"{y.dtype} {list(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
             raise ValueError(f"y must be a tensor of one integer class an item, not {found}")
         kinds, counts = y.unique(return_counts=True)

@@ -48,13 +48,16 @@ def over_seeds(
     Cost: a training and its scoring for each arm and seed.
 
     Raises:
-        ValueError: no arm, no seed, one twice, an unknown protocol or floor, or arms on different data.
+        ValueError: no arm, no seed, one twice, an unknown protocol or floor, an arm with a floor's name, or arms on
+            different data.
 
     Example:
         >>> over_seeds({"τ = 0.1": colder, "τ = 0.5": warmer}, seeds=3, path="temperatures.json")
     """
     if not arms:
         raise ValueError("arms is empty: name at least one recipe, e.g. {'τ = 0.5': recipe}")
+    if taken := {*floors, "untrained"} & arms.keys():
+        raise ValueError(f"arms must not be named {' or '.join(sorted(taken))}, as what nothing trained reaches is")
     seeds, one = chosen_seeds(seeds), next(iter(arms.values()))
     _, chosen = choose_protocol(one, protocol)
     if looks:
@@ -65,10 +68,12 @@ def over_seeds(
     facts = {"data": one.data, "options": str(one.load_options), "looks": list(looks), "changes": changes}
     kept = Kept(path, "accuracy", seeds=seeds, protocol=str(chosen), floors=dict(floors), **facts)
     material = Material(load(one.data, **one.load_options))
-    reached = material.floors(chosen) if "untrained" not in kept.found else None
-    for floor in floors.values():
-        if reached and floor not in reached:
-            raise ValueError(unknown(f"floor of {one.data}", floor, reached))
+    if "untrained" not in kept.found:
+        reached = material.floors(chosen)
+        for called, floor in floors.items():
+            if floor not in reached:
+                raise ValueError(unknown(f"floor of {one.data}", floor, reached))
+            kept.found[called] = [reached[floor].mean]
 
     def score(embedding: Tensor) -> float:
         return material.score(chosen, embedding).mean
@@ -81,7 +86,6 @@ def over_seeds(
             continue
         runs = [train(recipe, material, seed, progress=False, **changes) for seed in seeds]
         if control or "untrained" not in kept.found:
-            kept.found |= {called: [material.floors(chosen)[floor].mean] for called, floor in floors.items()}
             kept.found["untrained"], kept.of["untrained"] = [score(run.snapshots[0]) for run in runs], start
         if looks:
             kept.found[name] = [[score(run.snapshots[epoch]) for epoch in looks] for run in runs]

@@ -64,7 +64,8 @@ def fit(
         schedule: of the rate: "constant", "cosine" (to zero over all steps), or "warmup-cosine" (from zero up over the
             first tenth of the steps, in a straight line, then the same).
         snapshots: epochs after which ``method.embed(watch)`` is kept (0: before training).
-        watch: what is embedded for snapshots; None: the only batch, if there is only one.
+        watch: what is embedded for snapshots; None: the only batch, if there is only one; of ``Minibatches`` their
+            items, in order.
         checkpoint: a file from which ``resume=True`` goes on; written at most every ``checkpoint_seconds`` and at the
             end. A write that fails (full disk) warns and leaves the last good one.
         resume: go on from ``checkpoint`` if it exists; reaches the same final numbers as one unbroken run.
@@ -92,7 +93,9 @@ def fit(
     batches = to_device(batches, device)
     require_between("weight_decay", weight_decay, 0, math.inf)
     first = _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume)
-    watch = first if watch is None else to_device(watch, device)
+    if watch is None:  # the one batch of Minibatches is shuffled: its rows would not be those of any labels
+        watch = batches.items if isinstance(batches, Minibatches) else first
+    watch = to_device(watch, device)
     settings = {"epochs": epochs, "seed": seed, "lr": lr, "weight_decay": weight_decay, "schedule": schedule}
     settings |= {"batches": len(batches), "precision": precision, "processes": processes()}
     method.to(device)
@@ -109,7 +112,6 @@ def fit(
             run = _restored(saved, method, optimize, snapshots)
         elif 0 in snapshots:
             run.snapshots[0] = _snapshot(method, watch)
-        run.interrupted = False
         shown = progress and rank() == 0
         bar = tqdm(total=epochs, initial=run.epochs, unit="epoch", delay=2, leave=False, disable=not shown)
         try:
@@ -189,7 +191,7 @@ def _epoch(method, trained, batches, optimize, precision, schedule, epoch, epoch
             if epoch == 1 and steps == 0:  # nothing was trained yet: it is what was handed in
                 raise
             raise diverged("what the loss is of became NaN, infinite or too large", epoch) from error
-        optimize.zero_grad(set_to_none=True)
+        optimize.zero_grad()
         loss.backward()
         optimize.step()
         method.after_step()

@@ -158,8 +158,9 @@ def test_sets_that_are_too_small_are_refused_before_training(z):
         CrossValidation(strengths=("a", "b"))
     with pytest.raises(ValueError, match="one class only"):
         CrossValidation().check(torch.zeros(20, dtype=torch.long))
-    with pytest.raises(ValueError, match="integer class"):
-        CrossValidation().check(torch.rand(20))
+    for wrong in (torch.rand(20), y > 0, y + 0j, y[:, None]):
+        with pytest.raises(ValueError, match="integer class"):
+            CrossValidation().check(wrong)
     with pytest.raises(ValueError, match="one class for each of the 90 rows"):
         CrossValidation().score(z, Y[:10])
     z[0, 0] = torch.nan

@@ -56,6 +56,7 @@ def test_a_protocol_prints_itself_and_compares_by_value():
     )
     assert Protocol.public(strengths=[1.0, 2.0]) == Protocol.public(strengths=(2, 1))
     assert hash(Protocol.public()) == hash(Protocol.public())
+    assert Protocol.random(0.1, 0, 0.9) == Protocol.random(0.1, None, 0.9) != Protocol.random(0.1, 0.1, 0.8)
 
 
 def test_check_refuses_before_anything_is_trained():

@@ -39,9 +39,13 @@ def test_public_reads_the_splits_of_images():
     assert (split.train.tolist(), split.validation, split.test.tolist()) == ([[0, 1, 2]], None, [[3, 4]])
 
 
-def test_data_without_a_split_is_refused():
+@pytest.mark.parametrize("masks", [{}, {"train_mask": mask(6, [0])}, {"test_mask": mask(6, [1])}])
+def test_data_without_a_split_is_refused(masks):
     with pytest.raises(ValueError, match="the data has no split of its own"):
-        Split.public(SimpleNamespace(train_mask=None, test_mask=None))
+        Split.public(SimpleNamespace(**{"train_mask": None, "test_mask": None} | masks))
+
+
+def test_masks_of_several_sizes_are_refused():
     uneven = torch.stack([mask(6, [0, 1]), mask(6, [1])], dim=1)
     with pytest.raises(ValueError, match="train_mask has columns of 1 to 2 items"):
         Split.public(SimpleNamespace(train_mask=uneven, val_mask=None, test_mask=mask(6, [4])))
@@ -73,6 +77,7 @@ def test_random_splits_may_use_a_part_of_the_items_and_no_validation():
         ({"seed": 1.5}, "seed must be"),
         ({"repeats": 2.5}, "repeats must be"),
         ({"y": [0, 1] * 50}, "y must be a"),
+        ({"validation": -0.1}, "validation must be a share of the items between 0 and 1, not -0.1"),
         ({"test": 1.2}, "test must be a share of the items between 0 and 1, not 1.2"),
         ({"train": 0.5, "test": 0.9}, "must add up to at most 1, not 1.5"),
         ({"train": 0.001}, "train=0.001 of 100 items holds no item"),

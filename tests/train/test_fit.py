@@ -175,6 +175,16 @@ def test_ctrl_c_leaves_a_usable_run_and_the_checkpoint_of_a_finished_epoch(tmp_p
     assert same(fit(Autoencoder(), Minibatches(x, 8), resume=True, **keep), train(snapshots=[2]))
 
 
+@pytest.mark.parametrize(("seconds", "epochs"), [(0, [1, 2, 3]), (1e9, [3])])
+def test_a_checkpoint_is_written_no_more_often_than_asked_and_at_the_end(tmp_path, monkeypatch, seconds, epochs):
+    written = []
+    monkeypatch.setattr(
+        "labkit.train._checkpoint.write_tensors", lambda _, __, facts: written.append(len(facts["history"]["loss"]))
+    )
+    train(epochs=3, snapshots=[], checkpoint=tmp_path / "c", checkpoint_seconds=seconds)
+    assert written == epochs
+
+
 @pytest.mark.misfortune("full disk or read-only folder")
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
     checkpoint = tmp_path / "run.safetensors"
@@ -291,6 +301,11 @@ def test_training_is_the_loop_that_one_would_write(name, make):
     for name, value in method.state_dict().items():
         assert torch.equal(trained.state_dict()[name], value), name
     assert run.history["loss"] == pytest.approx(history, rel=1e-6)
+
+
+def test_what_is_not_said_is_what_the_docstring_says():
+    said = {"seed": 0, "optimizer": "adam", "lr": 1e-3, "weight_decay": 0.0, "schedule": "constant"}
+    assert same(train(), train(**said))
 
 
 def test_dropout_is_active_in_training_after_an_embed_that_forgets_to_switch_it_on_again():
@@ -631,6 +646,15 @@ def test_the_mean_of_many_small_losses_keeps_its_digits():
 
     run = fit(Constant(), [torch.zeros(2, 6)] * 4000, epochs=1, progress=False)
     assert run.history["loss"][0] == pytest.approx(float(torch.tensor(0.1)), rel=1e-7)
+
+
+def test_snapshots_of_one_batch_keep_the_order_of_the_items():
+    x = items()
+    for batches in (Minibatches(x, 40), Minibatches(x, 40, numbered=True), [x]):
+        method = build()
+        method.forward = lambda x, method=method: Autoencoder.forward(method, x[0] if isinstance(x, tuple) else x)
+        run = fit(method, batches, epochs=2, snapshots=[2], progress=False)
+        assert torch.equal(run.snapshots[2], run.method.embed(x))
 
 
 @pytest.mark.parametrize("make", [np.array, torch.tensor, tuple, set])

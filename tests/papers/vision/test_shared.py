@@ -128,6 +128,9 @@ def test_an_arm_that_changed_is_measured_again_and_what_cannot_stand_side_by_sid
         over_seeds({"a": recipe, "b": simclr.RECIPES[2]}, 1)
     with pytest.raises(ValueError, match="'propagatd'"):
         over_seeds({"a": recipe}, 1, floors={"A²X": "propagatd"})
+    for name in ("raw", "untrained"):
+        with pytest.raises(ValueError, match=f"arms must not be named {name}"):
+            over_seeds({name: recipe}, 1)
 
 
 def test_the_untrained_control_is_of_the_arms_beside_it(tmp_path, monkeypatch):
