@@ -4,6 +4,8 @@
 
 The 4 000 + 1 000 images of ``cifar10-4k`` are in both sets, once exact and once as JPEG: same images, same order, same
 start, same views; the coding is all that differs. Lines: 20-NN on the test images, by recipe, epochs and form.
+On a processor, one thread, 2026-11-28 (spread over three trainings): the coding costs -0.2 ± 1.1 points with labels,
+1.1 ± 0.6 of SimCLR's 39.4 after 8 epochs, 0.1 ± 0.9 of its 41.9 after 24.
 """
 
 import statistics
