@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from autoencoder import Autoencoder, train
 from data.test_store import CONTENT, Server, entry_of
-from train.test_fit import Autoencoder, train
 
 from labkit import explore, recipes
 from labkit.data import _store

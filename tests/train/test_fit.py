@@ -1,8 +1,6 @@
-"""The training loop: determinism, resume after kill -9, ctrl-C, full disk, bad input."""
+"""The training loop: determinism, precision, schedules, snapshots, bad input."""
 
-import errno
 import math
-import os
 import subprocess
 import sys
 from functools import partial
@@ -12,59 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from autoencoder import Autoencoder, Picture, build, items, same, train
 from torch import nn
 from torch_geometric.data import Data
 
 from labkit.losses import nt_xent
-from labkit.methods import Method, SkipGram, inference
 from labkit.train import Minibatches, Run, choose_device, fit, seeded, to_device
-
-
-class Autoencoder(Method):
-    """The smallest method with everything that must survive a resume: dropout, batch statistics, a momentum copy."""
-
-    def __init__(self, dim=6):
-        super().__init__()
-        self.encoder = nn.Sequential(nn.Linear(dim, 4), nn.BatchNorm1d(4), nn.Dropout(0.3))
-        self.decoder = nn.Linear(4, dim)
-        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
-
-    def forward(self, x):
-        noisy = x + 0.1 * torch.randn_like(x)
-        return (self.decoder(self.encoder(noisy)) - x).square().mean()
-
-    @inference
-    def embed(self, x):
-        return self.encoder(x)
-
-    def after_step(self):
-        self.steps += 1
-
-
-def items():
-    return torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
-
-
-def build():
-    with seeded(0):
-        return Autoencoder()
-
-
-def train(**options):
-    x = items()
-    arguments = {"epochs": 6, "snapshots": [0, 3, 6], "watch": x, "progress": False} | options
-    return fit(build(), Minibatches(x, 8), **arguments)
-
-
-def same(one: Run, other: Run) -> bool:
-    weights = zip(one.method.state_dict().values(), other.method.state_dict().values(), strict=True)
-    shots = all(torch.equal(one.snapshots[epoch], other.snapshots[epoch]) for epoch in other.snapshots)
-    return (
-        one.history["loss"] == other.history["loss"]
-        and all(torch.equal(a, b) for a, b in weights)
-        and one.snapshots.keys() == other.snapshots.keys()
-        and shots
-    )
 
 
 def test_same_seed_same_bits_and_the_world_outside_is_left_alone():
@@ -83,145 +34,6 @@ def test_same_seed_same_bits_and_the_world_outside_is_left_alone():
     assert repr(train(epochs=1, snapshots=[0])).startswith("Run(Autoencoder, 1 epoch in ")
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "warmup-cosine"])
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
-def test_resume_reaches_the_same_numbers(tmp_path, schedule, optimizer):
-    options = {"schedule": schedule, "optimizer": optimizer, "weight_decay": 1e-3}
-    whole = train(**options)
-
-    class Stop(Minibatches):
-        """Raises in the fourth epoch, as a crash would."""
-
-        epoch = 0
-
-        def __iter__(self):
-            Stop.epoch += 1
-            if Stop.epoch == 5:  # `fit` looks at the first batch once before training
-                raise RuntimeError("power cut")
-            return super().__iter__()
-
-        def to(self, device):
-            return self
-
-    checkpoint = tmp_path / "run.safetensors"
-    keep = {"checkpoint": checkpoint, "checkpoint_seconds": 0, "progress": False}
-    x = items()
-    with pytest.raises(RuntimeError, match="power cut"):
-        fit(build(), Stop(x, 8), epochs=6, snapshots=[0, 3, 6], watch=x, **options, **keep)
-    with seeded(99):
-        other_start = Autoencoder()
-    resumed = fit(
-        other_start, Minibatches(x, 8), epochs=6, snapshots=[0, 3, 6], watch=x, resume=True, **options, **keep
-    )
-    assert same(resumed, whole)
-    assert same(Run.load(checkpoint, Autoencoder()), whole)
-
-
-class Picture(Autoencoder):
-    """Weights that lie channels last, as those of vision encoders do."""
-
-    def __init__(self):
-        super().__init__()
-        self.encoder = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
-
-    def forward(self, x):
-        return (self.encoder(x) - torch.randn(4, 1, 1)).square().mean()
-
-
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_momenta_go_on_beside_the_weights_they_belong_to(tmp_path, optimizer):
-    x = torch.randn(8, 3, 6, 6)
-
-    def train(epochs, **keep):
-        with seeded(0):
-            method = Picture()
-        return fit(method, [x], epochs=epochs, lr=0.1, optimizer=optimizer, progress=False, **keep)
-
-    train(3, checkpoint=tmp_path / "c")
-    assert same(train(6, checkpoint=tmp_path / "c", resume=True), train(6))
-
-
-def test_what_an_optimiser_keeps_in_float32_beside_doubles_stays_so(tmp_path):
-    x, options = items().double(), {"optimizer": partial(torch.optim.NAdam, lr=0.01), "progress": False}
-
-    def train(epochs, **keep):
-        return fit(build().double(), [x], epochs=epochs, **options, **keep)
-
-    train(3, checkpoint=tmp_path / "c")
-    assert same(train(6, checkpoint=tmp_path / "c", resume=True), train(6))
-
-
-def test_ctrl_c_leaves_a_usable_run_and_the_checkpoint_of_a_finished_epoch(tmp_path):
-    class Interrupted(Autoencoder):
-        def after_step(self):
-            super().after_step()
-            if self.steps == 12:
-                raise KeyboardInterrupt
-
-    x = items()
-    file = tmp_path / "run.safetensors"
-    keep = {"epochs": 6, "snapshots": [2], "watch": x, "progress": False, "checkpoint": file, "checkpoint_seconds": 0}
-    with seeded(0):
-        method = Interrupted()
-    with pytest.warns(UserWarning, match="stopped by hand after 2 of 6 epochs; the weights are those of this moment"):
-        run = fit(method, Minibatches(x, 8), **keep)
-    assert run.interrupted
-    assert run.epochs == 2
-    assert run.method.embed(x).shape == (40, 4)
-    assert not torch.equal(run.method.embed(x), run.snapshots[2])  # two steps into the third epoch, and it says so
-    kept = Run.load(file, Autoencoder())
-    assert kept.epochs == 2
-    assert torch.equal(kept.method.embed(x), run.snapshots[2])
-    assert same(fit(Autoencoder(), Minibatches(x, 8), resume=True, **keep), train(snapshots=[2]))
-
-
-@pytest.mark.parametrize(("seconds", "epochs"), [(0, [1, 2, 3]), (1e9, [3])])
-def test_a_checkpoint_is_written_no_more_often_than_asked_and_at_the_end(tmp_path, monkeypatch, seconds, epochs):
-    written = []
-    monkeypatch.setattr(
-        "labkit.train._checkpoint.write_tensors", lambda _, __, facts: written.append(len(facts["history"]["loss"]))
-    )
-    train(epochs=3, snapshots=[], checkpoint=tmp_path / "c", checkpoint_seconds=seconds)
-    assert written == epochs
-
-
-@pytest.mark.misfortune("full disk or read-only folder")
-def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
-    checkpoint = tmp_path / "run.safetensors"
-    train(epochs=2, snapshots=[], checkpoint=checkpoint, checkpoint_seconds=0)
-    before = checkpoint.read_bytes()
-
-    def full(_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.warns(UserWarning, match=r"was not written \(No space left on device\)"):
-        run = train(epochs=4, snapshots=[], checkpoint=checkpoint, checkpoint_seconds=0, resume=True)
-    assert run.epochs == 4
-    assert checkpoint.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [checkpoint]
-
-
-@pytest.mark.attack("checkpoints")
-def test_torn_and_foreign_checkpoints_are_refused(tmp_path):
-    checkpoint = tmp_path / "run.safetensors"
-    train(checkpoint=checkpoint)
-    whole = checkpoint.read_bytes()
-    for torn in (whole[:-100], whole[:20], b"", b"\xff" * 8 + whole[8:]):
-        checkpoint.write_bytes(torn)
-        with pytest.raises(ValueError, match="torn or was not written by labkit"):
-            train(checkpoint=checkpoint, resume=True)
-    checkpoint.write_bytes(whole)
-    with pytest.raises(ValueError, match=r"with lr=0\.001 .* this one has lr=0\.5"):
-        train(checkpoint=checkpoint, resume=True, lr=0.5)
-    with pytest.raises(ValueError, match=r"with epochs=6 \(6 epochs done\), this one has epochs=5"):
-        train(checkpoint=checkpoint, resume=True, epochs=5, snapshots=[])
-    with pytest.raises(ValueError, match="another method"):
-        Run.load(checkpoint, Autoencoder(dim=5))
-    with pytest.raises(FileNotFoundError):
-        Run.load(tmp_path / "none", Autoencoder())
-
-
 def test_run_saves_and_loads(tmp_path):
     run = train()
     run.events.append((3, "an eigenvalue rises"))
@@ -234,19 +46,6 @@ def test_run_saves_and_loads(tmp_path):
 def test_a_loss_that_blows_up_is_reported():
     with pytest.raises(FloatingPointError, match=r"in epoch 1; lower the learning rate"):
         train(lr=1e30, optimizer="sgd")
-
-
-def test_weights_that_blow_up_in_the_last_step_of_an_epoch_spare_the_checkpoint(tmp_path):
-    class Poisoned(Autoencoder):
-        def after_step(self):
-            super().after_step()
-            if self.steps == 10:
-                self.decoder.weight.data[0, 0] = math.inf
-
-    x, file = items(), tmp_path / "run.safetensors"
-    with pytest.raises(FloatingPointError, match="weights became NaN or infinite in epoch 2; lower the learning rate"):
-        fit(Poisoned(), Minibatches(x, 8), epochs=3, checkpoint=file, checkpoint_seconds=0, progress=False)
-    assert Run.load(file, Autoencoder()).epochs == 1
 
 
 def test_weights_whose_sum_overflows_are_no_divergence():
@@ -369,13 +168,6 @@ def test_a_check_that_draws_changes_neither_the_world_outside_nor_the_training()
     assert same(run, train(epochs=2, snapshots=[]))
 
 
-def test_a_cosine_schedule_is_not_resumed_with_another_length(tmp_path):
-    file = tmp_path / "run.safetensors"
-    train(epochs=2, snapshots=[], schedule="cosine", checkpoint=file)
-    with pytest.raises(ValueError, match=r"with epochs=2 \(2 epochs done\), this one has epochs=4"):
-        train(epochs=4, snapshots=[], schedule="cosine", checkpoint=file, resume=True)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -438,29 +230,6 @@ def test_trains_on_cuda():
     assert run.history["loss"][-1] < run.history["loss"][0]
 
 
-class Table(Method):
-    """Embeds with its own weights, and reaches its encoder under two names."""
-
-    def __init__(self):
-        super().__init__()
-        self.encoder = nn.Embedding(6, 3)
-        self.network = nn.Sequential(self.encoder)
-
-    def forward(self, x):
-        return self.network(torch.arange(6)).square().mean()
-
-    def embed(self, x):
-        return self.encoder.weight
-
-
-def test_snapshots_of_the_weights_themselves_are_copies_and_shared_weights_can_be_kept(tmp_path):
-    file = tmp_path / "run.safetensors"
-    run = fit(Table(), [items()], epochs=3, snapshots=[0, 3], watch=items(), checkpoint=file, progress=False)
-    assert not torch.equal(run.snapshots[0], run.snapshots[3])
-    assert torch.equal(run.snapshots[3], run.method.encoder.weight)
-    assert fit(Table(), [items()], epochs=3, checkpoint=file, resume=True, progress=False).epochs == 3
-
-
 def test_a_cosine_schedule_keeps_the_rates_of_an_optimiser_of_one_s_own():
     made = []
 
@@ -501,23 +270,10 @@ def test_a_subclass_of_minibatches_stays_one_on_another_device():
     assert torch.equal(next(iter(moved)), torch.ones(4, 2))
 
 
-def test_a_resumed_run_does_not_silently_lack_snapshots(tmp_path):
-    train(epochs=3, snapshots=[0, 3], checkpoint=tmp_path / "c")
-    with pytest.raises(ValueError, match=r"snapshots asks for epochs \[2\], which .* has passed without keeping them"):
-        train(epochs=5, snapshots=[0, 2, 4], checkpoint=tmp_path / "c", resume=True)
-    assert sorted(train(epochs=5, snapshots=[0, 4], checkpoint=tmp_path / "c", resume=True).snapshots) == [0, 3, 4]
-
-
-def test_another_precision_is_not_gone_on_with(tmp_path):
-    train(epochs=2, snapshots=[], checkpoint=tmp_path / "c", precision="float32")
-    with pytest.raises(ValueError, match="precision='float32'"):
-        train(epochs=3, snapshots=[], checkpoint=tmp_path / "c", precision="bfloat16", resume=True)
-
-
 NUMPY = """
 import sys
 import numpy as np, torch
-from test_fit import Autoencoder, items
+from autoencoder import Autoencoder, items
 from labkit.claims import Evidence
 from labkit.recipes._recipe import chosen_seeds
 from labkit.train import Minibatches, fit
@@ -532,7 +288,7 @@ assert type(Evidence([np.float32(1), np.float32(2)], [0, 0], "a", "b").treatment
 
 def test_numpy_s_numbers_are_as_good_as_python_s(tmp_path):
     """In a process without the checks of annotations that tests have: NumPy's whole numbers are no int to those."""
-    subprocess.run([sys.executable, "-c", NUMPY, str(tmp_path)], check=True, cwd=Path(__file__).parent)
+    subprocess.run([sys.executable, "-c", NUMPY, str(tmp_path)], check=True, cwd=Path(__file__).parents[1])
 
 
 def test_mappings_and_named_tuples_go_to_a_device_whole():
@@ -545,72 +301,12 @@ def test_mappings_and_named_tuples_go_to_a_device_whole():
     assert to_device({"x": ones.to("cpu")}, cpu)["x"] is ones
 
 
-def test_a_run_goes_on_under_its_own_optimiser_only(tmp_path):
-    def train(make, epochs, resume=True):
-        where = {"checkpoint": tmp_path / "one", "resume": resume}
-        return fit(build(), items().split(14), epochs=epochs, optimizer=make, progress=False, **where)
-
-    rate = partial(torch.optim.SGD, lr=0.01, momentum=0.9)
-    train(rate, 1)
-    for other in (torch.optim.Adam, partial(torch.optim.SGD, lr=0.02, momentum=0.9), "sgd"):
-        with pytest.raises(ValueError, match=r"comes from a run with optimizer=.SGD .*this one has optimizer="):
-            train(other, 2)
-    assert train(rate, 2).epochs == 2
-
-
-def test_a_folder_as_checkpoint_and_another_precision_are_refused_before_anything_is_embedded(tmp_path):
-    class Watched(Autoencoder):
-        def embed(self, x):
-            raise AssertionError("looked at before it was refused")
-
-    for wrong, said in (({"checkpoint": tmp_path}, "is a folder"), ({"precision": "float16"}, "no precision named")):
-        with pytest.raises(ValueError, match=said):
-            fit(Watched(), [items()], epochs=1, snapshots=[0], progress=False, **wrong)
-
-
 def test_numbered_batches_say_which_rows_they_are():
     rows = torch.arange(20.0)[:, None] * 7
     torch.manual_seed(0)
     seen = [(part, place) for part, place in Minibatches(rows, 6, drop_last=False, numbered=True)]
     assert all(torch.equal(rows[place], part) for part, place in seen)
     assert torch.cat([place for _, place in seen]).sort().values.tolist() == list(range(20))
-
-
-def test_a_sparse_optimizer_goes_on_to_the_same_bits(tmp_path):
-    walks = torch.randint(0, 12, (40, 6), generator=torch.Generator().manual_seed(0))
-
-    def train(epochs, **keep):
-        with seeded(0):
-            method = SkipGram(12, dim=4, sparse=True)
-        how = {"optimizer": lambda weights: torch.optim.SparseAdam(list(weights), lr=0.05), "progress": False}
-        return fit(method, Minibatches(walks, 8), epochs=epochs, **how, **keep)
-
-    train(3, checkpoint=tmp_path / "c")
-    assert same(train(9, checkpoint=tmp_path / "c", resume=True), train(9))
-
-
-def test_a_run_that_was_saved_is_no_checkpoint_and_stays_as_it_was(tmp_path):
-    train(epochs=1, snapshots=[0]).save(tmp_path / "run")
-    with seeded(1):
-        method = Autoencoder()
-    before = {name: value.clone() for name, value in method.state_dict().items()}
-    with pytest.raises(ValueError, match=r"holds a finished run \(Run.save\) and nothing to go on from"):
-        fit(method, [torch.randn(4, 6)], epochs=2, checkpoint=tmp_path / "run", resume=True, progress=False)
-    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
-
-
-def test_what_a_checkpoint_does_not_hold_is_said_and_training_goes_on(tmp_path):
-    class Named(torch.optim.SGD):
-        def step(self):
-            super().step()
-            for group in self.param_groups:
-                for parameter in group["params"]:
-                    self.state[parameter]["name"] = "x"
-
-    named = {"optimizer": lambda weights: Named(weights, lr=0.1), "checkpoint": tmp_path / "c"}
-    with pytest.warns(UserWarning, match="Named remembers 'name' as str"):
-        run = train(epochs=2, snapshots=[0], **named)
-    assert run.epochs == 2
 
 
 def test_anything_with_a_loss_and_an_embedding_is_trained():
