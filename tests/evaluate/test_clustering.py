@@ -31,6 +31,7 @@ def test_kmeans_is_scikit_learns_and_assigns_rows_it_was_not_fitted_on():
     z = centres[y] + torch.randn(60, 3)
     expected = KMeans(3, n_init=5, random_state=4).fit_predict(z.numpy())
     assert kmeans(z, 3, seed=4).tolist() == expected.tolist()
+    assert not kmeans(z, 1).any()
     assert clustering_accuracy(y, kmeans(z, 3, fit_on=torch.arange(20))) == 1
     z[30:] += 100  # far away: only centres that saw these rows would move there
     assert len(kmeans(z, 3, fit_on=torch.arange(30))[30:].unique()) < 3

@@ -219,8 +219,10 @@ def test_bad_input_is_named():
     for call in (growth_rates, attraction):
         with pytest.raises(ValueError, match="tau must be a positive"):
             call(pair_graph(4, symmetric=True), *([] if call is growth_rates else [z]), tau=0)
-    with pytest.raises(ValueError, match="no scaling"):
-        balanced(star)
+    path = torch.ones(3).diag(1) + torch.ones(3).diag(-1)
+    for unscaled in (star, torch.block_diag(path, 1 - torch.eye(2))):  # beside a pair, whose rows do sum to 1
+        with pytest.raises(ValueError, match="no scaling"):
+            balanced(unscaled)
 
 
 def test_rows_that_neither_graph_uses_count_nothing():

@@ -39,6 +39,11 @@ def test_a_simplex_lies_on_the_floor(n):
     assert uniformity(simplex(n)) < sphere.uniformity_floor(n - 1)
 
 
+@pytest.mark.parametrize("t", [1e-4, 0.03, 2.0, 300.0])
+def test_the_floor_of_a_line_is_that_of_its_two_points(t):
+    assert sphere.uniformity_floor(1, t) == pytest.approx(math.log((1 + math.exp(-4 * t)) / 2), rel=1e-10)
+
+
 def test_pairs_with_themselves_are_what_n_points_lack():
     n, floor = 500, sphere.uniformity_floor(3)
     whole = math.log((n * math.exp(floor) - 1) / (n - 1))
