@@ -8,6 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from labkit import losses
 from labkit.losses import info_nce, kernel_nt_xent, nt_xent, spectral_contrastive
+from labkit.losses._tiles import log_sums
 
 MIXED = ((2.0, 0.8), (1.0, 0.5))
 LOSSES = {
@@ -47,6 +48,15 @@ def test_tiles_give_the_dense_value_and_gradient(name, dtype, n, block):
     for one, other in zip(tiled, dense, strict=True):
         assert one.dtype == dtype
         assert (one - other).abs().max() <= close * other.abs().max()
+
+
+@pytest.mark.parametrize("partner", [0, 2, 10])
+def test_the_partner_of_a_row_is_left_out_in_whichever_tile_it_lies(partner):
+    rows, columns = torch.randn(11, 3, dtype=torch.float64), torch.randn(13, 3, dtype=torch.float64)
+    found = log_sums(torch.inner, rows, columns, bounds=(-50, 50), partner=partner, block=4)
+    left = torch.ones(11, 13, dtype=torch.bool)
+    left[torch.arange(11), (torch.arange(11) + partner) % 13] = False
+    torch.testing.assert_close(found, (rows @ columns.T).masked_fill(~left, -torch.inf).logsumexp(1))
 
 
 @every_loss

@@ -21,9 +21,10 @@ def digits():
     return x[:, x.std(0) > 0]
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-3])
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
-def test_the_graph_is_spread_and_rank_correlation(alpha):
-    x = drawn(0)
+def test_the_graph_is_spread_and_rank_correlation(alpha, unit):
+    x = drawn(0) * unit
     rho = np.abs(spearmanr(x.numpy()).statistic)
     spread = x.numpy().std(axis=0, ddof=1)
     larger = np.maximum.outer(spread, spread)

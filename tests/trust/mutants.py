@@ -42,7 +42,13 @@ OPPOSITE = {
     "triu": "tril", "tril": "triu",
 }  # fmt: skip
 # A place that no test can notice, as it is written in the results -> why.
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT: dict[str, str] = {
+    "`residual = (logits * sign).sigmoid_().mul_(sign)` became `residual = (logits / sign).sigmoid_().mul_(sign)`": (
+        "a sign is 1 or -1"
+    ),
+    "`best, found = near.topk(min(k + 1, others), dim=1)` became "
+    "`best, found = near.topk(min(k + 2, others), dim=1)`": "what follows the first k + 1 is not looked at",
+}
 
 
 @dataclass(frozen=True)
