@@ -131,8 +131,11 @@ def test_bad_input_is_named():
         PairKernelEncoder.fit(x, x2[:-1])
     with pytest.raises(ValueError, match="NaN"):
         PairKernelEncoder.fit(x * math.nan, x2)
-    with pytest.raises(ValueError, match="even size"):
-        pair_kernel(torch.eye(3))
+    for gram, words in ((torch.eye(3), "even size"), (torch.ones(0, 0), "even size"), (torch.ones(4, 2), "4 of gram")):
+        with pytest.raises(ValueError, match=words):
+            pair_kernel(gram)
+    with pytest.raises(ValueError, match="square"):
+        PairKernelEncoder.fit(x, x2, kernel=lambda a, _: torch.ones(len(a), 4).to(a))
     with pytest.raises(ValueError, match="symmetric"):
         pair_kernel(torch.tensor([[1.0, 2], [0, 1]]))
     nearly = torch.eye(4, dtype=torch.float64) + 1
