@@ -111,6 +111,10 @@ def test_one_view_has_no_pairs():
         multi_view_nt_xent(a)
     with pytest.raises(ValueError, match="view 2 must have the same shape"):
         multi_view_nt_xent(a, a, a[:3])
+    with pytest.raises(ValueError, match="view 1 must have the same shape"):
+        multi_view_nt_xent(a[:3], a, a)
+    with pytest.raises(ValueError, match="view 0 holds NaN"):
+        multi_view_nt_xent(a * math.nan, a, a)
 
 
 @pytest.mark.parametrize("loss", [nt_xent, info_nce])
