@@ -2,13 +2,10 @@
 
 import pytest
 import torch
+from draws import seeded
 
 from labkit.models import SparseMatrix
 from labkit.views import drop_edges, hide_nodes, mask_feature_columns
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def test_drop_edges_keeps_a_share_in_order():

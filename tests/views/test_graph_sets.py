@@ -7,6 +7,7 @@ from functools import partial
 import networkx as nx
 import pytest
 import torch
+from draws import seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import Data
@@ -26,10 +27,6 @@ VIEWS = {
     "choice": RandomChoice([drop_nodes, subgraph, identity]),
 }
 ratios = st.floats(0, 1)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def share(ratio, n):

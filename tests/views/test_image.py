@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from draws import photos, seeded
 
 from labkit.views import (
     ColorJitter,
@@ -51,14 +52,6 @@ IDENTITY = [
 
 def name(view) -> str:
     return type(view).__name__
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def photos(items: int = 6, channels: int = 3, height: int = 10, width: int = 13) -> torch.Tensor:
-    return torch.randint(0, 256, (items, channels, height, width), generator=seeded(), dtype=torch.uint8)
 
 
 # What every view promises

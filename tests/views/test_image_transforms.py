@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from draws import photos, seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
@@ -22,14 +23,6 @@ from labkit.views import (
 )
 
 LUMA = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def photos(items: int = 6, channels: int = 3, height: int = 10, width: int = 13) -> torch.Tensor:
-    return torch.randint(0, 256, (items, channels, height, width), generator=seeded(), dtype=torch.uint8)
 
 
 # Geometry

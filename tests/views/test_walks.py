@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from draws import seeded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
@@ -11,10 +12,6 @@ from torch_geometric.data import Data
 from labkit.data import load
 from labkit.views import Adjacency, _walks, random_walk, restart_walk
 from labkit.views._alias import AliasRows
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def small(kind="plain"):
