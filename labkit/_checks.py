@@ -11,9 +11,18 @@ class NotFinite(ValueError):
     """NaN, infinities, or numbers so large that sums of their powers overflow: in a training, it has diverged."""
 
 
+def may_look(values: Tensor) -> bool:
+    """Whether a step may stop to see what the numbers are: on a CPU, unless it is compiled.
+
+    Elsewhere the host would wait until the device is done, and a compiled step would fall into parts. ``fit`` looks at
+    the loss and the weights after each epoch.
+    """
+    return values.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def require_finite(name: str, values: Tensor) -> None:
     """Refuse NaN and infinities in ``values`` (any shape), naming the first row that holds one."""
-    if not values.is_floating_point():
+    if not values.is_floating_point() or torch.compiler.is_compiling():
         return
     bad = ~torch.isfinite(values)
     if bad.any():
@@ -29,6 +38,8 @@ def require_in_range(name: str, values: Tensor, power: int = 2) -> None:
 
     One product of the values with themselves, in place of a pass that looks for NaN and infinities.
     """
+    if torch.compiler.is_compiling():
+        return
     flat = values.detach().reshape(-1)
     flat = flat if flat.dtype == torch.float64 else flat.float()
     if flat.dot(flat) < torch.finfo(flat.dtype).max ** (2 / power):
@@ -134,7 +145,7 @@ def require_rows(name: str, rows: Tensor, power: int = 2) -> None:
     """Refuse anything but a floating-point [n, dim] tensor, dim ≥ 1, that is finite and in range."""
     if rows.dim() != 2 or not rows.is_floating_point() or rows.shape[1] == 0:
         raise ValueError(f"{name} must be a floating-point [n, dim] tensor, not {list(rows.shape)} of {rows.dtype}")
-    if rows.device.type == "cpu":  # elsewhere it would stop the host until the device is done; `fit` sees NaN
+    if may_look(rows):
         require_in_range(name, rows, power)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit._arguments import checked
-from labkit._checks import require_counts, require_in_range, require_pair, require_positive
+from labkit._checks import may_look, require_counts, require_in_range, require_pair, require_positive
 from labkit.losses._precision import without_autocast
 
 
@@ -108,7 +108,7 @@ def dino(
 def _over(name: str, scores: Tensor, divisor_name: str, divisor: float) -> Tensor:
     """Scores over a temperature: logits that are finite."""
     logits = scores / divisor
-    if logits.device.type == "cpu":
+    if may_look(logits):
         require_in_range(f"{name} / {divisor_name}", logits)
     return logits
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit._arguments import checked
-from labkit._checks import require_between, require_counts, require_in_range, require_pair
+from labkit._checks import may_look, require_between, require_counts, require_in_range, require_pair
 from labkit._processes import from_first
 from labkit.losses._precision import unit_rows, without_autocast
 
@@ -138,7 +138,7 @@ def whiten(x: Float[Tensor, "... items dim"], eps: float = 0.0) -> Float[Tensor,
             f"x must hold more items than dimensions: a whitened sub-batch of {n} items has no full-rank covariance in "
             f"{dim} dimensions; use size > {dim} or a narrower projector"
         )
-    if x.device.type == "cpu":  # elsewhere it would stop the host until the device is done
+    if may_look(x):
         require_in_range("x", x)
     centred = x.double()
     centred = centred - centred.mean(dim=-2, keepdim=True)

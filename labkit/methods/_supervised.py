@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit._arguments import checked
+from labkit._checks import may_look
 from labkit.methods._two_view import TwoView
 
 
@@ -35,7 +36,7 @@ class Supervised(TwoView):
 
     def forward(self, batch: tuple[Tensor, Tensor]) -> Float[Tensor, ""]:
         images, rows = batch
-        if rows.device.type == "cpu":  # elsewhere it would stop the host until the device is done
+        if may_look(rows):
             self._require_labels(rows)
         h = self.encoder(self.view(images))
         self.seen = {"h": (h.detach(),)}

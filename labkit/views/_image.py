@@ -34,11 +34,16 @@ def unit_images(images: Tensor) -> Images:
         return images.float().div_(255)
     if not images.is_floating_point():
         raise ValueError(f"images must be uint8 in 0..255 or floating point in [0, 1], not {images.dtype}")
+    if not torch.compiler.is_compiling():  # a compiled step can't ask what the numbers are
+        _require_unit(images)
+    return images if images.dtype == torch.float64 else images.float()
+
+
+def _require_unit(images: Tensor) -> None:
     low, high = (float(end) for end in images.aminmax())
     if not (low >= 0 and high <= 1):
         found = "NaN" if low != low else f"values from {low:.4g} to {high:.4g}"
         raise ValueError(f"images must lie in [0, 1], but hold {found}; hand in uint8, or rescale them first")
-    return images if images.dtype == torch.float64 else images.float()
 
 
 def constant(like: Tensor, *values: float) -> Float[Tensor, "values"]:
