@@ -8,6 +8,7 @@ from torch_geometric.transforms import NormalizeFeatures
 
 from labkit.data import available, load
 from labkit.evaluate import Protocol, Split, floors, knn_probe, linear_probe
+from labkit.evaluate._argmax import ArgMax
 from labkit.evaluate._linear import LinearProbe
 
 Y = torch.arange(120) % 3
@@ -91,6 +92,14 @@ def test_a_classifier_is_not_scored_on_nodes_that_taught_it():
     with pytest.raises(ValueError, match="a random test part may have taught it their labels"):
         Protocol.random(probe="argmax")
     assert Protocol.public("argmax").of_features == Protocol.public()
+
+
+def test_a_classifier_says_the_same_in_every_split(z):
+    split = Split.random(Y, repeats=3)
+    score = ArgMax()(z, Y, split)
+    assert torch.equal(score.details["predictions"], z.argmax(dim=1).expand(3, 120))
+    said = z.argmax(dim=1) == Y
+    assert score.values == pytest.approx([said[rows].double().mean().item() for rows in split.test])
 
 
 def test_floors_are_the_probe_on_what_is_given(z):

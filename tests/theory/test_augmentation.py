@@ -4,6 +4,7 @@ import itertools
 import math
 
 import pytest
+import scipy.optimize
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -129,6 +130,16 @@ def test_predicted_risk_is_that_of_ridge_regression():
     assert bias + variance - noise == pytest.approx(torch.stack(errors).mean().item(), rel=0.05)
     assert 0 < bias < 1
     assert values.sum() == pytest.approx(eigenvalue.sum().item())
+
+
+@pytest.mark.parametrize("ridge", [1e-3, 0.1, 1.0, 5.0, 40.0, 1e4])
+def test_risk_rests_on_the_root_of_its_equation(ridge):
+    eigenvalues, labels = torch.tensor([12.0] * 5 + [0.5] * 20, dtype=torch.float64), 10
+    c = scipy.optimize.brentq(lambda c: float((eigenvalues / (eigenvalues + c)).sum()) + ridge / c - labels, 1e-9, 1e9)
+    bias, variance = augmentation.ridge_risk(eigenvalues, torch.ones(25), labels, 0.1, ridge)
+    learnt = eigenvalues / (eigenvalues + c)
+    assert bias == pytest.approx((1 - learnt).square().sum().item())
+    assert variance == pytest.approx(labels / (labels - learnt.square().sum().item()) * (bias + 0.1) - bias)
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3])

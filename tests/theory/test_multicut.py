@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 from torch.nn.functional import normalize
 
+from labkit.theory import multicut
 from labkit.theory.multicut import greedy_multicut
 
 
@@ -70,6 +71,15 @@ def test_thousands_of_items_in_single_precision():
     assert adjusted_rand_score(y, found.labels) > 0.99
     assert found.searches < 3000  # products are saved, or this would be O(n³)
     assert same_clusters(found.labels, greedy_multicut(features, 0.5).labels)
+
+
+def test_what_is_remembered_outlives_the_clusters_that_are_forgotten(monkeypatch):
+    features = [drawn(seed, 40, 3) for seed in range(60)]  # one alone remembers the first cluster
+    forgetting = [greedy_multicut(each, 0.3) for each in features]
+    monkeypatch.setattr(multicut._State, "_compact", lambda state: None)
+    for ours, keeping in zip(forgetting, (greedy_multicut(each, 0.3) for each in features), strict=True):
+        assert same_clusters(ours.labels, keeping.labels)
+        assert (ours.merges, ours.searches) == (keeping.merges, keeping.searches)
 
 
 def test_nothing_to_merge_and_everything_to_merge():

@@ -97,7 +97,7 @@ def test_two_cliques_become_two_groups():
         (lambda: WalkChain(TRIANGLE_AND_TAIL, 4, edge_weight=torch.zeros(8)), "edge_weight must hold"),
         (lambda: WalkChain(TRIANGLE_AND_TAIL, 4).visits(4, 2), "start must lie between 0 and 3"),
         (lambda: WalkChain(TRIANGLE_AND_TAIL, 4).pairs(0, 2), "window must be at least 1"),
-        (lambda: skipgram_vectors(-torch.ones(3, 3), 2), "counts of at least 0"),
+        (lambda: skipgram_vectors(torch.tensor([[1.0, 2.0], [2.0, -1.0]]), 2), "counts of at least 0"),
         (lambda: skipgram_vectors(torch.ones(3, 3), 4), "dim must be at most the number of nodes, 3, not 4"),
         (lambda: skipgram_vectors(torch.ones(3, 3), 2, negatives=0), "negatives must be"),
     ],

@@ -48,6 +48,20 @@ EQUIVALENT: dict[str, str] = {
     ),
     "`best, found = near.topk(min(k + 1, others), dim=1)` became "
     "`best, found = near.topk(min(k + 2, others), dim=1)`": "what follows the first k + 1 is not looked at",
+    "`block = block or TILE.get(rows.device.type, 4096)` became `block = block or TILE.get(rows.device.type, 4097)`": (
+        "TILE has every kind of device that labkit trains on"
+    ),
+    "`top = torch.where(rate >= 0, 1.0, fallen)` became `top = torch.where(rate > 0, 1.0, fallen)`": (
+        "at a rate of 0 both are 1, and the gradient of the modulus is 0"
+    ),
+    "`if proper and torch.linalg.det(u @ vt) < 0:` became `if proper and torch.linalg.det(u @ vt) <= 0:`": (
+        "the determinant of an orthogonal matrix is 1 or -1"
+    ),
+    "`if 2 * self.left < len(self.name):` became `if 3 * self.left < len(self.name):`": (
+        "when clusters that are gone are forgotten decides the memory, no result"
+    ),
+    "`log_second = (2 * log_kernel).logsumexp(dim=1) - math.log(n - 1)` became "
+    "`log_second = (2 * log_kernel).logsumexp(dim=0) - math.log(n - 1)`": "the kernel is symmetric",
 }
 
 
