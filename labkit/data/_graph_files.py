@@ -14,6 +14,7 @@ from torch_geometric.utils import remove_self_loops, to_undirected
 
 from labkit._arguments import checked
 from labkit._checks import require_finite
+from labkit._default_type import in_float32
 from labkit._files import write_whole
 from labkit.data._arrays import read_npz
 from labkit.data._graph_networkx import from_networkx, read_graphml
@@ -24,6 +25,7 @@ GRAPHS = (".npz", ".safetensors", ".graphml", *SUFFIXES)
 
 
 @checked
+@in_float32()
 def read_graph(source: Any, transform: Callable[[Data], Data] | None = None, *, label: str | None = None) -> Data:
     """Read and check a graph of your own: a file, a networkx graph, or a PyG ``Data``.
 

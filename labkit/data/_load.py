@@ -9,6 +9,7 @@ from torch import Tensor
 
 from labkit._arguments import checked
 from labkit._checks import require_known
+from labkit._default_type import in_float32
 from labkit.data._catalogue import Entry, catalogue
 from labkit.data._image_set import ImageSet
 from labkit.data._store import has_files
@@ -42,6 +43,7 @@ _READERS = {  # reader -> module; modules load when a set of theirs does
 
 
 @checked(numbers=False)
+@in_float32()
 def load(name: str, **options) -> Any:
     """Load a data set of the catalogue.
 

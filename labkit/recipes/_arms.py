@@ -7,6 +7,7 @@ from torch import Tensor
 
 from labkit._arguments import checked
 from labkit._checks import unknown
+from labkit._default_type import in_float32
 from labkit.data import load
 from labkit.recipes._kept import Kept
 from labkit.recipes._material import Material
@@ -17,6 +18,7 @@ RAW = {"raw": "raw"}
 
 
 @checked(numbers=False)
+@in_float32()
 def over_seeds(
     arms: Mapping[str, Recipe],
     seeds: int | Sequence[int],

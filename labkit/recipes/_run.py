@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit._arguments import checked
+from labkit._default_type import in_float32
 from labkit.data import load
 from labkit.evaluate import Score
 from labkit.recipes._circumstances import circumstances
@@ -38,6 +39,7 @@ def run(
 
 
 @checked(numbers=False)
+@in_float32()
 def run_protocols(
     recipe: Recipe,
     seeds: int | Sequence[int] = 5,

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from labkit._arguments import checked
 from labkit._checks import require_counts
+from labkit._default_type import in_float32
 from labkit._files import write_json
 from labkit.evaluate import CrossValidation, Protocol, Score
 from labkit.recipes._checksum import checksum
@@ -61,6 +62,7 @@ class Trained:
 
 
 @checked(numbers=False)
+@in_float32()
 def train(recipe: Recipe, material: Material, seed: int, **changes) -> Run:
     """Build the recipe's method from ``seed`` and train it; the snapshot at epoch 0 is the untrained encoder.
 

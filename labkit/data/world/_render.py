@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from labkit._checks import require_counts, require_known
+from labkit._default_type import in_float32
 from labkit.data.world import _truths
 from labkit.data.world._factors import SHAPES, Scenes
 from labkit.data.world._objects import Drawn, light
@@ -29,6 +30,7 @@ _SLOPE = 0.12  # of the light across the picture
 _BITS = 4  # of the watermark: 12 shapes
 
 
+@in_float32()
 def render(
     scenes: Scenes,
     size: int = 64,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from labkit._arguments import checked
 from labkit._checks import require_between, require_counts, require_known
+from labkit._default_type import in_float32
 from labkit.data.world._factors import (
     BACKGROUNDS,
     COLOURS,
@@ -55,6 +56,7 @@ RANGES: dict[str, Range] = {
 
 
 @checked(numbers=False)
+@in_float32()
 def sample(
     items: int,
     seed: int = 0,
