@@ -67,7 +67,7 @@ def main() -> int:
             findings=[
                 *failed,
                 *(f"Newer than the lower bound: {name}." for name in newer),
-                "torch's lower bound is the version that was run, which is also the newest: older ones were not tried. "
+                "torch's lower bound is the version that was run: older ones were not tried. "
                 "Python 3.11 is what was run; 3.12 and 3.13 were not.",
             ],
         ),
