@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"_checks", "_files"},
     {"_arguments"},
-    {"_graph_batch", "_processes", "_remembered"},
+    {"_default_type", "_graph_batch", "_processes", "_remembered"},
     {"data", "views", "models", "losses", "theory", "plot", "teach"},
     {"methods", "evaluate"},
     {"train"},
