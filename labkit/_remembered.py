@@ -20,9 +20,10 @@ class Remembered:
         self._known = WeakIdKeyDictionary()
 
     def of(self, tensor: Tensor, make: Callable[[], Made], *key: Hashable) -> Made:
-        """``make()``, or what it gave for this very tensor and ``key`` before."""
+        """``make()``, or what it gave for this very tensor and ``key`` before, under the same default type of torch."""
         if tensor.is_inference():  # such a tensor does not say when it changes
             return make()
+        key += (torch.get_default_dtype(),)  # in which what is made may be
         version, made = self._known.get(tensor, (None, {}))
         if version != tensor._version:
             made = {}

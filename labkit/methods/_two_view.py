@@ -69,9 +69,9 @@ class TwoView(Method):
         """(representation, projection); the first two views are kept for the history of the run."""
         h = self.encoder(views)
         z = self.projector(h)
+        two = 2 * len(views) // self.views
         # Copies: a compiled step in parts hands out slices of z, and takes slices of z.detach() for slices of those.
-        copies = ((name, x.detach()[: 2 * len(x) // self.views].clone()) for name, x in (("h", h), ("z", z)))
-        self.seen = {name: x.chunk(2) for name, x in copies}
+        self.seen = {name: x.detach()[:two].clone().chunk(2) for name, x in (("h", h), ("z", z))}
         return h, z
 
     @inference

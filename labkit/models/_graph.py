@@ -40,9 +40,8 @@ def propagation_matrix(
     """
     require_edges(edge_index, num_nodes)
     if edge_weight is None:
-        kind = torch.get_default_dtype()
         return _unweighted.of(
-            edge_index, lambda: _scaled(edge_index, num_nodes, None, self_loops), num_nodes, self_loops, kind
+            edge_index, lambda: _scaled(edge_index, num_nodes, None, self_loops), num_nodes, self_loops
         )
     if not (edge_weight.isfinite() & (edge_weight >= 0)).all():
         raise ValueError("edge_weight must hold one finite number of at least 0 for each edge")
