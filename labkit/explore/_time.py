@@ -50,8 +50,13 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _loss_jumps(loss: Sequence[float]) -> list[list[Any]]:
-    """Epochs at which the loss changed by more than six times the median change (at most the five largest)."""
-    steps = np.diff(loss)
+    """Epochs at which the loss changed by more than six times the median change (at most the five largest).
+
+    A change from or to a loss that is not finite is none.
+    """
+    with np.errstate(invalid="ignore"):  # inf - inf
+        steps = np.diff(loss)
+    steps[~np.isfinite(steps)] = 0.0
     if len(steps) < 8:
         return []
     usual = np.median(np.abs(steps))

@@ -34,3 +34,4 @@ def test_a_jump_of_the_loss_is_marked_but_not_its_first_step_nor_what_is_usual()
     assert timeline(SimpleNamespace(history={"loss": loss[:8]}), EPOCHS, still)["events"] == []  # too few to compare
     run.history["loss"] = loss
     assert [epoch for epoch, _ in timeline(run, EPOCHS, still)["loss"]] == [*range(1, 11), 12]
+    assert timeline(run, EPOCHS, still)["events"] == told["events"]  # a loss that is not finite hides no jump

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import elu
+from torch.nn.functional import cosine_similarity, elu
 
-from labkit.models import MLP
+from labkit.models import MLP, Prototypes
 
 
 def test_the_default_is_the_head_of_simclr():
@@ -49,6 +49,19 @@ def test_the_repr_says_how_it_was_made():
     assert repr(MLP(8, 8, 8, 3, nn.SiLU, "batch")) == "MLP(8, 8, 8, layers=3, activation=SiLU, norm='batch')"
 
 
+def test_prototypes_give_the_cosine_of_each_item_to_each_direction_in_full_precision():
+    layer, x = Prototypes(6, 5), torch.randn(7, 6)
+    with torch.no_grad():
+        layer.weight *= torch.rand(5, 1) + 1  # as a step leaves them: not of length one
+    want = cosine_similarity(x[:, None], layer.weight, dim=-1)
+    torch.testing.assert_close(layer(x), want)
+    torch.testing.assert_close(layer(3 * x[:, None]), want[:, None])
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(layer(x), want)
+    torch.testing.assert_close(Prototypes(6, 5).weight.norm(dim=1), torch.ones(5))
+    assert layer.dim == 5
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -57,6 +70,8 @@ def test_the_repr_says_how_it_was_made():
         (lambda: MLP(6, 5, 4, activation="relo"), "no activation named 'relo'; did you mean 'relu'"),
         (lambda: MLP(6, 5, 4, norm="bach"), "no norm named 'bach'; did you mean 'batch'"),
         (lambda: MLP(6, 5, 4)(torch.randn(7, 5)), r"6 numbers an item, not shape \[7, 5\]"),
+        (lambda: Prototypes(0, 4), "dim must be at least 1"),
+        (lambda: Prototypes(6, 0), "clusters must be at least 1"),
     ],
 )
 def test_what_can_not_be_is_refused(make, says):
