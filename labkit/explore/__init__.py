@@ -10,7 +10,8 @@ from labkit.explore._homophily_lab import homophily_lab
 from labkit.explore._image_view_lab import chosen_view, image_view_lab
 from labkit.explore._masking_lab import masking_lab, risk_over_shares
 from labkit.explore._pair_graph_labs import infonce_flow_lab, mode_growth, temperature_lab
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.explore._redundancy_lab import redundancy_lab
 from labkit.explore._rotation_wheel import circle_embedding, rotation_wheel
 from labkit.explore._shortcut_lab import shortcut_lab

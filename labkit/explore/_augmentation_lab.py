@@ -10,7 +10,8 @@ from labkit import plot
 from labkit._arguments import checked
 from labkit.explore._inputs import kinds_of, named, shades
 from labkit.explore._maps import procrustes
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.theory.augmentation import overlap_graph
 from labkit.theory.spectral import check_graph
 from labkit.views import window_grid

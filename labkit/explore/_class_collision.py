@@ -11,7 +11,8 @@ from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_between, require_counts
 from labkit.explore._inputs import shades
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.theory import bounds
 
 _COUNTS = [1, 2, 4, 8, 16, 32, 64]

@@ -13,7 +13,8 @@ from labkit._checks import require_counts, require_finite
 from labkit.explore._inputs import kinds_of, named, shades
 from labkit.explore._layout import broken_line, kept, nearest, principal
 from labkit.explore._maps import procrustes
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.models import PPR, diffusion_matrix, propagation_matrix
 from labkit.views import drop_edges, mask_feature_columns
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from labkit import plot
 from labkit._arguments import checked
 from labkit.explore._inputs import shades
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.explore._probe import auc
 
 _STEPS = 6  # of the second panel

@@ -15,7 +15,8 @@ from labkit._arguments import checked
 from labkit._checks import require_between, require_matrix
 from labkit.explore._inputs import kinds_of, named, shades
 from labkit.explore._layout import broken_line
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.views import (
     ColorJitter,
     Compose,

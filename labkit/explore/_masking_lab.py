@@ -9,7 +9,8 @@ from jaxtyping import Float
 from labkit import plot
 from labkit._arguments import checked
 from labkit._checks import require_counts
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.theory.augmentation import (
     FAMILIES,
     complexity_bound,

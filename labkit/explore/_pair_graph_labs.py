@@ -12,7 +12,8 @@ from labkit._arguments import checked
 from labkit._checks import require_between, require_counts
 from labkit.evaluate import effective_rank
 from labkit.explore._inputs import kinds_of, shades
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.theory.spectral import check_graph, growth_rates, infonce_flow, nested_graph, subspace_overlap
 
 _ITEMS, _RECORDS, _EVERY, _SMALL = 48, 40, 4, 1e-3

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from labkit import plot
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.theory import redundancy
 
 CORRELATION = torch.linspace(0, 0.98, 50, dtype=torch.float64)

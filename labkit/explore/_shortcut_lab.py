@@ -10,7 +10,8 @@ from torch import Tensor
 
 from labkit import plot
 from labkit._arguments import checked
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.methods import Pretext, RelativePosition, read_borders, read_fringes
 from labkit.train import seeded
 from labkit.views import ChromaBlur, DropColours, chromatic_aberration, tiles, unit_images

@@ -13,7 +13,8 @@ from labkit._arguments import checked
 from labkit._checks import require_between
 from labkit.evaluate import alignment, uniformity, uniformity_floor
 from labkit.explore._layout import broken_line
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.theory.sphere import concentrated_points, cosine_density
 
 _TIMES = np.array([0.25, 0.5, 1, 2, 3, 4, 6, 8, 10])

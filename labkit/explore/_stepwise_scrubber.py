@@ -9,7 +9,8 @@ from labkit._arguments import checked
 from labkit._checks import require_matrix, require_same_shape
 from labkit.data import load
 from labkit.explore._inputs import kinds_of, shades
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.theory.pair_kernel import PairKernelEncoder
 from labkit.theory.stepwise import critical_times, eigenvalues, loss
 from labkit.views import shift

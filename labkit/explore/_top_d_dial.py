@@ -11,7 +11,8 @@ from labkit._checks import require_between
 from labkit.data import load
 from labkit.evaluate import Split, knn_probe
 from labkit.explore._inputs import shades
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.theory.pair_kernel import PairKernelEncoder, gaussian, kernel_pca
 from labkit.views import shift
 

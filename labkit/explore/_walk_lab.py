@@ -14,7 +14,8 @@ from labkit._arguments import checked
 from labkit._checks import require_between, require_counts, require_edges
 from labkit.explore._layout import broken_line, kept, nearest, principal
 from labkit.explore._maps import procrustes
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.theory.walks import WalkChain, skipgram_vectors
 
 _MOST_NODES = 200

@@ -14,7 +14,8 @@ from labkit._arguments import checked
 from labkit._graph_batch import GraphBatch
 from labkit.explore._inputs import kinds_of, named, shades
 from labkit.explore._layout import broken_line
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 from labkit.models import GIN
 from labkit.train import seeded
 from labkit.views import drop_nodes, mask_attributes, perturb_edges, subgraph

@@ -6,7 +6,8 @@ pytestmark = pytest.mark.browser
 
 PLAYGROUND = """
 import numpy as np
-from labkit.explore._playground import Layer, Panel, Playground, Slider
+from labkit.explore._panels import Layer, Panel
+from labkit.explore._playground import Playground, Slider
 
 def panels(height):
     shade = "#aa0000" if height > 1 else "#00aa00"
