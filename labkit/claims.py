@@ -14,6 +14,7 @@ from typing import Any
 from labkit import recipes
 from labkit._files import write_json
 from labkit.data import load
+from labkit.evaluate import mean_interval
 from labkit.recipes import Material, Recipe
 from labkit.recipes._circumstances import CHECKOUT
 from labkit.recipes._recipe import chosen_seeds
@@ -57,13 +58,7 @@ class Evidence:
     @property
     def difference(self) -> tuple[float, float]:
         """Mean of the paired differences and the half width of its 95 % interval (Student's t)."""
-        from scipy.stats import t
-
-        pairs = [a - b for a, b in zip(self.treatment, self.control, strict=True)]
-        if len(pairs) < 2:
-            return pairs[0], math.inf
-        half = t.ppf(0.975, len(pairs) - 1) * statistics.stdev(pairs) / math.sqrt(len(pairs))
-        return statistics.fmean(pairs), float(half)
+        return mean_interval(a - b for a, b in zip(self.treatment, self.control, strict=True))
 
     @property
     def verdict(self) -> str:

@@ -8,7 +8,7 @@ from labkit.evaluate._geometry import alignment, cka, effective_rank, trustworth
 from labkit.evaluate._linear import linear_probe
 from labkit.evaluate._neighbours import knn_probe, neighbours
 from labkit.evaluate._protocol import Protocol
-from labkit.evaluate._score import Score
+from labkit.evaluate._score import Score, mean_interval
 from labkit.evaluate._split import Split
 from labkit.theory.sphere import uniformity_floor
 
@@ -27,6 +27,7 @@ __all__ = [
     "kmeans",
     "knn_probe",
     "linear_probe",
+    "mean_interval",
     "neighbours",
     "rand_index",
     "random_gin",

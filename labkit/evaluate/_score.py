@@ -1,14 +1,43 @@
-"""A score is a number with what it was measured under."""
+"""A score is a number with what it was measured under; a mean has an interval that the truth may lie in."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, SupportsFloat
 
 from jaxtyping import Int64
 from torch import Tensor
 
+from labkit._arguments import checked
 from labkit.evaluate._split import Split
+
+
+@checked
+def mean_interval(values: Iterable[SupportsFloat]) -> tuple[float, float]:
+    """The mean and half the width of its 95 % interval by Student's t (n − 1 degrees of freedom).
+
+    Args:
+        values: finite numbers that don't depend on each other, e.g. a method's gain over its control for each seed. Of
+            one value the half width is infinite.
+
+    Twice the standard error, which is often drawn in its place, covers 95 % for many seeds only: 71 % for two, 86 % for
+    four, 92 % for ten.
+
+    Raises:
+        ValueError: no value, or one that is not finite.
+    """
+    from scipy.stats import t
+
+    try:
+        numbers = [float(value) for value in values]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"values must be numbers, one a repeat: {error}") from error
+    if not numbers or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"values must hold at least one number, all finite, not {numbers}")
+    if len(numbers) == 1:
+        return numbers[0], math.inf
+    return fmean(numbers), float(t.ppf(0.975, len(numbers) - 1) * stdev(numbers) / math.sqrt(len(numbers)))
 
 
 @dataclass(frozen=True)

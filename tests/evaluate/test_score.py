@@ -2,9 +2,12 @@
 
 import statistics
 
+import numpy as np
 import pytest
+import torch
+from scipy.stats import t
 
-from labkit.evaluate import Score
+from labkit.evaluate import Score, mean_interval
 
 
 def test_a_score_prints_its_spread_and_its_protocol():
@@ -34,3 +37,22 @@ def test_what_can_not_be_pooled():
         Score.pool([])
     with pytest.raises(ValueError, match="at least one value"):
         Score.of([], "none", "a")
+
+
+@pytest.mark.parametrize("values", [[0.5, 0.7], [1, 2, 4, 8], np.array([0.1, 0.4, 0.3]), torch.tensor([3.0, 1.0, 2.5])])
+def test_the_interval_of_a_mean_is_students(values):
+    n, values_ = len(values), [float(value) for value in values]
+    low, high = t.interval(0.95, n - 1, loc=np.mean(values_), scale=np.std(values_, ddof=1) / n**0.5)
+    assert mean_interval(values) == pytest.approx(((low + high) / 2, (high - low) / 2))
+
+
+def test_the_interval_of_one_number_has_no_end():
+    assert mean_interval([3]) == (3.0, float("inf"))
+
+
+@pytest.mark.parametrize(
+    "values", [[], [1.0, float("nan")], [float("inf")], ["a", "b"], "ab", np.ones((2, 2)), torch.ones(2, 2), None, 1.0]
+)
+def test_what_has_no_interval_is_refused(values):
+    with pytest.raises((ValueError, TypeError), match="values"):
+        mean_interval(values)

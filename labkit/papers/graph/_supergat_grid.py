@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from labkit._checks import require_between, require_known, require_positive
 from labkit.data import stochastic_block_model
-from labkit.evaluate import Protocol, Split, linear_probe
+from labkit.evaluate import Protocol, Split, linear_probe, mean_interval
 from labkit.methods import Method
 from labkit.models import propagation_matrix
 from labkit.plot import COLOURS, style
@@ -147,7 +147,7 @@ def draw(records: Sequence[dict[str, Any]]):
 
     Returns:
         A matplotlib figure: accuracy gained over GAT (points, mean over seeds) for each other model, then the winner
-        of each cell with its mark in brackets where the lead over GAT is not outside twice its standard error.
+        of each cell (X: features alone), in brackets where the 95 % interval of its lead over GAT holds zero.
     """
     import numpy as np
     from matplotlib import pyplot as plt
@@ -174,7 +174,8 @@ def draw(records: Sequence[dict[str, Any]]):
             for name, values in gained.items():
                 values[row, column] = 100 * statistics.fmean(one[name] - one["GAT"] for one in cell)
             best = max(names, key=lambda name: statistics.fmean(one[name] for one in cell))
-            sure = best == "GAT" or _sure([one[best] - one["GAT"] for one in cell])
+            lead, half = mean_interval(one[best] - one["GAT"] for one in cell)
+            sure = best == "GAT" or lead > half
             text = SHORT[best] if sure else f"({SHORT[best]})"
             axes[-1].text(column, row, text, ha="center", va="center", color=COLOURS[names.index(best)], weight="bold")
         for axis, (name, values) in zip(axes, gained.items(), strict=False):
@@ -189,9 +190,3 @@ def draw(records: Sequence[dict[str, Any]]):
 
 
 SHORT = {"raw": "X", "propagated": "A²X", "GCN": "GCN", "GAT": "GAT", "SuperGAT-SD": "SD", "SuperGAT-MX": "MX"}
-
-
-def _sure(differences: Sequence[float]) -> bool:
-    if len(differences) < 2:
-        return False
-    return statistics.fmean(differences) > 2 * statistics.stdev(differences) / math.sqrt(len(differences))

@@ -157,7 +157,8 @@ def panels(rate, draw):
     hidden, ours, simple = came_back(rate, draw)
     shade = torch.full((data.num_nodes,), torch.nan).index_put((hidden,), ours)[nodes]
     colours = [
-        "#dddddd" if s != s else plt.cm.cividis_r(min(1.0, 2 * max(0.0, float(s)))) for s in shade
+        "#dddddd" if s != s else plt.cm.Blues(0.3 + 0.7 * min(1.0, 2 * max(0.0, float(s))))
+        for s in shade
     ]
     colours = [
         c if isinstance(c, str) else "#" + "".join(f"{int(255 * v):02x}" for v in c[:3])

@@ -368,10 +368,8 @@ with plot.style(axes__grid=False):
             a, b = sorted(labels.index(part) for part in pair.split(" + "))
             values = 100 * torch.tensor(values)
             grid[b, a] = values.mean()
-            error = (
-                values.std() / len(values) ** 0.5 if len(values) > 1 else torch.tensor(torch.inf)
-            )
-            bold = "bold" if grid[b, a].abs() > 2 * error else "normal"
+            mean, half = evaluate.mean_interval(values)
+            bold = "bold" if abs(mean) > half else "normal"
             axis.text(a, b, f"{grid[b, a]:+.1f}", ha="center", va="center", fontweight=bold)
         shown = axis.imshow(grid, cmap="RdBu_r", vmin=-5, vmax=5)
         axis.set(
@@ -389,7 +387,7 @@ with plot.style(axes__grid=False):
 plt.show()
 
 # %% [markdown]
-# Bold: more than two standard errors over the seeds from zero. Look for the paper's pattern before you trust a single
+# Bold: the 95 % interval over the seeds leaves zero out. Look for the paper's pattern before you trust a single
 # cell. All cells of a picture have the *same* few untrained encoders taken away: where those happen to be weak, all
 # fifteen gain, identity with itself as well; compare the two pictures of MUTAG. So it is the differences between cells that
 # augmentations answer for. On IMDB-B, masking overwrites ones with their mean, which is one: its row is the identity's,

@@ -122,7 +122,7 @@ class SelfTask(GCNClassifier):
 
 
 guess = predict(
-    "How many of the ten beat the GCN by more than twice the standard error?", guess=7, high=10
+    "How many of the ten surely beat the GCN (95 % interval over seeds above 0)?", guess=4, high=10
 )
 
 # %%
@@ -137,22 +137,19 @@ for task, (weight, _) in tqdm(PRETEXTS.items(), unit="task"):
     )
 
 # %% [markdown]
-# Each dot is a seed: the task against the *same* initial GCN without it. The bar is the mean, with twice its standard
-# error; the grey band is where the plain GCN's own seeds lie about their mean.
+# Each dot is a seed: the task against the *same* initial GCN without it. The bar is the mean with its 95 % interval
+# (Student's t: four seeds are few, and it is wide); the grey band is where the plain GCN's own seeds lie about their mean.
 
 # %%
 names = sorted(scores, key=lambda name: scores[name].mean())
 gains = {name: 100 * (scores[name] - gcn) for name in names}
-error = {
-    name: gain.std(ddof=1) / len(gain) ** 0.5 if len(gain) > 1 else np.inf
-    for name, gain in gains.items()
-}
+half = {name: evaluate.mean_interval(gain)[1] for name, gain in gains.items()}
 with plot.style():
     figure, axis = plt.subplots(figsize=(8, 4.6))
     spread = 100 * (gcn - gcn.mean())
     axis.axvspan(spread.min(), spread.max(), color="#dddddd", zorder=0)
     for row, name in enumerate(names):
-        bar = 2 * error[name] if np.isfinite(error[name]) else 0
+        bar = half[name] if np.isfinite(half[name]) else 0
         axis.errorbar(
             gains[name].mean(), row, xerr=bar, color=plot.COLOURS[0], marker="o", capsize=4
         )
@@ -167,7 +164,7 @@ with plot.style():
         yticks=range(len(names)), yticklabels=names, xlabel="points of accuracy over the plain GCN"
     )
 plt.show()
-helped = sum(gains[name].mean() > 2 * error[name] for name in names)
+helped = sum(gains[name].mean() > half[name] for name in names)
 guess.reveal(helped)
 
 # %% [markdown]
@@ -203,7 +200,7 @@ with plot.style():
     for position, name in enumerate(knows):
         axis.errorbar(
             100 * knows[name], gains[name].mean(),
-            yerr=2 * error[name] if np.isfinite(error[name]) else 0, marker=plot.MARKERS[position],
+            yerr=half[name] if np.isfinite(half[name]) else 0, marker=plot.MARKERS[position],
             color=plot.COLOURS[position], capsize=3,
         )  # fmt: skip
         axis.annotate(
@@ -267,7 +264,7 @@ with plot.style():
             (gains[name], "true answers", 0, 0.12),
             (dealt[name], "shuffled", 3, -0.12),
         ):
-            bar = 2 * values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0
+            bar = evaluate.mean_interval(values)[1] if len(values) > 1 else 0
             axis.errorbar(
                 values.mean(), row + up, xerr=bar, marker="o", capsize=4,
                 color=plot.COLOURS[colour], label=label if row == 0 else None,
@@ -335,7 +332,7 @@ floor_guess.reveal(np.mean([accuracy["raw"] for accuracy in low]))
 attention_guess.reveal(np.mean([accuracy["GAT"] for accuracy in low]))
 
 # %% [markdown]
-# The right panel names the best of each cell, in brackets where its lead over GAT may be chance (always, with one graph
+# The right panel names the best of each cell (X: features alone), in brackets where its lead over GAT may be chance (always, with one graph
 # a cell). Look at the left panel first. Where neighbours rarely share a class, **no graph at all** beats every attention
 # by far, and where they nearly always do, a GCN or A²X leaves nothing to win. The forms of attention differ in between,
 # which is where a choice between them matters. The second picture has twenty-five cells of three graphs each, measured

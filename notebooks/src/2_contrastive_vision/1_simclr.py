@@ -251,7 +251,8 @@ if ablations:
 # %% [markdown] slideshow={"slide_type": "slide"}
 # As in the paper no change alone suffices, and one pair stands out, crops with colours (here contrast): 75 %, where alone
 # they reach 27 and 38, and with all four changes 82. With a crop alone two views share their histogram of greys, and the
-# encoder may go by that. Low temperatures do no harm here; the highest one throws away what the views taught.
+# encoder may go by that. Low temperatures do no harm here; the highest one throws away half of what the views taught, and
+# is back at raw pixels.
 #
 # ## 7 · Look into it
 #

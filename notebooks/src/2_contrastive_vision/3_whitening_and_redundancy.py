@@ -187,7 +187,8 @@ plt.show()
 # %% [markdown]
 # |correlation| of the 16 dimensions within a view; dark is 1. Under each name, the effective rank of z and the mean
 # standard deviation s. Take the redundancy term away (ν = 0, λ = 0) and the square is as dark as can be: copies. With it
-# Barlow Twins' is lighter, and VICReg's a little, after so few steps; made white, W-MSE's is. Take VICReg's
+# Barlow Twins' is lighter, and VICReg's a little, after so few steps. W-MSE's is z before it is whitened, and its loss
+# never asks for a light one (section 6); whitened, only the diagonal would be dark. Take VICReg's
 # *variance* term away and s is gone; whatever correlation is left is that of rounding and noise. Barlow Twins without
 # its term keeps its s: it never looked at it.
 #

@@ -211,8 +211,8 @@ for way, (image, place) in near.items():
 
 # %% [markdown]
 # More often right than both floors; over ten seeds that holds. But read the lines below the figure: most neighbours of the
-# trained network lie on *an* object (88 % over ten seeds; untrained 57, pixels 65), and of those that do, about one in
-# nine is of the right class in all three ways. It learned what is object and what is background, hardly which object.
+# trained network lie on *an* object (88 % over ten seeds; untrained 65, pixels 57), and of those that do, one in eight to
+# ten is of the right class in all three ways. It learned what is object and what is background, hardly which object.
 # Eight pixels show an edge or a stripe, seldom a shape.
 #
 # Then the paper finds objects that nobody named. Take four adjacent patches anywhere in a picture, and the ten pictures
@@ -432,7 +432,7 @@ plt.show()
 
 # %% [markdown]
 # Not what the paper saw: of means, the last stage knows most by far. It has twice as many numbers, though. With as many
-# for all (right), the middle one is level with it. And the last stage *is* about the question: with labels it gains
+# for all (right), the middle one comes close here and is level with it over ten seeds. And the last stage *is* about the question: with labels it gains
 # twice as much over the middle (section 10).
 #
 # ## 8 · Be invariant instead
@@ -559,7 +559,7 @@ beside_paper(
      f"pixels {100 * hits['raw pixels']:.0f}",
      "patches of 8 pixels"),
     ("RotNet: the stage that knows the class best", "the second of 3, 4 or 5 blocks (table 1)",
-     "the last by means; second and last alike by maps",
+     "the last by means; with as many numbers second and last alike over ten seeds",
      "three stages; 6 passes over 1 500 pictures"),
     ("dropping colours mends it", "yes (section 3.1)",
      f"fringes alone: {fringe['... and colours dropped']:.0f} %",

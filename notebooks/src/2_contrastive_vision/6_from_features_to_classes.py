@@ -202,7 +202,7 @@ in_use.reveal(torch.special.entr(share).sum().exp().item())
 
 # %% [markdown]
 # In the titles: accuracy. Without the second wish one cluster for everything fulfils the first one perfectly. With random
-# neighbours all clusters are used, and mean nothing.
+# neighbours nearly all clusters are used, and say far less about the digit.
 #
 # **Self-labelling.** What the network is surer of than 0.99 becomes a label, for a view of the same image (here one of the
 # pretext task; the paper's is stronger). Are sure images right more often?
@@ -488,7 +488,7 @@ gained = [100 * (ours - theirs) for ours, theirs in zip(recall["TLDR"], recall["
 beside_paper(
     ("SCAN, one head", "81.6 % on CIFAR-10 (best model of the released code)",
      f"{100 * before:.1f} % on digits",
-     "a perceptron on small pictures, one start; starts differ by up to eight points"),
+     "a perceptron on small pictures, one start; starts differ by up to thirteen points"),
     ("self-labelling adds, in points", "6.7 on CIFAR-10 (the same models: 88.3 %)",
      100 * (relabelled - before),
      "one start of a small network; what neighbours joined stays joined"),

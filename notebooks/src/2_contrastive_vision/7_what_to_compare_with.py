@@ -604,8 +604,8 @@ for name, other in (
 # **The sign.** The projection does as it is told: it depends on HOG with the paper's sign, and far less with the released
 # one. (The column beside it, HOG dealt to other pictures, is what the estimate gives where nothing depends.) The probe is
 # worse with the released sign on Fashion-MNIST; on digits three seeds don't decide it. Against views alone there is a gain
-# on both, of two points on Fashion-MNIST over ten seeds (on digits all but the column of dealt HOG stay below the
-# untrained network).
+# on both, of two points on Fashion-MNIST over ten seeds (on digits all variants but *shuffled* stay below the untrained
+# network).
 #
 # **The hinge** holds the size. Without it features shrink, since the squared difference falls with them and distance
 # correlation does not notice (exercise 2). Only the size: directions keep their rank, and a probe that looks at h and at

@@ -205,9 +205,9 @@ plt.show()
 rank_guess.reveal(ranks[temperatures.index(3.0)])
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# At a low temperature the log-partition forces the points apart in every dimension there is. At a high one it is a
-# quadratic, like the trace, and the leading eigenvector takes all. In between the embedding has as many dimensions as
-# the graph has clusters to tell apart.
+# At a low temperature the log-partition forces the points apart in nearly every dimension there is. At a high one it is a
+# quadratic, like the trace, and the leading eigenvector takes all. In between the embedding has one dimension fewer than
+# the graph has clusters to tell apart: three for four blocks, since the constant eigenvector tells nothing.
 
 # %% tags=["hide-input"]
 explore.temperature_lab(pi, block)

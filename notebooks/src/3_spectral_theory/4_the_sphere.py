@@ -183,8 +183,9 @@ print(f"the sum, without the collapsed: {apart:.2f}")
 # ## 3 · Patches
 #
 # For dense tasks the items are patches, and somebody must say which two are a pair: the same place in two views, or a
-# place nearby. Here the truth is known: scenes of two objects, each patch with a weak mark of its object and a strong
-# texture that is alike over about three patches. **Predict** where the accuracy (whose patch is it?) is highest.
+# place nearby. Here the truth is known: scenes of two objects of different kinds, out of four; each patch has a weak mark
+# of its kind and a strong texture that is alike over about three patches. **Predict** where the accuracy (of which kind
+# is it? a guess is right in one of four) is highest.
 
 # %%
 best = predict(
@@ -204,7 +205,7 @@ with plot.style():
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=(1, 2))
     grids, kinds = au.patch_grids(1, seed=2)
     axes[0].imshow(kinds[0], cmap="cividis")
-    axes[0].set(title="A scene: whose patch?", xticks=[], yticks=[])
+    axes[0].set(title="A scene: of which kind?", xticks=[], yticks=[])
     axes[0].grid(False)
     plot.curve(
         100 * np.array(dense), RADII, ax=axes[1], marker="o",
@@ -212,6 +213,7 @@ with plot.style():
     )  # fmt: skip
     for (name, values), dash in zip(floors.items(), ("--", ":"), strict=True):
         axes[1].axhline(100 * np.mean(values), color=plot.FLOOR, ls=dash, label=name)
+    axes[1].axhline(25, color=plot.FLOOR, lw=1, label="chance")
     axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 print({name: f"{100 * np.mean(values):.0f} %" for name, values in floors.items()})
@@ -432,7 +434,7 @@ score()
 
 # %% [markdown]
 # **What this does not show.** The encoders are small perceptrons on 8 × 8 digits; the papers train ResNets. The patches
-# are synthetic. One seed in the figures; the claims have five. Features are normalised before they are measured; where
+# are synthetic. One seed in the figures (three for patches); the claims have five or ten. Features are normalised before they are measured; where
 # they are not, neither number means anything.
 #
 # **References.** Wang & Isola 2020 · Moon et al. 2022 · Gupta et al. 2024 · Wahba 1965, *A least squares estimate of

@@ -218,7 +218,7 @@ with plot.style():
         axes[0].plot(list(row), list(row.values()), "o", color=plot.COLOURS[position], label=name)
         start, first = list(row.items())[-1]
         shape = [first * (n / start) ** 2 for n in row]
-        axes[0].plot(list(row), shape, color=plot.COLOURS[position], lw=1, label="n²")
+        axes[0].plot(list(row), shape, color=plot.COLOURS[position], lw=1, ls="--", label=f"{name}, n²")
         size = np.array(sizes, dtype=float)
         memory = size**2 * 8 if position == 0 else size * 33 * 4
         axes[1].plot(size, memory / 1e6, color=plot.COLOURS[position], label=name)
@@ -235,9 +235,9 @@ right = fug.rand_index(planted, clusters.labels)
 print(f"{sizes[-1]} nodes: {int(clusters.labels.max()) + 1} clusters, adjusted Rand {right:.2f}")
 
 # %% [markdown]
-# Both searches look at the same rows in the same order, and both take n² time: on the graph a merge rewrites a row and a
-# column of a matrix, without it takes a product with a few numbers a node, which is somewhat quicker. What the graph can't
-# do is stay: at 20 000 nodes it is 3 GB, the features are 3 MB.
+# Both searches look at the same rows in the same order, and both come to take n² time as n grows (with few nodes most of
+# it goes into the calls): on the graph a merge rewrites a row and a column of a matrix, without it takes a product with a
+# few numbers a node, which is somewhat quicker. What the graph can't do is stay: at 20 000 nodes it is 3 GB, the features are 3 MB.
 #
 # The threshold $a$ says what "alike" means, and so how many clusters there are: nothing is free.
 
