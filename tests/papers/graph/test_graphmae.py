@@ -40,6 +40,22 @@ def test_the_error_without_reconstructions_equals_the_one_with_them(gamma, spars
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("sparse", [True, False])
+def test_a_node_whose_neighbourhood_is_hidden_leaves_the_bias_its_way(sparse):
+    """Its code is 0 and so is the bias at the start: the gradient of y / |y| must not be that of a division by 0."""
+    method = small().double()
+    x, m = torch.randn(30, 8, dtype=torch.float64), torch.zeros(30, 12, dtype=torch.float64)
+    x[3] = 0  # nor that of a node without features
+    hidden = torch.arange(7)
+    loss = method.error(SparseMatrix.from_dense(x) if sparse else x, hidden, m)
+    y = (m @ method.decoder.weight + method.decoder.bias)[hidden]
+    plain = scaled_cosine_error(x[hidden], y, 3.0)
+    torch.testing.assert_close(loss, plain)
+    bias = [torch.autograd.grad(each, method.decoder.bias)[0] for each in (loss, plain)]
+    torch.testing.assert_close(*bias)
+    assert 0 < bias[0].norm() < 10
+
+
 def test_the_decoder_is_attention_before_its_linear_map(data):
     from labkit.models import Neighbourhoods
 
