@@ -1,5 +1,6 @@
 """Films, invariance scores, viewpoint paths: against slow references, and against what is known of the world."""
 
+import copy
 import math
 
 import pytest
@@ -192,6 +193,19 @@ def test_pose_aware_is_simclr_and_the_path():
         method.check(films[:, :2])
     with pytest.raises(ValueError, match="at least 3 films, not 2"):
         method.check(films[:2])
+
+
+def test_every_arm_of_pose_aware_has_the_batch_norm_statistics_of_plain_pictures():
+    """The control differs from the method in its loss alone: both have seen views and pictures as they are."""
+    films = torch.rand(7, 3, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    encoder = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(4))
+    means = []
+    for weight in (0.0, 3.0):
+        method = PoseAware(copy.deepcopy(encoder), nn.Identity(), lambda x: x / 2, weight)
+        method(films).backward()
+        means.append(method.encoder[1].running_mean)
+    torch.testing.assert_close(*means)
+    assert (means[0] > 0.1 * films[:, 1].flatten(1).mean(0)).all()  # views alone, of half the size, give 0.05
 
 
 def test_solids_look_the_same_after_their_period():
