@@ -1,5 +1,6 @@
 """What the colour of a point can mean."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -93,15 +94,20 @@ def scale() -> np.ndarray:
     return (colormaps["cividis"](np.linspace(0.12, 0.96, 256)) * 255).round().astype(np.uint8)
 
 
-def column(id: str, name: str, values: np.ndarray, class_names: list[str] | None = None) -> Colouring:
-    """A column of facts as classes or, when it holds fractions, as measurements."""
+def column(id: str, name: str, values: np.ndarray, class_names: Mapping[str, str] | None = None) -> Colouring:
+    """A column of facts as classes or, when it holds fractions or times, as measurements.
+
+    ``class_names``: what the classes are called, by their label as text.
+    """
     found = as_classes(values)
     if found is None:
+        if values.dtype.kind in "mM":
+            return _days(id, name, values)
         measured = Colouring(id, name, values=values)
         return measured if np.isfinite(measured.drawn).any() else replace(measured, about="no point has a value")
     codes, names = found
     if class_names is not None:
-        names = [_class_name(name, class_names) for name in names]
+        names = [str(class_names.get(name, name)) for name in names]
     if len(names) > _MOST_CLASSES:
         sizes = np.bincount(codes)
         keep = np.sort(np.argsort(-sizes, kind="stable")[: _MOST_CLASSES - 1])
@@ -113,8 +119,16 @@ def column(id: str, name: str, values: np.ndarray, class_names: list[str] | None
     return Colouring(id, name, codes=codes, names=names, values=numbers, about=about)
 
 
-def _class_name(code: str, class_names: list[str]) -> str:
-    return str(class_names[int(code)]) if code.isdigit() and int(code) < len(class_names) else code
+def _days(id: str, name: str, values: np.ndarray) -> Colouring:
+    """Times in days since the first, durations in days."""
+    known = values[~np.isnat(values)]
+    if not len(known):
+        return Colouring(id, name, values=np.full(len(values), np.nan), about="no point has a value")
+    since, about = np.timedelta64(0, "D"), "days"
+    if values.dtype.kind == "M":
+        since = known.min()
+        about = f"days since {np.datetime_as_string(since, unit='auto')}"
+    return Colouring(id, name, values=(values - since) / np.timedelta64(1, "D"), about=about)
 
 
 def cluster(space: Space, count: int, seed: int) -> Colouring:

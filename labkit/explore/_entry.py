@@ -26,7 +26,7 @@ def explore(
     run: Any = None,
     columns: Any = None,
     texts: Iterable[Any] | None = None,
-    class_names: Iterable[str] | None = None,
+    class_names: Iterable[str] | Mapping[Any, str] | None = None,
     views: Callable | None = None,
     method: Any = None,
     projection: str | None = None,
@@ -49,7 +49,7 @@ def explore(
         run: its snapshots become a time axis, its method embeds augmented views of the clicked image.
         columns: name -> [items], or a DataFrame: further facts to colour by.
         texts: [items], shown on hover, found by the search field.
-        class_names: names of integer labels.
+        class_names: names of the labels 0, 1, 2, ..., or a mapping from labels to names.
         views: images [m, channels, h, w] -> augmented images; default: the run's own, ``run.method.view``.
         method: what embeds the views; default ``run.method``.
         projection: the first map; default "pca", or the coordinates as they are when there are two. See
@@ -114,7 +114,7 @@ def compare(
     graph: Any = None,
     columns: Any = None,
     texts: Iterable[Any] | None = None,
-    class_names: Iterable[str] | None = None,
+    class_names: Iterable[str] | Mapping[Any, str] | None = None,
     metric: str = "euclidean",
     k: int = 15,
     height: int = 420,
@@ -154,14 +154,15 @@ def _sources(
     labels = _inputs.find_labels(labels, {**facts, **columns})
     if labels is None:
         labels = next((y for y in (getattr(images, "labels", None), getattr(graph, "y", None)) if y is not None), None)
-    if class_names is None:
-        class_names = getattr(images, "class_names", None)
     sources = Sources(items, {}, k=k, seed=seed, height=height)
     if labels is not None:
         picked = items.pick("labels", labels)
-        sources.labels = _colours.column(
-            "label", label_name, picked, None if class_names is None else list(class_names)
-        )
+        if class_names is not None:
+            picked = _inputs.whole(picked)
+        names = getattr(images, "class_names", None) if class_names is None else class_names
+        names = None if names is None else names if isinstance(names, Mapping) else dict(enumerate(names))
+        names = None if names is None else {str(label): called for label, called in names.items()}
+        sources.labels = _colours.column("label", label_name, picked, names)
     for name, values in {**facts, **columns}.items():
         if values is not labels:
             items.columns[str(name)] = items.pick(f"column {name!r}", values)

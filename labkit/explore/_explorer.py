@@ -1,6 +1,6 @@
 """The Explorer as a user meets it in Python: what can be asked, what can be done, what can be taken away."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,22 @@ class Explorer(Wiring):
             chosen[self._places(rows)] = True
         self._choose(chosen)
 
+    def on_select(self, react: Callable[[np.ndarray], Any] | None) -> None:
+        """Have ``react(rows)`` called with ``selection`` whenever it has changed, by a lasso or from Python.
+
+        A second call takes the place of the first; None ends it. What ``react`` raises is said in the widget.
+
+        Example:
+            >>> explorer.on_select(lambda rows: print(f"{len(rows)} selected, mean {z[rows].mean():.2f}"))
+        """
+        if self._told is not None:
+            self.unobserve(self._told, "_selection")
+        self._told = None if react is None else self._guarded(lambda _: react(self.selection))
+        if self._told is not None:
+            self.observe(self._told, "_selection")
+
+    _told: Callable | None = None
+
     def focus(self, row: int | None) -> None:
         """Look at one input row, as a click does; None looks away."""
         self._focus = -1 if row is None else int(self._places(np.array([row]))[0])
@@ -190,6 +206,12 @@ class Explorer(Wiring):
         if not self._background.wait(seconds):
             raise TimeoutError(f"still computing after {seconds:g} s")
         return self
+
+    def close(self) -> None:
+        """Take the widget off the page; what is being computed for it ends."""
+        if hasattr(self, "_background"):  # else it was refused before it began
+            self._background.close()
+        super().close()
 
     def save(self, path: str | Path) -> None:
         """Write the picture with its caption: ``.png`` or ``.svg``."""

@@ -40,10 +40,10 @@ class Edges:
         return np.diff(self.matrix.indptr)
 
     def around(self, node: int) -> tuple[np.ndarray, np.ndarray]:
-        """Edges [m, 2] of the node, and those from its neighbours onwards (at most 3 000)."""
-        first = self.of(node)
+        """Edges [m, 2] of the node, and those from its neighbours onwards (at most 3 000 each)."""
+        first = self.of(node)[:_MOST_LINES]
         hop1 = np.stack([np.full(len(first), node), first], axis=1)
-        onward = [np.stack([np.full(len(self.of(v)), v), self.of(v)], axis=1) for v in first[:_MOST_LINES]]
+        onward = [np.stack([np.full(len(self.of(v)), v), self.of(v)], axis=1) for v in first]
         hop2 = np.concatenate(onward) if onward else np.zeros((0, 2), dtype=np.int64)
         return hop1.astype(np.int32), hop2[hop2[:, 1] != node][:_MOST_LINES].astype(np.int32)
 

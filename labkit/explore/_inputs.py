@@ -104,9 +104,24 @@ def choose_rows(matrices: Sequence[Any], max_points: int, seed: int) -> Items:
     if len(left_out):
         first = ", ".join(map(str, left_out[:8])) + (", …" if len(left_out) > 8 else "")
         what = "row with NaN or infinite values is" if len(left_out) == 1 else "rows with NaN or infinite values are"
-        said = f"{len(left_out):,} {what} left out: {first}"
-        note = f"{note}; {said}" if note else said
+        note = "; ".join(filter(None, [note, f"{len(left_out):,} {what} left out: {first}"]))
+    coarse = max(_coarse_columns(matrix, rows[good]) for matrix in matrices)
+    if coarse:
+        columns = "a column whose values lie" if coarse == 1 else f"{coarse:,} columns whose values lie"
+        said = f"{columns} so far from 0 that float32 blurs their differences: subtract the mean before"
+        note = "; ".join(filter(None, [note, said]))
     return Items(rows[good], total, left_out, note)
+
+
+def _coarse_columns(matrix: Any, rows: np.ndarray, most: int = 10_000) -> int:
+    """How many columns of 64-bit numbers lose more than a hundredth of their spread to rounding."""
+    if "64" not in str(matrix.dtype):
+        return 0
+    rows = rows[:: max(1, len(rows) // most)]
+    part = matrix.detach()[torch.from_numpy(rows)].cpu().numpy() if isinstance(matrix, Tensor) else matrix[rows]
+    part = np.asarray(part, dtype=np.float64)
+    spread = part.std(axis=0)
+    return int((np.abs(part.mean(axis=0)) * np.finfo(np.float32).eps > 0.01 * spread)[spread > 0].sum())
 
 
 def take(matrix: Any, rows: np.ndarray) -> Tensor:
@@ -128,8 +143,13 @@ def array(name: str, values: Any) -> np.ndarray:
         values = values.detach().cpu()
         return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     if hasattr(values, "to_numpy"):
-        missing, values = getattr(values, "isna", None), values.to_numpy()
-        if values.dtype == object and missing:  # pandas.NA is neither equal to itself nor unequal
+        given, missing, values = values, getattr(values, "isna", None), values.to_numpy()
+        kind = getattr(getattr(given, "dtype", None), "kind", "f")
+        if missing and kind in "iubO" and values.dtype.kind == "f":  # whole numbers or categories, and gaps among them
+            values = np.array([None if gap else value for value, gap in zip(given, missing())], dtype=object)
+        if kind == "M" and values.dtype == object:  # of a time zone
+            values = given.to_numpy(dtype="datetime64[ns]")
+        elif values.dtype == object and missing:  # pandas.NA is neither equal to itself nor unequal
             values = np.where(missing(), None, values)
     if np.ma.is_masked(values):
         return values.astype(float).filled(np.nan) if values.dtype.kind in "fiub" else values.filled()
@@ -140,8 +160,8 @@ def array(name: str, values: Any) -> np.ndarray:
 
 
 def as_classes(values: np.ndarray) -> tuple[np.ndarray, list[str]] | None:
-    """Codes [n] and names when ``values`` are classes (integers, text, truth values); None when measurements."""
-    if values.dtype.kind == "f":
+    """Codes [n] and names when ``values`` are classes (integers, text, truth values); None when measurements, times."""
+    if values.dtype.kind in "fmM":
         return None
     if values.dtype.kind in "iu" and len(values) and values.min() >= 0 and values.max() < 65_536:
         present = np.flatnonzero(np.bincount(values))  # a tenth of the time that sorting takes
@@ -151,9 +171,31 @@ def as_classes(values: np.ndarray) -> tuple[np.ndarray, list[str]] | None:
     if values.dtype.kind in "iub":
         present, codes = np.unique(values, return_inverse=True)
         return codes, [str(value) for value in present]
-    text = np.array(["(missing)" if value is None or value != value else str(value) for value in values], dtype=object)
+    text = np.array([_word(value) for value in values], dtype=object)
     present, codes = np.unique(text.astype(str), return_inverse=True)
     return codes, [str(value) for value in present]
+
+
+def whole(labels: np.ndarray) -> np.ndarray:
+    """Labels that have class names: truth values and whole floats as integers, where they are missing None.
+
+    Raises:
+        ValueError: fractions or times.
+    """
+    if labels.dtype.kind == "b":
+        return labels.astype(np.int64)
+    if labels.dtype.kind not in "fmM":
+        return labels
+    known = labels[~np.isnan(labels)] if labels.dtype.kind == "f" else labels
+    if labels.dtype.kind != "f" or not (np.isfinite(known) & (known == np.floor(known))).all():
+        raise ValueError("class_names are for classes, but labels hold measurements; leave one of the two out")
+    return np.array([None if label != label else int(label) for label in labels], dtype=object)
+
+
+def _word(value: Any) -> str:
+    if value is None or value != value:
+        return "(missing)"
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)  # HDF5 gives bytes
 
 
 def _matrix(name: str, values: Any) -> Any:

@@ -129,7 +129,7 @@ def raw(series: Series, axes: Sequence[int] | None = None) -> Map:
     plane[i, 0] = 1.0
     if series.dim > 1:
         plane[j, 1] = 1.0
-    spaces = [series.at(frame) for frame in range(len(series))]
+    spaces = _measurable(series)
     xy = np.stack([(space.x @ plane).numpy() for space in spaces])
     choices = [f"dim {c}" for c in range(series.dim)]
     shown = [float(space.x[:, sorted({i, j})].square().sum(dim=1).mean()) for space in spaces]
@@ -176,12 +176,10 @@ def _components(series: Series) -> tuple[np.ndarray, Tensor, float]:
 
     A vector's sign is such that its largest entry is positive, so that the same data give the same picture.
     """
-    spaces = [series.at(frame) for frame in range(len(series))]
+    spaces = _measurable(series)
     n, dim = len(spaces[0]), series.dim
     count = min(_AXES, dim)
     total = sum(space.variance for space in spaces) / len(spaces)
-    if not math.isfinite(total):
-        raise ValueError("embedding holds values whose squares overflow float32; divide it by a constant")
     if dim <= max(n * len(spaces), 64):
         gram = sum((space.x.T @ space.x).double() for space in spaces) / (n * len(spaces))
         values, vectors = eigh(gram.numpy(), subset_by_index=[dim - count, dim - 1])
@@ -196,6 +194,17 @@ def _components(series: Series) -> tuple[np.ndarray, Tensor, float]:
     lacking = count - len(values)  # where there are fewer points than axes
     values, vectors = np.pad(values, (0, lacking)), np.pad(vectors, ((0, 0), (0, lacking)))
     return np.maximum(values, 0), torch.from_numpy(vectors).float(), total
+
+
+def _measurable(series: Series) -> list[Space]:
+    """The spaces of all epochs, in which distances are finite and those of different points not all 0."""
+    spaces = [series.at(frame) for frame in range(len(series))]
+    for space in spaces:
+        if not math.isfinite(space.variance):
+            raise ValueError("embedding holds values whose squares overflow float32; divide it by a constant")
+        if space.variance == 0 and space.x.any():
+            raise ValueError("embedding holds values whose squares vanish in float32; multiply it by a constant")
+    return spaces
 
 
 def _moves(xy: np.ndarray, epochs: Sequence[int]) -> list[str]:

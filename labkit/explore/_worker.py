@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import sys
 import threading
 
@@ -108,6 +109,7 @@ def die_with_the_notebook() -> None:
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt of the kernel goes to its whole process group
     threading.Thread(target=die_with_the_notebook, daemon=True).start()
     method, source, target, seed = sys.argv[1:]
     import numpy as np

@@ -33,3 +33,21 @@ def lab(_server):
     """The page of a running JupyterLab, shared by all browser tests; each opens its own notebook."""
     with running_page(*_server) as page:
         yield page
+
+
+@pytest.fixture
+def alone(lab, tmp_path):
+    """Show an Explorer as a page of its own, in a window of some width."""
+    contexts = []
+
+    def show(explorer, width=1200):
+        explorer.wait().to_html(tmp_path / "page.html")
+        contexts.append(lab.page.context.browser.new_context(viewport={"width": width, "height": 900}))
+        page = type(lab)(contexts[-1].new_page(), "", tmp_path)
+        page.page.goto((tmp_path / "page.html").as_uri())
+        page.drawn()
+        return page
+
+    yield show
+    for context in contexts:
+        context.close()

@@ -15,24 +15,6 @@ e = explore(z, y)
 e"""
 
 
-@pytest.fixture
-def alone(lab, tmp_path):
-    """Show an Explorer as a page of its own, in a window of some width."""
-    contexts = []
-
-    def show(explorer, width=1200):
-        explorer.wait().to_html(tmp_path / "page.html")
-        contexts.append(lab.page.context.browser.new_context(viewport={"width": width, "height": 900}))
-        page = type(lab)(contexts[-1].new_page(), "", tmp_path)
-        page.page.goto((tmp_path / "page.html").as_uri())
-        page.drawn()
-        return page
-
-    yield show
-    for context in contexts:
-        context.close()
-
-
 def test_letters_typed_on_its_buttons_are_no_commands_to_the_notebook(lab):
     lab.open([MAP, "1"])
     lab.run(0)

@@ -22,7 +22,19 @@ def test_the_largest_classes_keep_their_names_when_there_are_too_many(monkeypatc
 
 
 def test_class_names_are_for_numbers_that_have_one():
-    assert column("c", "c", np.array(["b", "0", "9"]), ["cat"]).names == ["cat", "9", "b"]
+    assert column("c", "c", np.array(["b", "0", "9"]), {"0": "cat"}).names == ["cat", "9", "b"]
+
+
+@pytest.mark.parametrize("unit", ["ns", "s"])
+def test_times_are_days_since_the_first_and_durations_days(unit):
+    times = np.array(["2026-03-04", "NaT", "2026-03-01T12"], dtype=f"datetime64[{unit}]")
+    found = column("t", "t", times)
+    assert (found.kind, found.about) == ("value", "days since 2026-03-01T12:00")
+    np.testing.assert_array_equal(found.values, [2.5, np.nan, 0])
+    lasted = column("t", "t", times - times[2])
+    assert lasted.about == "days"
+    np.testing.assert_array_equal(lasted.values, [2.5, np.nan, 0])
+    assert column("t", "t", times[1:2]).about == "no point has a value"
 
 
 @pytest.mark.parametrize(("most", "end"), [(0.43, 0.45), (1.0, 1.0)])

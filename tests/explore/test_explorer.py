@@ -1,6 +1,8 @@
 """The Explorer's state as Python sees it: selections, clicks, what it opens. The browser is in tests/browser."""
 
 import re
+import signal
+import time
 from types import SimpleNamespace
 
 import networkx as nx
@@ -235,3 +237,51 @@ def test_a_selection_is_judged_by_its_own_points():
     chosen = np.arange(300) % 3 == 0
     assert "purer than **100 %**" in _looking.verdict(mixed._sources, mixed._lenses, chosen, mixed._k)[0]
     assert "purer than **0 %**" in _looking.verdict(mixed._sources, mixed._lenses, np.arange(300) < 30, mixed._k)[0]
+
+
+def test_python_hears_of_every_selection_until_it_no_longer_wants_to():
+    heard = []
+    explorer = explore(Z, Y)
+    explorer.on_select(lambda rows: heard.append(("first", rows.tolist())))
+    explorer.on_select(lambda rows: heard.append(("second", rows.tolist())))
+    in_browser(explorer, _selection=memoryview(bytes([0b101]) + bytes(18)))
+    explorer.select([])
+    explorer.on_select(None)
+    explorer.select([4])
+    assert heard == [("second", [0, 2]), ("second", [])]
+    explorer.on_select(lambda rows: 1 / 0)
+    explorer.select([5])
+    assert explorer._notice == "ZeroDivisionError: division by zero"
+    assert explorer.selection.tolist() == [5]
+
+
+def test_around_a_hub_as_many_edges_are_sent_as_can_be_told_apart():
+    star = np.stack([np.zeros(3500, dtype=int), np.arange(1, 3501)])
+    explorer = explore(RNG.normal(size=(3501, 2)), graph=star)
+    explorer.focus(0)
+    assert len(explorer._near["hop1"]) == 3000 * 2 * 4
+    assert "degree 3500" in explorer._near["facts"]
+
+
+def test_a_closed_explorer_computes_no_more():
+    explorer = explore(RNG.normal(size=(400, 8)))
+    explorer.project("tsne")
+    end = time.monotonic() + 60
+    while (job := explorer._lenses["left"].job) is None or job.process is None:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    explorer.close()
+    assert job.process.wait(20) != 0
+    explorer.wait(20)
+
+
+def test_an_interrupted_cell_leaves_a_slow_map_alone():
+    explorer = explore(RNG.normal(size=(300, 8)))
+    explorer.project("tsne")
+    end = time.monotonic() + 60
+    while (job := explorer._lenses["left"].job) is None or not explorer._progress.get("left", {}).get("share", -1) > 0:
+        assert time.monotonic() < end
+        time.sleep(0.002)
+    job.process.send_signal(signal.SIGINT)
+    explorer.wait(120)
+    assert (explorer._notice, explorer._left["map"]) == ("", "tsne")

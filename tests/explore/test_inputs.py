@@ -188,6 +188,73 @@ def test_missing_values_of_nullable_types_are_missing():
     assert explorer._notice == ""
 
 
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (pandas.Series([0, 1, None] * 20, dtype="Int64"), ["(missing)", "0", "1"]),
+        (pandas.Series([2**53, 2**53 + 1, None] * 20, dtype="Int64"), ["(missing)", str(2**53), str(2**53 + 1)]),
+        (pandas.Series(pandas.Categorical([5, None, 7] * 20)), ["(missing)", "5", "7"]),
+        (pandas.Series([True, None, False] * 20, dtype="boolean"), ["(missing)", "False", "True"]),
+        (np.array([b"cat", "Köter".encode()] * 30), ["Köter", "cat"]),
+    ],
+)
+def test_whole_numbers_and_categories_with_gaps_are_classes(labels, classes):
+    assert [row["name"] for row in explore(Z, labels)._colour["classes"]] == classes
+
+
+def test_fractions_with_gaps_are_measurements():
+    assert explore(Z, pandas.Series([0.5, 1.0, None] * 20, dtype="Float64"))._colour["kind"] == "value"
+    assert explore(Z, pandas.Series([0.0, 1.0, None] * 20))._colour["kind"] == "value"
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "classes"),
+    [
+        (Y, {0: "ant", 1: "bee", 2: "cow"}, ["ant", "bee", "cow"]),
+        (Y - 1, {-1: "noise", 1: "one"}, ["noise", "0", "one"]),
+        (np.array(["n2", "n1"] * 30), {"n1": "ant"}, ["ant", "n2"]),
+        (Y == 1, ["no", "yes"], ["no", "yes"]),
+        (np.where(Y == 2, np.nan, Y), ["ant", "bee"], ["(missing)", "ant", "bee"]),
+        (torch.from_numpy(Y).float(), ("ant", "bee", "cow"), ["ant", "bee", "cow"]),
+    ],
+)
+def test_class_names_name_labels_of_every_kind(labels, names, classes):
+    assert [row["name"] for row in explore(Z, labels, class_names=names)._colour["classes"]] == classes
+
+
+@pytest.mark.parametrize("labels", [Z[:, 0], np.full(60, np.inf), np.arange(60).astype("datetime64[D]")])
+def test_measurements_have_no_class_names(labels):
+    with pytest.raises(ValueError, match="class_names are for classes, but labels hold measurements"):
+        explore(Z, labels, class_names=["a", "b"])
+
+
+def test_times_of_every_table_are_measurements():
+    times = pandas.date_range("2026-01-01", periods=60)
+    table = pandas.DataFrame({"plain": times, "zone": times.tz_localize("Europe/Berlin"), "long": times - times[0]})
+    explorer = explore(Z, columns=table)
+    for name, about in (("plain", "days since 2026-01-01"), ("zone", "days since 2025-12-31T23:00"), ("long", "days")):
+        explorer.colour_by(name)
+        explorer.wait()
+        assert (explorer._notice, explorer._colour["kind"], explorer._colour["about"]) == ("", "value", about)
+        assert explorer._colour["range"] == pytest.approx((0, 59), abs=0.5)
+
+
+def test_numbers_that_float32_blurs_are_named():
+    far = Z.astype(np.float64) + np.array([0, 0, 1e7, 0, -1e6])
+    assert "2 columns whose values lie so far from 0 that float32 blurs" in explore(far)._data["note"]
+    assert "a column whose values lie so far" in explore(torch.from_numpy(far[:, :4]))._data["note"]
+    assert explore(far - far.mean(axis=0))._data["note"] == explore(Z)._data["note"] == ""
+
+
+@pytest.mark.parametrize("dim", [2, 4])
+def test_numbers_whose_squares_leave_float32_are_refused(dim):
+    with pytest.raises(ValueError, match="squares overflow float32; divide it by a constant"):
+        explore(Z[:, :dim] * np.float32(1e30))
+    with pytest.raises(ValueError, match="squares vanish in float32; multiply it by a constant"):
+        explore(Z[:, :dim] * np.float32(1e-25))
+    assert "collapsed" in explore(np.ones((60, dim))).caption
+
+
 def test_in_a_table_of_coordinates_y_is_one_of_them():
     table = pandas.DataFrame(Z[:, :2], columns=["x", "y"])
     np.testing.assert_array_equal(read(table)[0], Z[:, :2])

@@ -15,6 +15,7 @@ import { Words } from "./words.js";
 const KEYS = [
   ["Tab", "reaches the map and everything around it"], ["← →", "step through the true neighbours"], ["Enter", "go to the ringed point"],
   ["Space", "select the chosen point, or not"], ["s", "select it with its neighbours"], ["c", "select its class"], ["Esc", "let go, then clear"],
+  ["f", "zoom to what is selected"], ["z", "the selection before"],
   ["l b p", "lasso, box, move"], ["+ − 0", "zoom in, out, whole map"], ["Shift ←", "move the map"], [", .", "epoch before, after"], ["n e", "names, edges"],
 ];
 let count = 0;
@@ -26,6 +27,7 @@ export class Explorer {
     this.captionId = `lk-${++count}-${Math.random().toString(36).slice(2, 7)}-caption`;
     Object.assign(this, { pending: new Map(), hover: -1, focus: -1, selected: 0, near: null, hidden: new Set(), mode: "lasso", names: true, showEdges: true, playing: false, keep: null });
     this.thumbs = new Map();
+    this.past = []; // selections before this one
     this.waiting = new Map();
     this.off = [];
     this.readData();
@@ -38,7 +40,7 @@ export class Explorer {
       _notice: () => this.notice(model.get("_notice")),
     })) this.on(`change:${name}`, () => {
       this.heard();
-      if (name === "_near") react(); // an answer somebody waits for
+      if (name === "_near" && !this.pending.has("_focus")) react(); // an answer somebody waits for
       else this.pending.set(name, react); // with the next frame: what a click changed is on its way to Python before
       this.request(!OVERLAY_ONLY.has(name) || (name === "_focus" && this.edgesTool));
     });

@@ -16,6 +16,7 @@ export class Keyboard {
     const actions = {
       l: () => this.setMode("lasso"), b: () => this.setMode("box"), p: () => this.setMode("pan"), n: () => this.toggleNames(),
       e: () => this.edgesTool && this.toggleEdges(), 0: () => pane.home(), "+": () => pane.zoom(1.4), "=": () => pane.zoom(1.4), "-": () => pane.zoom(1 / 1.4),
+      f: () => pane.frameSelection(), z: () => this.undo(),
       " ": () => this.focus >= 0 && this.toggle(this.focus), s: () => this.selectNear(),
       c: () => this.focus >= 0 && this.colour.kind === "class" && this.selectClass(this.values[this.focus]),
       Enter: () => this.setFocus(this.hover >= 0 ? this.hover : pane.pick(pane.width / 2, pane.height / 2, 1e6)),
@@ -39,6 +40,7 @@ export class Keyboard {
     if (!list?.rows.length) return; // a point alone
     this.step = Math.max(1, Math.min(list.rows.length, (this.step || 0) + by));
     const j = list.rows[this.step - 1];
+    pane.reveal(j);
     this.setHover(j, pane);
     this.say(`neighbour ${this.step} of ${list.rows.length}: row ${this.row(j)} ${this.className(j)}, distance ${short(list.distances[this.step - 1])}`);
   }

@@ -1,5 +1,6 @@
 // One map.
 
+import { Fingers } from "./fingers.js";
 import { Grid, inside } from "./grid.js";
 import { Plot } from "./plot.js";
 import { Raster } from "./raster.js";
@@ -36,6 +37,8 @@ export class Pane {
   setMap(map) {
     const { plot } = this, n = map.n, old = this.map;
     const glide = old && old.n === n && n < 300000 && plot instanceof Plot && !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (this.glide) plot.gl.deleteBuffer(this.glide.buffer); // of a glide that was under way
+    this.glide = null;
     if (glide) this.glide = { buffer: this.buffer, offset: this.frame() * n * 8, xy: this.positions(), view: old.view, start: performance.now() };
     else if (this.buffer) plot.gl.deleteBuffer(this.buffer);
     this.map = map;
@@ -53,7 +56,9 @@ export class Pane {
   // Positions now; between two epochs they are blended as the shader does it.
   positions() {
     const { n, frames } = this.map, first = this.frame(), part = this.time - first;
-    const view = this.xy.subarray(first * n * 2, (first + 1) * n * 2);
+    if (this.still?.all !== this.xy || this.still.first !== first) // one object while nothing moves: grid and names go by it
+      this.still = { all: this.xy, first, xy: this.xy.subarray(first * n * 2, (first + 1) * n * 2) };
+    const view = this.still.xy;
     if (part <= 0 || first + 1 >= frames) return view;
     if (this.between?.time !== this.time) {
       const next = this.xy.subarray((first + 1) * n * 2, (first + 2) * n * 2);
@@ -131,16 +136,19 @@ export class Pane {
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, this.width, this.height);
     pen.lineCap = pen.lineJoin = "round";
-    const line = (a, b, style, width = 1.2, dash = []) => {
+    const lines = (pairs, style, width = 1.2, dash = []) => {
       pen.strokeStyle = style;
       pen.lineWidth = width;
       pen.setLineDash(dash);
       pen.beginPath();
-      pen.moveTo(...a);
-      pen.lineTo(...b);
+      for (const [a, b] of pairs) {
+        pen.moveTo(...a);
+        pen.lineTo(...b);
+      }
       pen.stroke();
       pen.setLineDash([]);
     };
+    const line = (a, b, ...look) => lines([[a, b]], ...look);
     const ring = (i, radius, style, width = 2) => {
       for (const [extra, colour] of [[2.2, theme.paper], [0, style]]) {
         pen.strokeStyle = colour;
@@ -154,7 +162,7 @@ export class Pane {
     const near = ui.near?.row === ui.focus ? ui.near : null, radius = this.pointSize() / 2 + 3;
     if (near) {
       for (const [hop, alpha] of [[near.hop2, 0.16], [near.hop1, 0.75]])
-        for (let e = 0; e < (hop?.length ?? 0); e += 2) line(this.screen(hop[e]), this.screen(hop[e + 1]), theme.ink(alpha), 1.1);
+        lines(Array.from({ length: (hop?.length ?? 0) / 2 }, (_, e) => [this.screen(hop[2 * e]), this.screen(hop[2 * e + 1])]), theme.ink(alpha), 1.1);
       const list = near[this.side], here = this.screen(near.row);
       list?.rows.forEach((j, place) => {
         const torn = list.ranks[place] > ui.data.wide;
@@ -246,16 +254,21 @@ export class Pane {
       return [event.clientX - box.left, event.clientY - box.top];
     };
     overlay.addEventListener("contextmenu", (event) => event.preventDefault());
+    const fingers = new Fingers();
+    overlay.addEventListener("lostpointercapture", (event) => fingers.down.delete(event.pointerId));
     overlay.addEventListener("pointerdown", (event) => {
+      fingers.down.set(event.pointerId, at(event));
       overlay.setPointerCapture(event.pointerId);
       overlay.focus({ preventScroll: true });
       delete ui.root.dataset.keys;
       ui.setHover(-1);
       this.drag = { start: at(event), last: at(event), pan: ui.mode === "pan" || event.button > 0, event };
       this.path = null;
+      if (fingers.down.size > 1) this.drag = null;
     });
     overlay.addEventListener("pointermove", (event) => {
       const here = at(event), drag = this.drag;
+      if (fingers.pinched(this, event.pointerId, here)) return;
       if (!drag) return this.hoverAt(...here);
       if (Math.hypot(here[0] - drag.start[0], here[1] - drag.start[1]) > 4) drag.moved = true;
       if (!drag.moved) return;
@@ -337,6 +350,27 @@ export class Pane {
     const [x, y, zoom] = this.camera, next = Math.max(0.2, Math.min(2000, zoom * factor));
     const [ox, oy] = [sx - this.width / 2, this.height / 2 - sy];
     this.camera = [x + ox / zoom - ox / next, y + oy / zoom - oy / next, next];
+    this.ui.request();
+  }
+
+  // What is looked at must be on the screen, however it was found.
+  reveal(i) {
+    if (i < 0 || !this.map || !this.width) return;
+    const [x, y] = this.screen(i);
+    if (x < 0 || y < 0 || x > this.width || y > this.height) this.pan(this.width / 2 - x, this.height / 2 - y);
+  }
+
+  // Zoom to what is selected.
+  frameSelection() {
+    const { flags } = this.ui, xy = this.positions(), [cx, cy, k] = this.fit(), pad = 40;
+    let [x0, x1, y0, y1] = [Infinity, -Infinity, Infinity, -Infinity];
+    for (let i = 0; i < flags.length; i++) if (flags[i]) {
+      [x0, x1] = [Math.min(x0, xy[2 * i]), Math.max(x1, xy[2 * i])];
+      [y0, y1] = [Math.min(y0, xy[2 * i + 1]), Math.max(y1, xy[2 * i + 1])];
+    }
+    if (x0 > x1) return;
+    const fits = Math.min((this.width - 2 * pad) / ((x1 - x0) * k), (this.height - 2 * pad) / ((y1 - y0) * k));
+    this.camera = [((x0 + x1) / 2 - cx) * k, ((y0 + y1) / 2 - cy) * k, Math.max(0.2, Math.min(50, fits))];
     this.ui.request();
   }
 

@@ -22,6 +22,14 @@ export class Selection {
     return bits.length ? bits.slice() : new Uint8Array(Math.ceil(this.flags.length / 8));
   }
 
+  // Back to the selection before, whoever made it; twenty are kept.
+  undo() {
+    const before = this.past.pop();
+    if (!before) return;
+    this.drawn = null; // what is left this way is not kept
+    this.set({ _selection: before });
+  }
+
   toggle(i) {
     const bits = this.current();
     bits[i >> 3] ^= 1 << (i & 7);
@@ -78,7 +86,8 @@ export class Selection {
     } }));
     const actions = data.standalone ? [] : [button("Probe", "Fit a linear probe, selection against the rest, and colour every point by its score", () => this.ask({ do: "probe" })),
       button("Random blob", "Select as many points around a random one: how cluster-like does chance look?", () => this.ask({ do: "blob" }))];
-    const parts = () => [text, ...lines, h("p", { className: "lk-actions" }, ...actions, button("Clear", "Clear the selection (Esc)", () => this.select(null)), data.standalone ? null : name), chips].filter(Boolean);
+    const parts = () => [text, ...lines, h("p", { className: "lk-actions" }, ...actions, button("Zoom to it", "Show the selection alone, as large as it fits (f)", () => this.panes.forEach((pane) => pane.frameSelection())),
+      button("Clear", "Clear the selection (Esc); z brings it back", () => this.select(null)), data.standalone ? null : name), chips].filter(Boolean);
     rebuilt(this.picked, () => this.picked.replaceChildren(...parts())); // a verdict arrives while the keyboard is in here
   }
 

@@ -68,7 +68,9 @@ export class State {
   }
 
   readSelection() {
-    const n = this.panes[0].map?.n ?? 0, bits = typed(Uint8Array, this.model.get("_selection"));
+    const n = this.panes[0].map?.n ?? 0, chosen = this.model.get("_selection"), bits = typed(Uint8Array, chosen);
+    if (this.drawn && chosen !== this.drawn) this.past = [...this.past.slice(-19), this.drawn];
+    this.drawn = chosen;
     this.flags = new Uint8Array(n);
     this.selected = 0;
     this.nameField = null;
@@ -86,6 +88,7 @@ export class State {
     this.focus = this.model.get("_focus");
     this.star = null;
     this.step = 0;
+    for (const pane of this.panes) pane.reveal(this.focus);
     if (this.focus < 0) this.near = null;
     else if (this.data.table) this.nearFromTable();
     this.readNear();

@@ -105,8 +105,8 @@ class GraphMAE(Method):
         length_x, length_y = _squared_rows(x)[hidden], length_y.clamp(min=0)
         if self.gamma is None:
             return (length_x - 2 * product + length_y).mean() / self.token.shape[1]
-        # y = 0 where a node's whole neighbourhood is hidden and b still is 0. Its gradient is as large as at length one, as
-        # in `unit_rows`; by `normalize` it is 1e12 times that, and Adam's second moment keeps b where it is for a training.
+        # y = 0 where a node's whole neighbourhood is hidden and b still is 0. Its gradient is as large as at length
+        # one, as in `unit_rows`; by `normalize` it is 1e12 times that, and Adam holds b where it is to the end.
         length_x, length_y = (length.where(length > 1e-24, 1.0) for length in (length_x, length_y))
         cosine = product * length_x.rsqrt() * length_y.rsqrt()
         return (1 - cosine).clamp(min=0).pow(self.gamma).mean()
