@@ -32,6 +32,7 @@ def test_two_fingers_zoom_and_move_and_select_nothing(page):
     assert page.explorer("e => e.panes[0].camera[2]") == pytest.approx(np.hypot(300, 80) / 60, rel=0.02)
     np.testing.assert_allclose(page.explorer("e => e.panes[0].toMap(230, 240)"), held, atol=0.05)
     assert page.explorer("e => [e.selected, e.focus]") == [0, -1]
+    page.explorer("e => e.panes[0].home()")
     touch(page, "touchStart", (100, 100))  # one finger selects again
     for corner in ((500, 100), (500, 400), (100, 400)):
         touch(page, "touchMove", corner)
@@ -97,9 +98,9 @@ def test_a_hover_builds_no_grid_and_a_new_map_leaves_no_buffer(page):
         gl.createBuffer = () => { count[0]++; return make.call(gl) };
         gl.deleteBuffer = (buffer) => { count[1]++; drop.call(gl, buffer) };
         for (let k = 0; k < 6; k++) e.readMap('left'); // each before the glide of the one before has ended
-        window.count = count }"""
+        window.count = count;
+        e.request() }"""
     page.explorer(counted)
-    page.page.wait_for_function("() => window.count[0] > 0")
     page.drawn()
     made, dropped = page.page.evaluate("() => window.count")
     assert made == dropped == 6
