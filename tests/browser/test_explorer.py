@@ -177,6 +177,14 @@ def test_an_arrow_key_waits_for_the_neighbours(fresh):
     fresh.python("e.focus(None); 1")
 
 
+def test_an_answer_that_arrives_with_its_question_is_waited_for_no_longer(fresh):
+    for row in (3, 5, 8):
+        fresh.python(f"e.focus({row}); 1")
+        answered(fresh)
+        fresh.page.wait_for_timeout(200)
+        assert fresh.explorer("e => e.patience ?? null") is None  # after five seconds it would say that nobody answers
+
+
 def test_a_click_shows_the_true_neighbours(fresh):
     point = fresh.explorer("e => e.panes[0].pick(e.panes[0].width / 2, e.panes[0].height / 2, 300)")
     fresh.page.mouse.click(*fresh.screen(point))
