@@ -25,8 +25,9 @@ def small(**changes) -> GraphMAE:
 
 @pytest.mark.parametrize("gamma", [3.0, 1.0, None])
 @pytest.mark.parametrize("sparse", [True, False])
-def test_the_error_without_reconstructions_equals_the_one_with_them(gamma, sparse):
-    method = small(gamma=gamma).double()
+@pytest.mark.parametrize("bounded", [True, False])
+def test_the_error_without_reconstructions_equals_the_one_with_them(gamma, sparse, bounded):
+    method = small(gamma=gamma, bounded_gradient=bounded).double()
     method.decoder.bias.data.normal_()
     x = torch.randn(30, 8, dtype=torch.float64)
     m = torch.randn(30, 12, dtype=torch.float64, requires_grad=True)
@@ -43,7 +44,7 @@ def test_the_error_without_reconstructions_equals_the_one_with_them(gamma, spars
 @pytest.mark.parametrize("sparse", [True, False])
 def test_a_node_whose_neighbourhood_is_hidden_leaves_the_bias_its_way(sparse):
     """Its code is 0 and so is the bias at the start: the gradient of y / |y| must not be that of a division by 0."""
-    method = small().double()
+    method = small(bounded_gradient=True).double()
     x, m = torch.randn(30, 8, dtype=torch.float64), torch.zeros(30, 12, dtype=torch.float64)
     x[3] = 0  # nor that of a node without features
     hidden = torch.arange(7)
@@ -51,6 +52,11 @@ def test_a_node_whose_neighbourhood_is_hidden_leaves_the_bias_its_way(sparse):
     y = (m @ method.decoder.weight + method.decoder.bias)[hidden]
     plain = scaled_cosine_error(x[hidden], y, 3.0)
     torch.testing.assert_close(loss, plain)
+    method.bounded_gradient = False
+    released = (1 - F.cosine_similarity(F.normalize(y), F.normalize(x[hidden]))).pow(3).mean()
+    as_released = method.error(SparseMatrix.from_dense(x) if sparse else x, hidden, m)
+    torch.testing.assert_close(as_released, released)
+    assert torch.autograd.grad(as_released, method.decoder.bias, retain_graph=True)[0].norm() > 1e9
     bias = [torch.autograd.grad(each, method.decoder.bias)[0] for each in (loss, plain)]
     torch.testing.assert_close(*bias)
     assert 0 < bias[0].norm() < 10
