@@ -76,10 +76,12 @@ class PoseAware(TwoView):
     def forward(self, films: Tensor) -> Float[Tensor, ""]:
         _, z = self.encoded(self.viewed(films[:, 1]))
         loss = self.loss(*map(gather, z.chunk(2)))
+        pictures = unit_images(films.transpose(0, 1).flatten(0, 1))
+        # without paths, too: batch norm must have seen pictures as they are, which every arm is judged by
+        with torch.set_grad_enabled(bool(self.weight) and torch.is_grad_enabled()):
+            left, middle, right = map(gather, self.projector(self.encoder(pictures)).float().chunk(3))
         if not self.weight:
             return loss
-        pictures = unit_images(films.transpose(0, 1).flatten(0, 1))
-        left, middle, right = map(gather, self.projector(self.encoder(pictures)).float().chunk(3))
         if self.shuffled:
             left, right = left.roll(1, 0), right.roll(2, 0)
         return loss + self.weight * trajectory_loss(left, middle, right)
