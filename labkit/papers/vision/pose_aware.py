@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit._checks import require_matrix, require_same_shape
-from labkit._processes import gather
+from labkit._processes import gather, processes
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import ImageSet, world
 from labkit.evaluate import Split, neighbours
@@ -87,8 +87,9 @@ class PoseAware(TwoView):
     def check(self, films: Tensor) -> None:
         if films.dim() != 5 or films.shape[1] != 3:
             raise ValueError(f"films must be [n, 3, channels, h, w], three viewpoints each, not {list(films.shape)}")
-        if self.shuffled and len(films) < 3:
-            raise ValueError(f"shuffled paths need a batch of at least 3 films, not {len(films)}")
+        items = len(films) * processes()  # other films are those of the gathered batch
+        if self.shuffled and items < 3:
+            raise ValueError(f"shuffled paths need a batch of at least 3 films, not {items}")
         super().check(films[:, 1])
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit._processes import processes
 from labkit.claims import Evidence, Lab, claim
 from labkit.losses import w_mse
 from labkit.methods import TwoView
@@ -63,8 +64,8 @@ class WMSE(TwoView):
     def check(self, images: Tensor) -> None:
         super().check(images)
         if self.loss is not plain_mse:  # refused before training, not in its first step
-            draws = torch.Generator().manual_seed(0)
-            self.loss(*torch.randn(2, len(images), self.projector.dim, generator=draws), generator=draws)
+            draws, items = torch.Generator().manual_seed(0), len(images) * processes()  # what the loss gathers
+            self.loss(*torch.randn(2, items, self.projector.dim, generator=draws), generator=draws)
 
 
 def plain_mse(*views: Tensor) -> Tensor:
