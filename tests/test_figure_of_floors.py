@@ -1,6 +1,7 @@
 """The picture of scores beside floors says what the numbers say."""
 
 import pytest
+from matplotlib.markers import MarkerStyle
 
 from labkit.recipes import Result, beside_floors, recorded
 from labkit.recipes._circumstances import CHECKOUT
@@ -55,3 +56,16 @@ def test_results_come_back_as_they_were_saved(tmp_path):
 def test_every_result_of_the_checkout_is_read_older_ones_too():
     files = list((CHECKOUT / "results" / "recipes").glob("*.json"))
     assert len(recorded()) == len(files) > 100
+
+
+def test_a_paper_s_number_far_below_the_floors_stands_at_the_edge_too():
+    for mean, place, path in ((70.0, -10.0, "x"), (50.0, -12.0, "<")):
+        (axis,) = beside_floors([result(paper=PAPER | {"mean": mean})]).axes
+        (paper,) = (
+            points for points in axis.collections if points.get_zorder() in (3, 5) and len(points.get_offsets())
+        )
+        assert paper.get_offsets().tolist() == [[pytest.approx(place), 0.0]]
+        assert axis.get_xlim()[0] < place
+        marker = MarkerStyle(path)
+        expected = marker.get_path().transformed(marker.get_transform()).vertices
+        assert paper.get_paths()[0].vertices.tolist() == expected.tolist()

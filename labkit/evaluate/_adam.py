@@ -11,6 +11,7 @@ from labkit._checks import require_counts, require_known, require_positive
 from labkit.evaluate._inputs import check_labels, check_probe, unit_rows
 from labkit.evaluate._score import Score, counted
 from labkit.evaluate._split import Split
+from labkit.losses import without_autocast
 
 _SELECT = {"last": "the last one", "validation": "the best on validation"}
 
@@ -70,6 +71,7 @@ class AdamProbe:
 
     @torch.inference_mode(False)
     @torch.enable_grad()
+    @without_autocast
     def _accuracy(self, z: Tensor, y: Tensor, train: Tensor, judge: Tensor | None, test: Tensor) -> Tensor:
         """Of each start, at the step that counts. Starts stand side by side as columns of one matrix."""
         classes, generator = int(y[train].max()) + 1, torch.Generator().manual_seed(0)

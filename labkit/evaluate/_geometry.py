@@ -34,7 +34,11 @@ def alignment(a: Tensor, b: Tensor, alpha: float = 2) -> float:
     require_matrix("a", a)
     require_matrix("b", b)
     require_same_shape("a", a, "b", b)
-    return losses.alignment(_unit("a", a), _unit("b", b), alpha).item()
+    require_positive("alpha", alpha)
+    a, b = _unit("a", a), _unit("b", b)
+    if alpha == 2:
+        return losses.alignment(a, b).item()
+    return (a - b).norm(dim=1).pow(alpha).mean().item()  # the loss keeps away from 0 for its gradient's sake
 
 
 @checked(numbers=False)

@@ -13,6 +13,7 @@ from labkit.evaluate._inputs import check_labels, check_probe, sorted_strengths,
 from labkit.evaluate._logistic import LINKS, Logistic, fit_logistic
 from labkit.evaluate._score import Score, accuracy
 from labkit.evaluate._split import Split
+from labkit.losses import without_autocast
 
 STRENGTHS = tuple(4.0**i for i in range(-5, 5))
 _SELECT = {
@@ -110,6 +111,7 @@ class LinearProbe:
                         "fold would lack it; cross-validation needs at least 2 rows of each class"
                     )
 
+    @without_autocast
     def __call__(self, z: Tensor, y: Tensor, split: Split) -> Score:
         z, y, split = check_probe(z, y, split, self.check)
         z = z if z.dtype == torch.float64 else z.float()
@@ -172,7 +174,7 @@ def _warn_unless_converged(fitted: Logistic) -> None:
         warnings.warn(
             f"{left} of {fitted.converged.numel()} logistic regressions had not converged after {fitted.steps} steps; "
             "their accuracy may be off. Smaller strengths or normalize=True make them easier",
-            stacklevel=5,
+            stacklevel=6,
         )
 
 

@@ -32,7 +32,8 @@ def neighbours(z: Tensor, k: int = 20, metric: str = "cosine", queries: Tensor |
 
     Cost: time O(queries · items · dim), memory O(queries · k) and a block of 2^23 numbers. Queries whose k-th neighbour
     float32 cannot tell from the next are looked up again in float64: all of them where an embedding has nearly
-    collapsed, at three times the time and the memory of ``z``.
+    collapsed, at three times the time and the memory of ``z``. On a GPU where products of float32 are allowed 10 bits
+    (``torch.set_float32_matmul_precision("high")``) all is looked up in float64.
 
     Raises:
         ValueError: ``k`` below 1 or above the rows to choose from, NaN, another width of ``queries``.
@@ -52,13 +53,20 @@ def neighbours(z: Tensor, k: int = 20, metric: str = "cosine", queries: Tensor |
     if not 1 <= k <= available:
         raise ValueError(f"k must be between 1 and the {available} rows to choose from, not {k}")
     z = z.detach() if z.dtype == torch.float64 else z.detach().float()
+    kept = z.dtype
+    z = z.double() if _products_are_short(z.device) else z
     queries, own = (z, torch.arange(len(z), device=z.device)) if itself else (queries.detach().to(z), None)
     index, value, close = _search(z, queries, k, metric, own)
     if len(close):
         own = own if own is None else own[close]
         index[close], again, _ = _search(z.double(), queries[close].double(), k, metric, own)
         value[close] = again.to(value)
-    return index, value
+    return index, value.to(kept)
+
+
+def _products_are_short(device: torch.device) -> bool:
+    """Whether a GPU multiplies float32 in TF32: its 10 bits can tell hardly any neighbour from the next."""
+    return device.type == "cuda" and torch.backends.cuda.matmul.fp32_precision not in ("ieee", "none")
 
 
 def _search(z: Tensor, queries: Tensor, k: int, metric: str, own: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -79,11 +79,11 @@ def dino(
     student_temperature: float = 0.1,
     teacher_temperature: float = 0.04,
 ) -> Float[Tensor, ""]:
-    """DINO: cross-entropy from the teacher's centred, sharpened softmax to the student's (Caron et al. 2021, eq. 1).
+    """DINO: cross-entropy from the teacher's centred, sharpened softmax to the student's (Caron et al. 2021).
 
-    −Σ softmax((teacher − center) / τ_t) · log softmax(student / τ_s), mean over items; no gradient into the teacher.
-    One direction: ``(dino(s1, t2) + dino(s2, t1)) / 2`` for two views, which is the value of the released code, lightly
-    and solo-learn (they average over the pairs of different views).
+    Their equations 1 and 2: −Σ softmax((teacher − center) / τ_t) · log softmax(student / τ_s), mean over items; no
+    gradient into the teacher. One direction: ``(dino(s1, t2) + dino(s2, t1)) / 2`` for two views, which is the value of
+    the released code, lightly and solo-learn (they average over the pairs of different views).
 
     Args:
         student, teacher: [n, clusters] outputs of the heads.

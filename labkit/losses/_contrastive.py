@@ -61,7 +61,7 @@ def multi_view_nt_xent(*views: Tensor, temperature: float = 0.5) -> Float[Tensor
         views: two or more, each [n, dim], row i of all from item i; n ≥ 2. Normalised here.
         temperature: τ > 0.
 
-    Cost: time O(d²·n²·dim), memory O(d²·n²) for d views.
+    Cost: time O(d²·n²·dim), memory O(d²·n²) for d views. Under ``torch.autocast`` in bfloat16 as :func:`nt_xent`.
 
     Raises:
         ValueError: one view, other shapes, fewer than two items, NaN or infinite rows, ``temperature`` ≤ 0.
@@ -76,10 +76,15 @@ def multi_view_nt_xent(*views: Tensor, temperature: float = 0.5) -> Float[Tensor
     require_positive("temperature", temperature)
     d, n = len(views), len(views[0])
     z = unit_rows(torch.cat(views)) * temperature**-0.5
-    logits = Products(z)(z, z)
-    positive = logits.view(d, n, d, n).diagonal(dim1=1, dim2=3)  # [d, d, n]: of item k in views i and j
-    itself = torch.eye(d * n, dtype=torch.bool, device=z.device)
-    sums = logits.masked_fill(itself, -torch.inf).view(d, n, d, n).logsumexp(3)  # of k in i with all others in j
+    products, of_views = Products(z), z.view(d, n, -1)
+    logits = products(z, z).view(d, n, d, n)
+    if products.precision is not products.dtype:  # positives as they are, for the reason of _told_from_others
+        with torch.autocast(z.device.type, enabled=False):
+            exact = torch.einsum("ikc,jkc->ijk", of_views, of_views)
+        logits = logits.diagonal_scatter(exact, dim1=1, dim2=3)
+    positive = logits.diagonal(dim1=1, dim2=3)  # [d, d, n]: of item k in views i and j
+    itself = torch.eye(d * n, dtype=torch.bool, device=z.device).view(d, n, d, n)
+    sums = logits.masked_fill(itself, -torch.inf).logsumexp(3)  # of k in i with all others in j
     within = sums.diagonal(dim1=0, dim2=2).T[..., None]  # [d, n, 1]: with those in i itself
     total = sums.logaddexp(within).transpose(1, 2)  # the denominator of k in view i, for the pair of i and j
     pairs = 1 - torch.eye(d, dtype=z.dtype, device=z.device)[..., None]

@@ -17,9 +17,10 @@ def barlow_twins(a: Tensor, b: Tensor, off_diagonal: float = 5e-3) -> Float[Tens
     """Barlow Twins (Zbontar et al. 2021, equations 1 and 2): the views' cross-correlation is pulled to the identity.
 
     Σ_i (1 − C_ii)² + ``off_diagonal`` · Σ_{i≠j} C_ij² with C = Âᵀ B̂ / n. Standard deviations are over n, as in the
-    paper's code (a batch norm without affine part), so that C_ii = 1 for equal views. lightly gives the same value;
-    solo-learn multiplies by ``scale_loss`` (0.025 by default); stable-pretraining divides by the n − 1 deviation
-    before the mean over n, which shrinks C by (n − 1)/n.
+    paper's code (a batch norm without affine part), so that C_ii = 1 for equal views. lightly gives the same value
+    since its #1806 (2025; before, both views shared one mean and deviation); solo-learn multiplies by ``scale_loss``
+    (0.025 by default); stable-pretraining divides by the n − 1 deviation before the mean over n, which shrinks C by
+    (n − 1)/n.
 
     Args:
         a, b: [n, dim], n ≥ 2, not normalised.

@@ -45,7 +45,8 @@ def beside_floors(results: Sequence[Result]) -> "Figure":
     """A row for each result: how far its score, its floors and the paper's number lie from the best of its floors.
 
     The best floor is at zero: what is right of the line by more than its whisker is what training gave. Whiskers are
-    standard deviations over trainings. What lies more than 12 points down stands at the edge, in outline.
+    standard deviations over trainings. What lies more than 12 points down stands at the edge, in outline; the paper's
+    number, elsewhere a cross, as a small <.
     """
     from matplotlib import pyplot as plt
 
@@ -63,8 +64,10 @@ def beside_floors(results: Sequence[Result]) -> "Figure":
                 axis.scatter(max(off, -FURTHEST), row, facecolor=FLOOR if off > -FURTHEST else "white", **look)
                 shown[label] = axis.scatter([], [], facecolor=FLOOR, **look)
             if result.paper:
-                off = result.paper["mean"] - 100 * best
-                shown["the paper's number"] = axis.scatter(off, row, marker="x", s=44, color=INK, zorder=3)
+                off, here = result.paper["mean"] - 100 * best, {"marker": "x", "s": 44, "zorder": 3}
+                inside = {"marker": "<", "s": 12, "zorder": 5}  # of the outlines that may stand there
+                axis.scatter(max(off, -FURTHEST), row, color=INK, **inside if off < -FURTHEST else here)
+                shown["the paper's number"] = axis.scatter([], [], color=INK, **here)
             mean, spread = 100 * (result.mean - best), 100 * result.std
             ours = {"marker": "o", "color": COLOURS[0], "ls": "none", "zorder": 4}
             shown["trained here"] = axis.plot([], [], **ours)[0]

@@ -82,10 +82,11 @@ def logistic_modes(
     require_finite("t", t)
     if (t < 0).any():
         raise ValueError(f"t must be ≥ 0, not {t.min().item()}")
-    share = torch.where(rate == 0, 0.0, start / plateau)  # u(0)/u*
-    exponent = rate.abs() * t[:, None]
+    # a branch that is not taken would still put its 0/0 into gradients
+    share = torch.where(rate == 0, 0.0, start / torch.where(rate == 0, 1.0, plateau))  # u(0)/u*
+    exponent = torch.where(rate < 0, -rate, rate) * t[:, None]  # not abs, whose gradient at 0 is 0
     fallen, gone = torch.exp(-exponent), -torch.expm1(-exponent)
-    # one fraction for both: a branch that is not taken would still put its 0/0 into gradients
+    # one fraction for both, for the same reason
     top = torch.where(rate >= 0, 1.0, fallen)
     bottom = torch.where(rate >= 0, fallen + share * gone, 1 - share * gone)
     return start * top / torch.where(start == 0, 1.0, bottom)
@@ -138,7 +139,8 @@ def discrete_rate(rate: Float[Tensor, " modes"], lr: float) -> Float[Tensor, " m
 @checked
 def barlow_twins(gamma: Float[Tensor, " modes"]) -> Modes:
     """‖W Γ Wᵀ − I‖²_F: every mode that is learned ends at cross-correlation 1, whitened."""
-    return Modes(8 * gamma, 1 / gamma)
+    plateau = torch.where(gamma == 0, torch.inf, 1 / torch.where(gamma == 0, 1.0, gamma))  # 1/0 with a gradient of 0
+    return Modes(8 * gamma, plateau)
 
 
 @checked

@@ -22,7 +22,7 @@ class WalkChain:
     """The walk of node2vec as a chain on directed edges; ``views.random_walk`` draws from it.
 
     From v, reached from t, a neighbour x has chance proportional to w(v, x) times 1/p if x = t, 1 if t has an edge to
-    x, 1/q otherwise. A walk that can't go on stays where it is.
+    x, 1/q otherwise. A walk that can't go on stays where it is. Edges may be on any device; results are on the CPU.
 
     Args:
         edge_index: integer [2, edges], each direction of an undirected edge by itself, each edge once.
@@ -53,10 +53,11 @@ class WalkChain:
         require_positive("p", p)
         require_positive("q", q)
         require_edges(edge_index, num_nodes)
-        weight = np.ones(edge_index.shape[1]) if edge_weight is None else edge_weight.double().numpy()
+        weight = np.ones(edge_index.shape[1]) if edge_weight is None else edge_weight.detach().double().cpu().numpy()
         if not (np.isfinite(weight) & (weight > 0)).all():
             raise ValueError("edge_weight must hold one finite number above 0 for each edge")
-        key = edge_index[0].numpy().astype(np.int64) * num_nodes + edge_index[1].numpy()
+        leaving, arriving = edge_index.cpu().numpy().astype(np.int64)
+        key = leaving * num_nodes + arriving
         order = key.argsort(kind="stable")
         key, weight = key[order], weight[order]
         if (key[1:] == key[:-1]).any():

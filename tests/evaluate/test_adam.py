@@ -90,3 +90,12 @@ def test_it_learns_where_gradients_are_off(context):
 def test_classes_may_have_any_numbers(z):
     y = torch.tensor([2, 5, 2**40])[Y]
     assert AdamProbe(steps=5)(z, y, SPLIT) == AdamProbe(steps=5)(z, Y, SPLIT)
+
+
+def test_autocast_around_the_probe_changes_nothing(z):
+    split = Split(torch.arange(30), torch.arange(30, 45), torch.arange(45, 60))
+    y = torch.arange(60) % 3
+    z = torch.randn(60, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        within = AdamProbe(starts=20)(z, y, split)
+    assert within.values == AdamProbe(starts=20)(z, y, split).values

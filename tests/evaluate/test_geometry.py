@@ -32,6 +32,11 @@ def test_alignment_is_the_mean_distance_of_unit_vectors(alpha):
     assert alignment(a, -a) == pytest.approx(4)
 
 
+def test_views_that_agree_are_aligned_at_any_power():
+    a = drawn(0)
+    assert all(alignment(a, a, alpha) == 0 for alpha in (0.01, 0.5, 1, 2, 3))
+
+
 @pytest.mark.parametrize("block", [1, 100, 10**6])
 @pytest.mark.parametrize("t", [0.5, 2, 300])
 def test_uniformity_is_the_log_of_the_mean_over_pairs(block, t, monkeypatch):

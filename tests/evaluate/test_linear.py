@@ -284,3 +284,15 @@ def test_few_rows_far_from_zero_are_solved_to_their_end(shots):
     ours = linear_probe(z, y, split, strengths=256.0, normalize=False).mean
     reference = LogisticRegression(C=256.0, tol=1e-8, max_iter=10_000).fit(z[train].double(), y[train])
     assert ours == pytest.approx(reference.score(z[test].double(), y[test]), abs=5e-3)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_autocast_around_the_probe_changes_nothing(digits, normalize):
+    z, y = digits
+    split = Split.random(y, 0.3, 0.2, 0.5)
+    alone = linear_probe(z.float(), y, split, normalize=normalize)
+    with torch.autocast("cpu", torch.bfloat16):
+        within = linear_probe(z.float(), y, split, normalize=normalize)
+    assert within.values == alone.values
+    assert within.details["strengths"] == alone.details["strengths"]
+    assert torch.equal(within.details["predictions"], alone.details["predictions"])

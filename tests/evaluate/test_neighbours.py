@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from torch.nn import functional as F
 
-from labkit.evaluate import Split, knn_probe, neighbours
+from labkit.evaluate import Split, _neighbours, knn_probe, neighbours
 
 
 def by_sorting(z, k, metric, queries=None):
@@ -166,3 +166,32 @@ def test_classes_may_have_any_numbers(number, kind):
     assert score == plain
     said = plain.details["predictions"][0, 60:]
     assert torch.equal(score.details["predictions"][0, 60:], number[said])
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_products_of_ten_bits_give_the_same_neighbours(metric, monkeypatch):
+    def of_ten_bits(a, b, out):
+        if a.dtype == torch.float32:
+            a, b = (((x.contiguous().view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32) for x in (a, b))
+        return multiply(a, b, out=out)
+
+    multiply = torch.mm
+    monkeypatch.setattr(torch, "mm", of_ten_bits)  # as a GPU does that may use TF32
+    monkeypatch.setattr("labkit.evaluate._neighbours._products_are_short", lambda device: True, raising=False)
+    z = 3 + torch.randn(300, 40)
+    index, value = neighbours(z, 5, metric)
+    expected, values = by_sorting(z, 5, metric)
+    assert torch.equal(index, expected)
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, values.float())
+
+
+def test_only_a_gpu_has_short_products():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    try:
+        torch.set_float32_matmul_precision("high")
+        assert _neighbours._products_are_short(gpu)
+        assert not _neighbours._products_are_short(cpu)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert not _neighbours._products_are_short(gpu)

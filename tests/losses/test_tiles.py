@@ -155,6 +155,19 @@ def test_bfloat16_products_are_as_near_as_the_docstring_says(loss, block, apart)
         assert 0 < (one - other).norm() <= 3e-2 * other.norm()
 
 
+@pytest.mark.parametrize("apart", [0.3, 0.03], ids=lambda apart: f"views {apart} apart")
+@pytest.mark.parametrize("count", [2, 4])
+def test_bfloat16_products_of_several_views_are_as_near(count, apart):
+    one = torch.randn(64, 64)
+    views = [(one + apart * torch.randn(64, 64)).requires_grad_() for _ in range(count)]
+    exact = value_and_gradients(partial(losses.multi_view_nt_xent, temperature=0.2), views)
+    with torch.autocast("cpu", torch.bfloat16):
+        value = losses.multi_view_nt_xent(*views, temperature=0.2)
+    assert abs(value - exact[0]) <= 2e-3 * exact[0]
+    for ours, theirs in zip(torch.autograd.grad(value, views), exact[1:], strict=True):
+        assert 0 < (ours - theirs).norm() <= 3e-2 * theirs.norm()
+
+
 FULL = {
     "alignment": losses.alignment,
     "barlow_twins": losses.barlow_twins,

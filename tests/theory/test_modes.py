@@ -205,3 +205,16 @@ def test_a_small_mode_of_any_rate_changes_a_step_as_in_descent(rate):
     assert found.item() == pytest.approx((1 + rate / 2) ** 2, rel=1e-9, abs=1e-300)
     with pytest.raises(ValueError, match="lets a mode of rate -4 grow"):
         modes.discrete_rate(torch.tensor([-4.0]), 1.0)
+
+
+def test_a_mode_without_covariance_has_a_gradient():
+    gamma = torch.tensor([0.5, 0.0, -0.2], dtype=torch.float64, requires_grad=True)
+    start = torch.full((3,), 1e-3, dtype=torch.float64, requires_grad=True)
+    t, ones = torch.linspace(0, 3, 5, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+    for of in (modes.barlow_twins(gamma), modes.spectral_contrastive(gamma, ones), modes.info_nce(gamma, ones)):
+        u = modes.logistic_modes(*of, start, t)
+        by_gamma, by_start = torch.autograd.grad(u.sum(), (gamma, start))
+        assert torch.isfinite(by_gamma).all()
+        assert by_start[1] == 5  # it stays as it is
+        assert by_gamma[1] == pytest.approx((1e-3 * t * of.rate[0] / gamma[0]).sum().item())  # u(0) exp(r t) nearby
+    assert modes.barlow_twins(gamma).plateau[1] == torch.inf

@@ -109,3 +109,9 @@ def test_bad_arguments_are_named(call, message):
 
 def test_it_says_what_it_is():
     assert repr(WalkChain(TRIANGLE_AND_TAIL, 4)) == "WalkChain(4 nodes, 8 edges)"
+
+
+def test_weights_may_be_learned():
+    edges, weight = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), torch.tensor([1.0, 1.0, 3.0, 1.0])
+    learned = WalkChain(edges, 3, edge_weight=weight.clone().requires_grad_())
+    assert torch.equal(learned.visits(1, 2), WalkChain(edges, 3, edge_weight=weight).visits(1, 2))

@@ -24,10 +24,12 @@ from labkit.papers.vision.instdisc import InstDisc
 from labkit.papers.vision.moco import MoCo
 from labkit.papers.vision.mv_mr import MVMR, pixels
 from labkit.papers.vision.nnclr import NNCLR
+from labkit.papers.vision.pose_aware import PoseAware
 from labkit.papers.vision.scan import SCAN, SelfLabelling
 from labkit.papers.vision.simsiam import SimSiam
 from labkit.papers.vision.swav import SwAV
 from labkit.papers.vision.tldr import TLDR
+from labkit.papers.vision.w_mse import WMSE
 from labkit.train import Minibatches, fit, seeded
 from labkit.train._parallel import _synchronise_batch_norms
 
@@ -116,6 +118,8 @@ METHODS = {
     "scan": lambda: SCAN(Encoder(), nn.Identity(), 4),
     "self-labelling": lambda: SelfLabelling(SCAN(Encoder(), nn.Identity(), 4), 0.3),
     "tldr": lambda: TLDR(36, 3, 6),
+    "w_mse, the method": lambda: WMSE(Encoder(), Views(), dim=8),
+    "pose_aware": lambda: PoseAware(Encoder(), nn.Linear(6, 4), Views()),
 }
 
 
@@ -139,6 +143,8 @@ def batch_of(name: str, n: int) -> torch.Tensor | tuple[torch.Tensor, torch.Tens
         return x, torch.arange(n)
     if name == "tldr":
         return x.flatten(1), x.flip(-1).flatten(1)
+    if name == "pose_aware":
+        return torch.stack([x, x.flip(-1), x.square()], dim=1)
     return (x, x.flip(-1)) if name == "scan" else x
 
 
@@ -202,6 +208,21 @@ def unexplained_share() -> torch.Tensor:
     return unexplained(share(said), share(target))
 
 
+def refusals() -> list[str]:
+    """Of batches that are large enough, though a process's share of them is not."""
+    shuffled = PoseAware(Encoder(), nn.Linear(6, 4), Views(), shuffled=True).double()
+    refused = []
+    for method, batch in (
+        (build("w_mse, the method"), batch_of("w_mse, the method", 16)),
+        (shuffled, batch_of("pose_aware", 4)),
+    ):
+        try:
+            method.check(share(batch))
+        except ValueError as error:
+            refused.append(str(error))
+    return refused
+
+
 def gathered_twice() -> torch.Tensor:
     """The gradient of two gathered shares that meet in one sum."""
     a, b = (images(2)[rank()].requires_grad_() for _ in range(2))
@@ -218,7 +239,7 @@ from labkit._processes import everyone, processes, rank
 from labkit.train import Minibatches, fit, joined
 from labkit.train._parallel import in_parallel
 from test_parallel import FAMILY, LOSSES, METHODS, RINGS, batch_of, build, images, one_step, share, trained_weights
-from test_parallel import distinct_labels, gathered_twice, own_draws, sub_batches, unexplained_share
+from test_parallel import distinct_labels, gathered_twice, own_draws, refusals, sub_batches, unexplained_share
 
 
 def step_of(name):  # what holds the process group goes with it, as in fit
@@ -245,7 +266,7 @@ def all_of_two(folder):
         except ValueError as error:
             refused.append(str(error))
     each = {what.__name__: everyone(what()) for what in
-            (own_draws, sub_batches, gathered_twice, distinct_labels, unexplained_share)}
+            (own_draws, sub_batches, gathered_twice, distinct_labels, unexplained_share, refusals)}
     if rank() == 0:
         torch.save([steps, unbroken, resumed, refused, each], folder / "found.pt")
 
@@ -322,6 +343,10 @@ def test_each_process_draws_views_of_its_own_and_the_first_those_of_a_training_a
 
 def test_processes_whiten_the_same_sub_batches(found):
     assert found[4]["sub_batches"] == [sub_batches()] * 2
+
+
+def test_a_batch_is_judged_whole_not_by_a_process_s_share(found):
+    assert found[4]["refusals"] == [[], []]
 
 
 def test_no_label_comes_twice_in_what_processes_share(found):

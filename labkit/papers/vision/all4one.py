@@ -123,7 +123,8 @@ def feature_contrast(*pairs: tuple[Tensor, Tensor]) -> Float[Tensor, ""]:
     Mean of the two roots. Similarity of dimensions is the cosine of their columns over the batch, which are not centred
     (Barlow Twins centres them); the means are over both pairs.
     """
-    similarity = torch.stack([F.normalize(a.float(), dim=0).T @ F.normalize(b.float(), dim=0) for a, b in pairs])
+    with torch.autocast(pairs[0][0].device.type, enabled=False):  # near 1 bfloat16 knows a similarity to 1 in 256
+        similarity = torch.stack([F.normalize(a.float(), dim=0).T @ F.normalize(b.float(), dim=0) for a, b in pairs])
     own = torch.eye(similarity.shape[1], dtype=torch.bool, device=similarity.device)
     there = (1 - similarity[:, own]).square().mean()
     elsewhere = similarity[:, ~own].square().mean()

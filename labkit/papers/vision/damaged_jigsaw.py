@@ -17,7 +17,7 @@ from labkit.methods import Jigsaw, Pretext, hamming_permutations
 from labkit.papers._controls import against_untrained
 from labkit.papers.vision._nuisance import against, changed
 from labkit.papers.vision._one_object import small_encoder, world_recipe
-from labkit.views import RandomGrayscale, tiles, unit_images
+from labkit.views import RandomGrayscale
 
 SIZE, GAP, JITTER, COARSE = 8, 3, 1, 4  # pixels; what is painted is a fourth of a tile's pixels
 
@@ -27,6 +27,7 @@ class DamagedPuzzle(Jigsaw):
     """A jigsaw whose tiles have lost their colour and one of which is missing.
 
     Args:
+        size, permutations, gap, jitter, image_view, patch_view: as in ``Jigsaw``; views come before the damage.
         missing: one place, drawn for each puzzle, is mid-grey.
         grey: all tiles are. Images must have three channels.
         dealt: a control: each puzzle gets the answer of another.
@@ -44,7 +45,7 @@ class DamagedPuzzle(Jigsaw):
         """(the damaged puzzle, its answers, the whole puzzle, the place that is missing [items])."""
         if images.shape[1] != 3:
             raise ValueError(f"a tile that lost its colour needs images of three channels, not {images.shape[1]}")
-        whole, answers = self.shuffle(tiles(unit_images(images), self.size, self.gap, self.jitter))
+        whole, answers = super().__call__(images)
         lost = torch.randint(9, (len(whole),), device=whole.device)
         puzzle = RandomGrayscale(1.0)(whole.flatten(0, 1)).reshape(whole.shape) if self.grey else whole.clone()
         if self.missing:

@@ -80,6 +80,13 @@ def test_feature_contrast_against_loops():
     assert same.grad.isfinite().all()
 
 
+def test_feature_contrast_stays_in_float32():
+    pairs = [(torch.randn(7, 4), torch.randn(7, 4)) for _ in range(2)]
+    with torch.autocast("cpu", torch.bfloat16):
+        under_autocast = feature_contrast(*pairs)
+    assert torch.equal(under_autocast, feature_contrast(*pairs))
+
+
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="no friends named 'nearst'; did you mean 'nearest'"):
         method(friends="nearst")

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from labkit.claims import Lab
-from labkit.methods import Method, RelativePosition, hamming_permutations
+from labkit.methods import Jigsaw, Method, RelativePosition, hamming_permutations
 from labkit.papers.vision.context_improvements import TurnedContext, TurnedPosition
 from labkit.papers.vision.context_prediction import ContextPrediction
 from labkit.papers.vision.damaged_jigsaw import DamagedJigsaw, DamagedPuzzle, unexplained
@@ -98,6 +98,17 @@ def test_damage_is_one_missing_tile_and_no_colour():
     _, dealt = DamagedPuzzle(8, sets, 3, 1, dealt=True)(x)
     assert dealt.sort().values.equal(answers.sort().values)
     assert not torch.equal(dealt, answers)
+
+
+def test_damaged_tiles_went_through_the_views_of_any_puzzle():
+    views = {"image_view": lambda x: x.flip(3), "patch_view": lambda tiles: 1 - tiles}
+    sets, x = hamming_permutations(24), images(8)
+    torch.manual_seed(1)
+    expected, wanted = Jigsaw(8, sets, 3, 1, **views)(x)
+    torch.manual_seed(1)
+    _, answers, whole, _ = DamagedPuzzle(8, sets, 3, 1, **views).damaged(x)
+    assert torch.equal(whole, expected)
+    assert torch.equal(answers, wanted)
 
 
 def test_the_three_terms_against_loops():
