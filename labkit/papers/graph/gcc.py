@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch_geometric.data import Data
 from torch_geometric.transforms import Constant
 
-from labkit._checks import require_between, require_counts, require_positive
+from labkit._checks import require_between, require_counts, require_positive, require_undirected
 from labkit.claims import Evidence, Lab, claim
 from labkit.data import GraphBatch, GraphSet, load
 from labkit.evaluate import CrossValidation, Protocol, Split, linear_probe
@@ -133,6 +133,7 @@ class GCC(Method):
         if isinstance(graphs, GraphBatch):
             parts = torch.arange(len(graphs), device=graphs.device).split(BLOCK)
             return torch.cat([self.encoder(whole_graphs(graphs[part])) for part in parts])
+        require_undirected(graphs.edge_index, graphs.num_nodes)
         adjacency, generator = Adjacency(graphs.edge_index, graphs.num_nodes), torch.Generator().manual_seed(0)
         starts = torch.arange(graphs.num_nodes, device=adjacency.device).split(BLOCK)
         nets = (ego_nets(adjacency, start, generator=generator, **self.cut) for start in starts)

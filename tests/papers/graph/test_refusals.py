@@ -4,7 +4,7 @@ import numpy
 import pytest
 import torch
 
-from labkit.data import stochastic_block_model
+from labkit.data import GraphBatch, stochastic_block_model
 from labkit.methods import GCNClassifier
 from labkit.models import Heat, OneStep
 from labkit.papers.graph import _pretexts as tasks
@@ -100,6 +100,21 @@ def test_graphs_of_other_features_and_classes_are_refused(data, make):
     many.y = 2 * data.y
     with pytest.raises(ValueError, match="there are 2 classes, from 0, but train_mask marks a node of class 2"):
         fit(method, [many], epochs=1, progress=False)
+
+
+def test_directed_graphs_are_refused_where_both_directions_are_counted_on(data):
+    one_way = data.clone()
+    one_way.edge_index = data.edge_index[:, data.edge_index[0] < data.edge_index[1]]
+    for ask in (
+        lambda: kcore.KCoreEmbedding(one_way, 1),
+        lambda: kcore.batches(one_way),
+        lambda: EgoPairs([data, one_way]),
+        lambda: GCC(positions=4).embed(one_way),
+        lambda: GCC(positions=4).embed(GraphBatch.of([data, one_way])),
+        lambda: MVGRL(4, kernels=(OneStep(), lambda eigenvalue: eigenvalue**2)).embed(one_way),
+    ):
+        with pytest.raises(ValueError, match=r"is directed.* use torch_geometric\.transforms\.ToUndirected\(\)"):
+            ask()
 
 
 def test_a_core_s_rows_are_not_those_of_another_graph(data):
