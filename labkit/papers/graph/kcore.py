@@ -97,9 +97,13 @@ def propagate(
     """Embeddings of all nodes from those of some: outward, layer by layer, each node the mean of its neighbours.
 
     A layer is what touches the nodes embedded so far. Within it the means depend on each other; they are iterated 20
-    times from zero (the released code starts at random, which the iteration forgets). Nodes that no path leads to get
-    the mean of all, where paper and code give them noise. Salha et al. 2019, algorithm 2; the released code divides by
-    a product of adjacency matrices where the paper's equation has the number of neighbours: that is not copied.
+    times from zero (the released code starts at random). Nodes that no path leads to get the mean of all, where paper
+    and code give them noise. Salha et al. 2019, algorithm 2; the released code divides by a product of adjacency
+    matrices where the paper's equation has the number of neighbours: that is not copied.
+
+    20 sweeps are an approximation. On Cora rows are at most 0.3 % off; where a layer has many edges within itself they
+    come out too short, though nearly in their direction (a cosine of 0.999): outside Amazon-Photo's 49-core by 25 % in
+    the median and by more than 40 % for a tenth of the nodes, against 600 sweeps.
 
     Cost: time O(20 · edges · dim), memory O(nodes · dim).
     """
