@@ -129,3 +129,9 @@ def test_a_kernel_that_is_a_plain_function_spreads_by_its_series(data):
     named = MVGRL(4, dim=8, kernels=(OneStep(), Heat(5)))
     named.load_state_dict(plain.state_dict())
     torch.testing.assert_close(plain.embed(data), named.embed(data), rtol=1e-4, atol=1e-5)
+
+
+def test_a_subgraph_without_edges_is_named_where_edges_are_all_there_is(data):
+    data.edge_index = data.edge_index[:, :0]
+    with pytest.raises(ValueError, match="learns from edges alone, and these 20 nodes have none"):
+        Bandana(4, 8)(data)
