@@ -81,7 +81,7 @@ def ego_nets(
 def whole_graphs(batch: GraphBatch) -> EgoNets:
     """Whole graphs as nets; the centre is a node of the largest degree, as GCC's released code has it for graphs."""
     require_undirected(batch.edge_index, len(batch.x))
-    size = int(batch.sizes.max())
+    size = max(int(batch.sizes.max()), 1)  # graphs may all be empty
     first = batch.ptr[batch.edge_batch]
     links = torch.zeros(len(batch), size, size, device=batch.device)
     links[batch.edge_batch, batch.edge_index[0] - first, batch.edge_index[1] - first] = 1
