@@ -6,6 +6,10 @@ from difflib import get_close_matches
 import torch
 from torch import Tensor
 
+from labkit._remembered import Remembered
+
+_one_way = Remembered()
+
 
 class NotFinite(ValueError):
     """NaN, infinities, or numbers so large that sums of their powers overflow: in a training, it has diverged."""
@@ -112,6 +116,26 @@ def require_edges(edge_index: Tensor, num_nodes: int) -> None:
         raise ValueError(
             f"edge_index reaches node {low if low < 0 else high}, but nodes are 0 to {num_nodes - 1} "
             f"(num_nodes={num_nodes})"
+        )
+
+
+def require_undirected(edge_index: Tensor, num_nodes: int) -> None:
+    """Refuse edges that are listed in one direction only; the same ``edge_index`` is looked at once."""
+    if torch.compiler.is_compiling():
+        return
+
+    def one_way() -> list[int]:
+        source, target = edge_index.long()
+        there, back = (source * num_nodes + target).unique(), (target * num_nodes + source).unique()
+        if torch.equal(there, back):
+            return []
+        first = int(there[~torch.isin(there, back)][0])
+        return [first // num_nodes, first % num_nodes]
+
+    if edge := _one_way.of(edge_index, one_way, num_nodes):
+        raise ValueError(
+            f"the graph is directed: edge_index leads from node {edge[0]} to {edge[1]} and not back, and both "
+            "directions are needed here; use torch_geometric.transforms.ToUndirected()"
         )
 
 

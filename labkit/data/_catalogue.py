@@ -50,7 +50,7 @@ class Entry:
         name: what ``load`` takes.
         kind: "graph", "graphs", "images", ...: what ``load`` gives.
         summary: one line.
-        reader: what follows ``read_`` in the name of the function that reads it.
+        reader: "module.what", where ``read_what`` of that module of labkit.data reads it.
         files: what it is read from; empty for what needs no download.
         licence, citation, home: as the authors state them.
         expected: the sizes that must come out of ``load(name)``.

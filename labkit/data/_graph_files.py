@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
-from torch_geometric.utils import remove_self_loops, to_undirected
 
 from labkit._arguments import checked
 from labkit._checks import require_finite
@@ -18,7 +17,7 @@ from labkit._default_type import in_float32
 from labkit._files import write_whole
 from labkit.data._arrays import read_npz
 from labkit.data._graph_networkx import from_networkx, read_graphml
-from labkit.data._graph_tables import SUFFIXES, read_tables
+from labkit.data._graph_tables import SUFFIXES, read_tables, undirected
 
 NUMBERS = ("x", "edge_index", "edge_weight", "y", "labels", "train_mask", "val_mask", "test_mask")  # never text
 GRAPHS = (".npz", ".safetensors", ".graphml", *SUFFIXES)
@@ -31,7 +30,7 @@ def read_graph(source: Any, transform: Callable[[Data], Data] | None = None, *, 
 
     - ``.npz``, ``.safetensors``: what ``save_graph`` wrote (x, edge_index, y, masks).
     - ``.npz`` of PyG's ``Amazon`` and ``Coauthor`` (adj_data, adj_indices, adj_indptr, adj_shape; attr_* in the same
-      way, or a dense attr_matrix; labels).
+      way, or a dense attr_matrix; labels); adj_data becomes edge_weight, unless all are 1.
     - ``.edges``, ``.edgelist``, ``.csv``, ``.tsv``, ``.txt``: lines of ``source target [weight]``. For ``mine.edges``,
       features are looked for in ``mine.features.csv`` (``node number number …``) and labels in ``mine.labels.csv``
       (``node class``), or the same with .tsv and .txt; both may be missing.
@@ -131,7 +130,11 @@ def npz_graph(arrays: dict[str, np.ndarray], where: str) -> Data:
         raise ValueError(f"adj_shape of {where} must be square, not {adjacency.shape[0]} × {adjacency.shape[1]}")
     n = adjacency.shape[0]
     edge_index = torch.from_numpy(np.stack([adjacency.row, adjacency.col]).astype(np.int64))
-    data = Data(edge_index=to_undirected(remove_self_loops(edge_index)[0], num_nodes=n), num_nodes=n)
+    weights = adjacency.data.astype(np.float64)
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError(f"adj_data of {where} are the edges' weights: they must be finite numbers of at least 0")
+    plain = (weights[adjacency.row != adjacency.col] == 1).all()
+    data = undirected(edge_index, None if plain else weights.tolist(), n, where)
     if {"attr_data", "attr_indices", "attr_indptr", "attr_shape"} <= arrays.keys():
         data.x = torch.from_numpy(npz_matrix(arrays, "attr", where).toarray()).float()
     elif "attr_matrix" in arrays:

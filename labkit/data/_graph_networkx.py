@@ -62,7 +62,8 @@ def from_networkx(graph: Any, label: str | None = None, where: str = "the graph"
 def read_graphml(path: Path, label: str | None = None) -> Data:
     """The graph of a GraphML file, read by networkx after a look that nothing in it but elements and text is XML.
 
-    Document types and entities are refused: they can make a small file large, or read other files.
+    Document types and entities are refused: they can make a small file large, or read other files. So are further and
+    nested graphs, of which networkx would read the first only.
     """
     import networkx
 
@@ -80,16 +81,20 @@ def read_graphml(path: Path, label: str | None = None) -> Data:
 
 
 def refuse_xml_tricks(path: Path) -> None:
-    """Refuse XML with a document type, entities, or elements nested deeper than any graph needs; read in one pass."""
+    """Refuse XML with a document type, entities, elements nested deeper than any graph needs, or more graphs than one.
+
+    Read in one pass.
+    """
 
     def refuse(*_) -> None:
         raise ValueError(f"{path} was refused: it declares a document type or an entity, which no GraphML file needs")
 
-    depth = 0
+    depth = graphs = 0
 
-    def enter(*_) -> None:
-        nonlocal depth
+    def enter(name: str, _) -> None:
+        nonlocal depth, graphs
         depth += 1
+        graphs += name.rpartition(":")[2] == "graph"
         if depth > DEPTH:
             raise ValueError(f"{path} was refused: its elements are nested deeper than {DEPTH}")
 
@@ -105,6 +110,8 @@ def refuse_xml_tricks(path: Path) -> None:
             parser.ParseFile(file)
     except (expat.ExpatError, LookupError) as error:
         raise ValueError(f"{path} is no whole XML file ({error}); write it again") from error
+    if graphs > 1:
+        raise ValueError(f"{path} holds {graphs} graphs, side by side or nested, and one is read; write each to a file")
 
 
 def _weights(graph: Any, where: str) -> list[float] | None:

@@ -14,33 +14,6 @@ from labkit.data._catalogue import Entry, catalogue
 from labkit.data._image_set import ImageSet
 from labkit.data._store import has_files
 
-_READERS = {  # reader -> module; modules load when a set of theirs does
-    "planetoid": "_planetoid",
-    "ogbn_arxiv": "_ogb",
-    "npz_graph": "_graph_arrays",
-    "hypergraph": "_graph_arrays",
-    "hetero": "_graph_arrays",
-    "tu": "_graph_collections",
-    "molecules": "_molecules",
-    "idx": "_image_files",
-    "cifar10_exact": "_image_files",
-    "cifar10_jpeg": "_image_files",
-    "omniglot": "_image_files",
-    "bsds500": "_segmented",
-    "nuisance_mnist": "_nuisance",
-    "nuisance_digits": "_nuisance",
-    "coloured_digits": "_nuisance",
-    "digits": "_image_offline",
-    "photographs": "_image_offline",
-    "faces": "_image_offline",
-    "stereo": "_image_offline",
-    "karate": "_graph_offline",
-    "les_miserables": "_graph_offline",
-    "sbm": "_random_graphs",
-    "planted_roles": "_planted_roles",
-    "world": "world._set",
-}
-
 
 @checked(numbers=False)
 @in_float32()
@@ -153,4 +126,5 @@ def _graph_sizes(data) -> dict[str, Any]:
 
 
 def _reader(entry: Entry) -> Callable[..., Any]:
-    return getattr(import_module(f"labkit.data.{_READERS[entry.reader]}"), f"read_{entry.reader}")
+    module, kind = entry.reader.rsplit(".", 1)  # modules load when a set of theirs does
+    return getattr(import_module(f"labkit.data.{module}"), f"read_{kind}")

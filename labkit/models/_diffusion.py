@@ -10,7 +10,7 @@ from numpy.polynomial import chebyshev
 from torch import Tensor
 
 from labkit._arguments import checked
-from labkit._checks import require_positive
+from labkit._checks import require_positive, require_undirected
 from labkit.models._graph import propagation_matrix
 
 _MOST_TERMS = 4096
@@ -110,17 +110,18 @@ def diffuse(
 
     Args:
         x: one signal a column.
-        edge_index: both directions of every undirected edge.
+        edge_index: both directions of every edge.
         kernel: as above, or any function of T's eigenvalues that is smooth on [−1, 1].
         tolerance: largest error of the series, relative to x in the spectral norm.
 
     Cost: time O(products · edges · dim), memory O(nodes · dim).
 
     Raises:
-        ValueError: a kernel that is not smooth enough to be a short series.
+        ValueError: a kernel that is not smooth enough to be a short series; a directed graph.
     """
     if len(x) == 0:
         raise ValueError("x has no rows: at least one node is needed")
+    require_undirected(edge_index, len(x))  # the spectrum of T is real then
     t = propagation_matrix(edge_index, len(x))
     first, *rest = _coefficients(kernel, tolerance)
     before, now = x, t @ x

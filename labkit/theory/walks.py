@@ -1,8 +1,8 @@
 """node2vec's walks without draws: the chance of every step, and the vectors that skip-gram would factorise.
 
 A second-order walk is a Markov chain on *edges*: where it goes next depends on the edge that it came by. Rows of the
-chain follow equation 2 of Grover & Leskovec 2016, "node2vec". Skip-gram on its walks factorises a matrix that has a
-closed form (Levy & Goldberg 2014; Qiu et al. 2018, "NetMF", theorem 2.1 for walks without a bias).
+chain follow the search bias α of Grover & Leskovec 2016, "node2vec", section 3.2.2. Skip-gram on its walks factorises a
+matrix that has a closed form (Levy & Goldberg 2014; Qiu et al. 2018, "NetMF", theorem 2.1 for walks without a bias).
 """
 
 import math

@@ -30,6 +30,9 @@ class AliasRows:
         self.length = torch.where(total > 0, length, 0)
         mean = (total / length.clamp(min=1))[row]
         height = torch.where(mean > 0, weight / mean, 1.0)  # a row without weight is never drawn from
+        # equal weights may all come out just below their mean: their row has no high place, so all are as high as it
+        level = row[height >= 1].bincount(minlength=len(length)) == 0
+        height = torch.where(level[row], 1.0, height)
         low, high = (height < 1).nonzero().flatten(), (height >= 1).nonzero().flatten()
         lacking, spare = (1 - height[low]).cumsum(0), (height[high] - 1).cumsum(0)
         # what rows lack and what they can spare add up to the same, so the sums of all rows run in step; rounding may

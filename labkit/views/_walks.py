@@ -121,7 +121,7 @@ class Adjacency:
         return owner, self._target[edge], weight
 
     def _table(self, p: float, q: float) -> AliasRows:
-        """For each edge (t, v) the distribution of equation 2 over the edges of v; the last p and q are kept."""
+        """For each edge (t, v) the distribution of section 3.2.2 over the edges of v; the last p and q are kept."""
         if self._second_order is None or self._second_order[0] != (p, q):
             source = torch.repeat_interleave(torch.arange(self.num_nodes, device=self.device), self.degree)
             owner, target, weight = self.edges_of(self._target)
@@ -142,7 +142,7 @@ def random_walk(
     q: float = 1.0,
     generator: torch.Generator | None = None,
 ) -> Int64[Tensor, "walks length"]:
-    """Walks of node2vec (Grover & Leskovec 2016, section 3.2 and equation 2); uniform for p = q = 1 (DeepWalk).
+    """Walks of node2vec (Grover & Leskovec 2016, section 3.2.2); uniform for p = q = 1 (DeepWalk).
 
     From v, reached from t, a neighbour x has chance proportional to w(v, x) times 1/p if x = t, 1 if t has an edge to
     x, 1/q otherwise. The distribution is exact, on either of two ways. Where Σ in-degree · out-degree over the nodes is
@@ -265,7 +265,7 @@ def _rejection_step(adjacency: Adjacency, before: Tensor, here: Tensor, p: float
 
 
 def _bias(adjacency: Adjacency, before: Tensor, candidate: Tensor, p: float, q: float) -> Float[Tensor, " n"]:
-    """α(t, x) of equation 2."""
+    """The search bias α(t, x) of section 3.2.2."""
     bias = torch.full(candidate.shape, 1 / q, dtype=torch.float64, device=candidate.device)
     if q != 1:
         bias.masked_fill_(adjacency.has_edge(before, candidate), 1.0)

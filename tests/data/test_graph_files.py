@@ -82,6 +82,19 @@ def test_the_layout_of_amazon_and_coauthor(dense, tmp_path):
     assert graph.num_nodes == 6
 
 
+def test_weights_in_the_layout_of_amazon_are_handed_on(tmp_path):
+    amazon_like(tmp_path / "mine.npz", adj_data=np.array([5, 1, 2, 1]))
+    graph = read_graph(tmp_path / "mine.npz")
+    assert graph.edge_index.t().tolist() == [[0, 1], [0, 2], [1, 0], [1, 2], [2, 0], [2, 1]]
+    assert graph.edge_weight.tolist() == [5.0, 2.0, 5.0, 1.0, 2.0, 1.0]
+    amazon_like(tmp_path / "mine.npz", adj_data=np.array([1, 1, 1, 7]))  # the 7 is of a self-loop, which is left out
+    assert "edge_weight" not in read_graph(tmp_path / "mine.npz")
+    both_ways = {"adj_indptr": np.array([0, 1, 2, 2, 2, 2, 2]), "adj_indices": np.array([1, 0])}
+    amazon_like(tmp_path / "mine.npz", adj_data=np.array([0.5, 5]), **both_ways)
+    with pytest.raises(ValueError, match="gives the edge between nodes 0 and 1 two different weights"):
+        read_graph(tmp_path / "mine.npz")
+
+
 def test_missing_features_are_asked_for_and_a_transform_gives_them(tmp_path):
     amazon_like(tmp_path / "mine.npz", attr_data=None)
     with pytest.raises(ValueError, match=r"no node features x; .*Constant\(\)"):
@@ -95,6 +108,8 @@ def test_missing_features_are_asked_for_and_a_transform_gives_them(tmp_path):
         ({"adj_shape": np.array([6, 5])}, "adj_shape .* must be square"),
         ({"adj_indices": np.array([1, 2, 0, 9])}, "adj_data, _indices, _indptr and _shape .* do not fit"),
         ({"attr_shape": np.array([7, 4])}, "attr_data, _indices, _indptr and _shape .* do not fit"),
+        ({"adj_data": np.array([1, -0.5, 1, 1])}, "adj_data of .* must be finite numbers of at least 0"),
+        ({"adj_data": np.array([1, np.nan, 1, 1])}, "adj_data of .* must be finite numbers of at least 0"),
         ({"labels": np.array([0, 1])}, "y must be a tensor with one row for each of the 6 nodes"),
         ({"adj_data": None}, "which is no graph; expected x and edge_index"),
         ({"labels": np.array([0, 1, 0, 1, 0, np.nan])}, "labels of .* must be whole numbers; NaN"),

@@ -290,6 +290,9 @@ BILLION = '<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><graphml>&b;</g
         ("", "no whole XML file"),
         ("no xml", "no whole XML file"),
         ("<graphml/>", "no GraphML that networkx can read"),
+        (f"<graphml {NAMESPACE}>" + '<graph><node id="a"/></graph>' * 3 + "</graphml>", "holds 3 graphs, side by side"),
+        ('<g:graphml xmlns:g="http://graphml.graphdrawing.org/xmlns"><g:graph><g:node id="a"><g:graph/></g:node>'
+         "</g:graph></g:graphml>", "holds 2 graphs, side by side or nested, and one is read; write each to a file"),
         (f"<graphml {NAMESPACE}><graph/></graphml>", "is empty: it has no nodes"),
         (f'<graphml {NAMESPACE}><graph><node id="a"><data key="k">1</data></node></graph></graphml>', "no key k"),
         (f"<graphml {NAMESPACE}><graph><hyperedge/></graph></graphml>", "no GraphML that networkx can read"),

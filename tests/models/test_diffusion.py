@@ -57,6 +57,14 @@ def test_the_series_and_the_eigenvectors_agree_with_the_matrix(kernel, seed):
     torch.testing.assert_close(diffuse(x.float(), edges, kernel).double(), matrix @ x, rtol=1e-4, atol=2e-5)
 
 
+def test_the_series_needs_a_real_spectrum():
+    cycle = torch.stack([torch.arange(12), torch.arange(1, 13) % 12])
+    with pytest.raises(ValueError, match="the graph is directed: edge_index leads from node 0 to 1 and not back"):
+        diffuse(torch.eye(12), cycle)
+    repeated = torch.cat([cycle, cycle, cycle.flip(0)], dim=1).int()
+    assert diffuse(torch.eye(12), repeated, OneStep()).isfinite().all()
+
+
 def test_the_series_has_the_gradient_of_a_symmetric_product():
     edges, x = graph(), torch.randn(12, 2, requires_grad=True)
     upstream = torch.randn(12, 2)

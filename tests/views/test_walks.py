@@ -163,6 +163,21 @@ def test_alias_rows_hold_exactly_their_distributions(seed, rows, spread):
         torch.testing.assert_close(mass, part / part.sum(), atol=1e-12, rtol=1e-9)
 
 
+@pytest.mark.parametrize("weight", [0.1, 0.7, 1 / 3, 1e-300])
+def test_equal_weights_that_rounding_puts_below_their_mean(weight):
+    """The mean of three times 0.1 is above 0.1; where p = q, a graph without triangles has all weights alike."""
+    length = torch.arange(9)
+    table = AliasRows(torch.full((36,), weight, dtype=torch.float64), length)
+    row = torch.repeat_interleave(torch.arange(9), length)
+    sent = table.first[row] + table.slot
+    assert torch.equal(row[sent], row)
+    mass = table.chance.clone().index_add_(0, sent, 1 - table.chance)
+    torch.testing.assert_close(mass, torch.ones(36).double())
+    square = torch.tensor([[0, 1, 1, 2, 2, 3, 3, 0], [1, 0, 2, 1, 3, 2, 0, 3]])
+    walks = random_walk(Adjacency(square, 4), torch.arange(4), 50, p=10, q=10, generator=seeded(0))
+    assert (((walks[:, 1:] - walks[:, :-1]) % 2) == 1).all()
+
+
 def test_edges_of_and_has_edge_agree_with_the_matrix():
     data = small("weighted")
     adjacency, w = Adjacency.of(data), torch.from_numpy(matrix(data))

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from labkit._checks import require_between, require_counts
+from labkit._checks import require_between, require_counts, require_undirected
 from labkit.data import GraphBatch
 from labkit.views import Adjacency, restart_walk
 
@@ -80,7 +80,8 @@ def ego_nets(
 
 def whole_graphs(batch: GraphBatch) -> EgoNets:
     """Whole graphs as nets; the centre is a node of the largest degree, as GCC's released code has it for graphs."""
-    size = int(batch.sizes.max())
+    require_undirected(batch.edge_index, len(batch.x))
+    size = max(int(batch.sizes.max()), 1)  # graphs may all be empty
     first = batch.ptr[batch.edge_batch]
     links = torch.zeros(len(batch), size, size, device=batch.device)
     links[batch.edge_batch, batch.edge_index[0] - first, batch.edge_index[1] - first] = 1
@@ -98,7 +99,7 @@ class EgoPairs:
     Centres are drawn in proportion to degree^0.75 over all graphs, as in GCC's released code.
 
     Args:
-        graphs: PyG ``Data``; only their edges are used.
+        graphs: PyG ``Data``, undirected; only their edges are used.
         size: nodes a net at most.
         batch: pairs a batch.
         steps: batches an epoch.
@@ -120,6 +121,7 @@ class EgoPairs:
         nodes = torch.tensor([graph.num_nodes for graph in graphs])
         first = (nodes.cumsum(0) - nodes).tolist()
         edges = torch.cat([graph.edge_index + at for graph, at in zip(graphs, first, strict=True)], dim=1)
+        require_undirected(edges, int(nodes.sum()))
         self.adjacency = Adjacency(edges, int(nodes.sum()))
         self.size, self.batch, self.steps, self.length, self.restart = size, batch, steps, length, restart
 

@@ -36,7 +36,7 @@ class Links:
 
 
 def hold_out_links(data: Data, share: float, seed: int) -> Links:
-    """Hold out ``share`` of the undirected edges, every connected component kept whole (section 4.4 of node2vec).
+    """Hold out ``share`` of the undirected edges, every connected component kept whole (section 4.7 of node2vec).
 
     What may go are the edges outside a random spanning forest. Pairs without an edge are drawn uniformly, as many as
     edges; none of them is an edge of the whole graph.

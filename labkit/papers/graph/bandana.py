@@ -78,6 +78,8 @@ class Bandana(Method):
 
     def forward(self, data) -> Float[Tensor, ""]:
         x, edges, nodes = sparse_if_faster(data.x), data.edge_index, data.num_nodes
+        if not edges.shape[1]:
+            raise ValueError(f"Bandana learns from edges alone, and these {nodes} nodes have none: draw more at once")
         others = torch.randint(nodes, edges.shape, device=edges.device)
         losses, drawn_once = [], self.draw(edges, nodes) if self.mask == "discrete" else None
         for convolve, norm in zip(self.convolutions, self.norms, strict=True):

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch_geometric.utils import subgraph
 
-from labkit._checks import require_counts, require_known
+from labkit._checks import require_counts, require_known, require_undirected
 from labkit.claims import Evidence, Lab, claim
 from labkit.evaluate import Protocol
 from labkit.methods import SkipGram, WalkBatches, inference
@@ -36,11 +36,15 @@ def core_number(edge_index: Int64[Tensor, "2 edges"], num_nodes: int) -> Int64[T
     """The largest k for which a node is in the k-core: the subgraph where all have k neighbours (Seidman 1983).
 
     Nodes of too small a degree are peeled off all at once, and again, until none is left; then k rises. Self-loops are
-    left out; both directions of each edge must be there.
+    left out.
+
+    Raises:
+        ValueError: a directed graph: both directions of each edge must be there.
 
     Cost: time O(edges + nodes) in all plus a few operations on [nodes] for each round; a path of n nodes takes n / 2
     rounds, Cora's 2 708 nodes take 20.
     """
+    require_undirected(edge_index, num_nodes)
     key = (edge_index[0] * num_nodes + edge_index[1])[edge_index[0] != edge_index[1]].unique()
     source, target = key // num_nodes, key % num_nodes
     degree = source.bincount(minlength=num_nodes)
@@ -93,9 +97,13 @@ def propagate(
     """Embeddings of all nodes from those of some: outward, layer by layer, each node the mean of its neighbours.
 
     A layer is what touches the nodes embedded so far. Within it the means depend on each other; they are iterated 20
-    times from zero (the released code starts at random, which the iteration forgets). Nodes that no path leads to get
-    the mean of all, where paper and code give them noise. Salha et al. 2019, algorithm 2; the released code divides by
-    a product of adjacency matrices where the paper's equation has the number of neighbours: that is not copied.
+    times from zero (the released code starts at random). Nodes that no path leads to get the mean of all, where paper
+    and code give them noise. Salha et al. 2019, algorithm 2; the released code divides by a product of adjacency
+    matrices where the paper's equation has the number of neighbours: that is not copied.
+
+    20 sweeps are an approximation. On Cora rows are at most 0.3 % off; where a layer has many edges within itself they
+    come out too short, though nearly in their direction (a cosine of 0.999): outside Amazon-Photo's 49-core by 25 % in
+    the median and by more than 40 % for a tenth of the nodes, against 600 sweeps.
 
     Cost: time O(20 · edges · dim), memory O(nodes · dim).
     """

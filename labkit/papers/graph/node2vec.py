@@ -24,7 +24,7 @@ from labkit.recipes import PaperNumber, Recipe
 from labkit.train import finished, fit, seeded
 from labkit.views import Adjacency
 
-WALKS = {"length": 80, "walks_per_node": 10, "p": 1.0, "q": 0.5}  # section 4.3: l = 80, r = 10
+WALKS = {"length": 80, "walks_per_node": 10, "p": 1.0, "q": 0.5}  # section 4.2: l = 80, r = 10
 SMOKE = {"length": 10, "walks_per_node": 1}
 WHOLE = 2_000  # nodes up to which a matrix is decomposed whole, in a second
 
@@ -81,7 +81,7 @@ def _recipe(data: str, paper: float, **of_walks: Any) -> Recipe:
         training={"epochs": 2, "lr": 0.01},
         protocols=PROTOCOLS,
         paper={"public": PaperNumber(paper, None, QUOTED)},
-        source="section 4.3 (d, r, l, k); q = 0.5 as in figure 3's communities; Adam in place of SGD",
+        source="section 4.2 (d, r, l, k); q = 0.5 as in figure 3's communities; Adam in place of SGD",
         smoke={"epochs": 1},
         smoke_batches=partial(walks, **SMOKE),
         variant="paper",

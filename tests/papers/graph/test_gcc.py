@@ -90,6 +90,39 @@ def test_whole_graphs_have_their_hub_first():
         )
 
 
+def stars(sizes):
+    """Graphs of a hub, its leaves and one edge between two of those."""
+    hubs = [torch.tensor([[0] * (n - 1) + [1], [*range(1, n), 2]]) for n in sizes]
+    return GraphBatch.of([Data(x=torch.ones(n, 1), edge_index=torch.cat([hub, hub.flip(0)], 1))
+                          for n, hub in zip(sizes, hubs, strict=True)])  # fmt: skip
+
+
+def test_graphs_that_do_not_fit_together_are_embedded_by_size_and_come_back_in_order(monkeypatch):
+    monkeypatch.setattr(EgoNets, "positions", lambda nets, dim: nets.degree[:, :, None] / torch.arange(1.0, dim + 1))
+    sizes, seen = [5, 90, 4, 6, 80, 5, 7], []
+    graphs = stars(sizes)
+    monkeypatch.setattr(gcc, "whole_graphs", lambda batch: seen.append(batch.sizes.tolist()) or whole_graphs(batch))
+    with seeded(0):
+        method = gcc.GCC(None, positions=4)
+    together = method.embed(graphs)
+    assert seen == [sizes]  # what fits stays together, in its own order: recorded numbers hang on it
+    seen.clear()
+    monkeypatch.setattr(gcc, "ENTRIES", 300)
+    torch.testing.assert_close(method.embed(graphs), together)
+    assert sorted(size for part in seen for size in part) == sorted(sizes)
+    assert all(len(part) == 1 or len(part) * max(part) ** 2 <= 300 for part in seen)
+    assert len(seen) < len(sizes)
+    assert (together[0] - together[1]).abs().max() > 1e-3
+
+
+def test_graphs_without_nodes_are_embedded_alone_as_among_others():
+    empty = GraphBatch(torch.ones(0, 1), torch.zeros(2, 0).long(), torch.zeros(3).long())
+    method = gcc.GCC(None, positions=4)
+    alone = method.embed(empty)
+    torch.testing.assert_close(alone, method.embed(GraphBatch.cat([stars([4]), empty]))[1:])
+    assert alone.isfinite().all()
+
+
 def matched(method, data):
     """How much nearer a node's two nets are to each other than to the nets of other nodes, in cosine."""
     adjacency, every = Adjacency(data.edge_index, data.num_nodes), torch.arange(data.num_nodes)

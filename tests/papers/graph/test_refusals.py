@@ -4,7 +4,7 @@ import numpy
 import pytest
 import torch
 
-from labkit.data import stochastic_block_model
+from labkit.data import GraphBatch, stochastic_block_model
 from labkit.methods import GCNClassifier
 from labkit.models import Heat, OneStep
 from labkit.papers.graph import _pretexts as tasks
@@ -102,6 +102,21 @@ def test_graphs_of_other_features_and_classes_are_refused(data, make):
         fit(method, [many], epochs=1, progress=False)
 
 
+def test_directed_graphs_are_refused_where_both_directions_are_counted_on(data):
+    one_way = data.clone()
+    one_way.edge_index = data.edge_index[:, data.edge_index[0] < data.edge_index[1]]
+    for ask in (
+        lambda: kcore.KCoreEmbedding(one_way, 1),
+        lambda: kcore.batches(one_way),
+        lambda: EgoPairs([data, one_way]),
+        lambda: GCC(positions=4).embed(one_way),
+        lambda: GCC(positions=4).embed(GraphBatch.of([data, one_way])),
+        lambda: MVGRL(4, kernels=(OneStep(), lambda eigenvalue: eigenvalue**2)).embed(one_way),
+    ):
+        with pytest.raises(ValueError, match=r"is directed.* use torch_geometric\.transforms\.ToUndirected\(\)"):
+            ask()
+
+
 def test_a_core_s_rows_are_not_those_of_another_graph(data):
     method = kcore.KCoreEmbedding(data, 1, dim=4)
     assert method.embed(data).shape == (20, 4)
@@ -114,3 +129,9 @@ def test_a_kernel_that_is_a_plain_function_spreads_by_its_series(data):
     named = MVGRL(4, dim=8, kernels=(OneStep(), Heat(5)))
     named.load_state_dict(plain.state_dict())
     torch.testing.assert_close(plain.embed(data), named.embed(data), rtol=1e-4, atol=1e-5)
+
+
+def test_a_subgraph_without_edges_is_named_where_edges_are_all_there_is(data):
+    data.edge_index = data.edge_index[:, :0]
+    with pytest.raises(ValueError, match="learns from edges alone, and these 20 nodes have none"):
+        Bandana(4, 8)(data)
