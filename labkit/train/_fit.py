@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Number
 from operator import index
 from pathlib import Path
@@ -64,8 +64,8 @@ def fit(
         schedule: of the rate: "constant", "cosine" (to zero over all steps), or "warmup-cosine" (from zero up over the
             first tenth of the steps, in a straight line, then the same).
         snapshots: epochs after which ``method.embed(watch)`` is kept (0: before training).
-        watch: what is embedded for snapshots; None: the only batch, if there is only one; of ``Minibatches`` their
-            items, in order.
+        watch: what is embedded for snapshots; None: the one graph of ``[data]``, the only batch of a list; of
+            ``Minibatches`` with one batch their items, in order.
         checkpoint: a file from which ``resume=True`` goes on; written at most every ``checkpoint_seconds`` and at the
             end. A write that fails (full disk) warns and leaves the last good one.
         resume: go on from ``checkpoint`` if it exists; reaches the same final numbers as one unbroken run.
@@ -92,7 +92,7 @@ def fit(
     snapshots = _whole_numbers(snapshots)
     batches = to_device(batches, device)
     require_between("weight_decay", weight_decay, 0, math.inf)
-    first = _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume)
+    first = _check(method, batches, epochs, seed, lr, schedule, snapshots, watch, checkpoint, resume)
     if watch is None:  # the one batch of Minibatches is shuffled: its rows would not be those of any labels
         watch = batches.items if isinstance(batches, Minibatches) else first
     watch = to_device(watch, device)
@@ -229,8 +229,8 @@ def _told(optimizer: torch.optim.Optimizer) -> str:
     return f"{type(optimizer).__name__} {groups}"
 
 
-def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume):
-    """Refuse what can't be used; return the first batch, or None when looking at it would use up an iterator."""
+def _check(method, batches, epochs, seed, lr, schedule, snapshots, watch, checkpoint, resume):
+    """Refuse what can't be used; return the first batch."""
     if not isinstance(method, nn.Module) or not hasattr(method, "embed") or not hasattr(method, "after_step"):
         raise TypeError(
             "method must be a labkit Method, or another nn.Module with embed(batch) and after_step(), not "
@@ -244,7 +244,7 @@ def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, 
     require_positive("lr", lr)
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule must be 'constant', 'cosine' or 'warmup-cosine', not {schedule!r}")
-    if not hasattr(batches, "__len__") or iter(batches) is batches:
+    if not hasattr(batches, "__len__") or isinstance(batches, Iterator):
         raise ValueError("batches must be something that can be iterated anew in each epoch and has a length: "
                          "Minibatches, a list, a DataLoader; not a generator")  # fmt: skip
     if processes() > 1 and not isinstance(batches, Minibatches):
@@ -257,11 +257,15 @@ def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, 
         raise ValueError(f"snapshots asks for epochs {outside}, outside 0 to {epochs}")
     if checkpoint is not None and Path(checkpoint).is_dir():
         raise ValueError(f"checkpoint must be a file, and {checkpoint} is a folder")
+    stays = isinstance(batches, Minibatches) or hasattr(batches, "__getitem__")
     if snapshots and watch is None and len(batches) > 1:
         raise ValueError("snapshots needs watch=...: which items shall be embedded at those epochs?")
+    if snapshots and watch is None and not stays:
+        raise ValueError(f"snapshots needs watch=... beside a {type(batches).__name__}, whose batch may be drawn anew "
+                         "or shuffled: which items shall be embedded at those epochs?")  # fmt: skip
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=...: the file to go on from")
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with seeded(seed):  # a sampler draws its first batch here, and may check what it has drawn
         first = next(iter(batches))
     if first is None or isinstance(first, str | bytes | Number):
         raise TypeError(f"batches must hold tensors, graphs or the like, not {first!r} ({type(first).__name__})")

@@ -12,6 +12,7 @@ import pytest
 import torch
 from autoencoder import Autoencoder, Picture, build, items, same, train
 from torch import nn
+from torch.utils.data import DataLoader
 from torch_geometric.data import Data
 
 from labkit.losses import nt_xent
@@ -351,6 +352,30 @@ def test_snapshots_of_one_batch_keep_the_order_of_the_items():
         method.forward = lambda x, method=method: Autoencoder.forward(method, x[0] if isinstance(x, tuple) else x)
         run = fit(method, batches, epochs=2, snapshots=[2], progress=False)
         assert torch.equal(run.snapshots[2], run.method.embed(x))
+
+
+def test_a_look_at_the_first_batch_draws_from_the_seed_and_leaves_the_world_outside_alone():
+    class Drawn(Autoencoder):
+        def check(self, x):
+            self.looked_at = x
+
+    loader, looks = DataLoader(items(), 8, shuffle=True), []
+    for outside in (0, 1):
+        method = Drawn()
+        torch.manual_seed(outside)
+        before = torch.get_rng_state()
+        looks.append(fit(method, loader, epochs=1, seed=3, progress=False).method.looked_at)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(*looks)
+
+
+def test_snapshots_of_a_batch_that_is_drawn_anew_need_to_be_told_of_what():
+    x = items()
+    for batches in (DataLoader(x, 40, shuffle=True), DataLoader(x, 40)):
+        with pytest.raises(ValueError, match="beside a DataLoader, whose batch may be drawn"):
+            fit(build(), batches, epochs=1, snapshots=[1], progress=False)
+        run = fit(build(), batches, epochs=1, snapshots=[1], watch=x, progress=False)
+        assert torch.equal(run.snapshots[1], run.method.embed(x))
 
 
 @pytest.mark.parametrize("make", [np.array, torch.tensor, tuple, set])
