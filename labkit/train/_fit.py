@@ -21,7 +21,7 @@ from labkit.train._checkpoint import Checkpoint
 from labkit.train._device import PRECISIONS, autocast, choose_device, seeded, to_device
 from labkit.train._memory import memory_kept
 from labkit.train._parallel import in_parallel
-from labkit.train._run import Run, diverged, require_converging
+from labkit.train._run import Run, diverged, require_converging, weights
 
 SCHEDULES = ("constant", "cosine", "warmup-cosine")
 WARMUP = 0.1  # of the steps
@@ -118,11 +118,9 @@ def fit(
             for epoch in range(run.epochs + 1, epochs + 1):
                 started = time.perf_counter()
                 loss = _epoch(method, trained, batches, optimize, precision, schedule, epoch, epochs, device)
-                run.history["loss"].append(loss)
-                run.history["seconds"].append(time.perf_counter() - started)
-                run.look(getattr(method, "seen", None))
-                if epoch in snapshots:
-                    run.snapshots[epoch] = _snapshot(method, watch)
+                seconds, seen = time.perf_counter() - started, getattr(method, "seen", None)
+                snapshot = {epoch: _snapshot(method, watch)} if epoch in snapshots else {}
+                run.add_epoch(loss, seconds, seen, snapshot)
                 bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
                 bar.update()
                 if saved:
@@ -255,8 +253,10 @@ def _check(method, batches, epochs, seed, lr, schedule, snapshots, watch, checkp
     outside = [epoch for epoch in snapshots if not 0 <= epoch <= epochs]
     if outside:
         raise ValueError(f"snapshots asks for epochs {outside}, outside 0 to {epochs}")
-    if checkpoint is not None and Path(checkpoint).is_dir():
-        raise ValueError(f"checkpoint must be a file, and {checkpoint} is a folder")
+    if checkpoint is not None:
+        if Path(checkpoint).is_dir():
+            raise ValueError(f"checkpoint must be a file, and {checkpoint} is a folder")
+        weights(method)
     stays = isinstance(batches, Minibatches) or hasattr(batches, "__getitem__")
     if snapshots and watch is None and len(batches) > 1:
         raise ValueError("snapshots needs watch=...: which items shall be embedded at those epochs?")
