@@ -2,7 +2,6 @@
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Number
 from operator import index
@@ -21,7 +20,7 @@ from labkit.train._checkpoint import Checkpoint
 from labkit.train._device import PRECISIONS, autocast, choose_device, seeded, to_device
 from labkit.train._memory import memory_kept
 from labkit.train._parallel import in_parallel
-from labkit.train._run import Run, diverged, require_converging, weights
+from labkit.train._run import Run, diverged, require_converging, warn_and_go_on, weights
 
 SCHEDULES = ("constant", "cosine", "warmup-cosine")
 WARMUP = 0.1  # of the steps
@@ -55,7 +54,8 @@ def fit(
         batches: one epoch, iterated anew in each: ``Minibatches``, a list with one PyG ``Data``, a ``DataLoader``.
         epochs: passes over ``batches``, at least 1.
         seed: of torch's own generators, which govern everything random in training unless something draws elsewhere
-            (NumPy, a ``DataLoader(generator=...)``). The same seed on the same machine gives the same bits.
+            (NumPy, a ``DataLoader(generator=...)``). The same seed on the same machine gives the same bits, with one
+            training at a time in a process: threads share these generators, so that several need a process each.
         device: "auto", "cpu", "cuda", ...
         precision: "auto" (bfloat16 autocast for vision encoders where the hardware has it and the method allows it),
             "float32", "bfloat16".
@@ -127,7 +127,7 @@ def fit(
                     saved.write(run, optimize, last=epoch == epochs)
         except KeyboardInterrupt:
             run.interrupted = True
-            warnings.warn(
+            warn_and_go_on(
                 f"training stopped by hand after {run.epochs} of {epochs} epochs; the weights are those of this "
                 "moment, which may lie some steps further",
                 stacklevel=2,
@@ -185,10 +185,18 @@ def _epoch(method, trained, batches, optimize, precision, schedule, epoch, epoch
             if not isinstance(loss, torch.Tensor) or loss.dim():
                 found = f"shape {list(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
                 raise ValueError(f"{type(method).__name__}.forward must return a loss without dimensions, not {found}")
+            if not loss.requires_grad:
+                raise ValueError(f"{type(method).__name__}.forward returned a loss without gradient: it must come from "
+                                 "trainable weights, nothing detached or under torch.no_grad()")  # fmt: skip
         except NotFinite as error:
             if epoch == 1 and steps == 0:  # nothing was trained yet: it is what was handed in
                 raise
             raise diverged("what the loss is of became NaN, infinite or too large", epoch) from error
+        except RuntimeError as error:
+            if "Inference tensors" in str(error):
+                raise ValueError("batches hold tensors made inside torch.inference_mode(), which no gradient passes; "
+                                 "make them outside, or clone() them there") from error  # fmt: skip
+            raise
         optimize.zero_grad()
         loss.backward()
         optimize.step()
@@ -227,6 +235,13 @@ def _told(optimizer: torch.optim.Optimizer) -> str:
     return f"{type(optimizer).__name__} {groups}"
 
 
+def _has_length(batches) -> bool:
+    try:
+        return len(batches) >= 0
+    except TypeError:  # a DataLoader has __len__, whatever it loads from
+        return False
+
+
 def _check(method, batches, epochs, seed, lr, schedule, snapshots, watch, checkpoint, resume):
     """Refuse what can't be used; return the first batch."""
     if not isinstance(method, nn.Module) or not hasattr(method, "embed") or not hasattr(method, "after_step"):
@@ -242,9 +257,14 @@ def _check(method, batches, epochs, seed, lr, schedule, snapshots, watch, checkp
     require_positive("lr", lr)
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule must be 'constant', 'cosine' or 'warmup-cosine', not {schedule!r}")
-    if not hasattr(batches, "__len__") or isinstance(batches, Iterator):
+    if not torch.is_grad_enabled():
+        raise ValueError("fit needs gradients: call it outside torch.no_grad() and torch.inference_mode()")
+    if any(parameter.is_inference() for parameter in method.parameters()):
+        raise ValueError(f"{type(method).__name__} was built inside torch.inference_mode(), where weights can't be "
+                         "trained; build it outside")  # fmt: skip
+    if not _has_length(batches) or isinstance(batches, Iterator):
         raise ValueError("batches must be something that can be iterated anew in each epoch and has a length: "
-                         "Minibatches, a list, a DataLoader; not a generator")  # fmt: skip
+                         "Minibatches, a list, a DataLoader; not a generator, nor an IterableDataset's")  # fmt: skip
     if processes() > 1 and not isinstance(batches, Minibatches):
         raise ValueError(f"{processes()} processes share the batches of Minibatches; {type(batches).__name__} has none "
                          "to share. Spread the seeds instead: labkit run RECIPE --jobs N")  # fmt: skip

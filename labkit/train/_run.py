@@ -1,6 +1,8 @@
 """What training left behind."""
 
 import math
+import sys
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -162,6 +164,14 @@ def require_converging(loss: float, method: nn.Module, epoch: int) -> None:
     sums = torch.stack([weight.sum() for weight in values])  # a tenth of the time that a look at each number takes
     if not sums.isfinite().all() and not all(weight.isfinite().all() for weight in values):
         raise diverged("weights became NaN or infinite", epoch)
+
+
+def warn_and_go_on(message: str, stacklevel: int) -> None:
+    """A warning, also under ``python -W error``, where it would throw away what was trained: there it is printed."""
+    try:
+        warnings.warn(message, stacklevel=stacklevel + 1)
+    except UserWarning:
+        print(message, file=sys.stderr)
 
 
 def diverged(what: str, epoch: int) -> FloatingPointError:

@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import warnings
 from functools import partial
 
 import pytest
@@ -132,7 +133,7 @@ def test_a_checkpoint_is_written_no_more_often_than_asked_and_at_the_end(tmp_pat
 
 
 @pytest.mark.misfortune("full disk or read-only folder")
-def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch, capsys):
     checkpoint = tmp_path / "run.safetensors"
     train(epochs=2, snapshots=[], checkpoint=checkpoint, checkpoint_seconds=0)
     before = checkpoint.read_bytes()
@@ -146,6 +147,10 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
     assert run.epochs == 4
     assert checkpoint.read_bytes() == before
     assert list(tmp_path.iterdir()) == [checkpoint]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # python -W error
+        assert train(epochs=4, snapshots=[], checkpoint=checkpoint, checkpoint_seconds=0, resume=True).epochs == 4
+    assert "(No space left on device)" in capsys.readouterr().err
 
 
 def with_buffer(value):

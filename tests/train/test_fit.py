@@ -12,7 +12,7 @@ import pytest
 import torch
 from autoencoder import Autoencoder, Picture, build, items, same, train
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 from torch_geometric.data import Data
 
 from labkit.losses import nt_xent
@@ -211,9 +211,40 @@ def test_bad_batches_and_methods_are_named():
         fit(build().requires_grad_(False), [items()], epochs=1)
     with pytest.raises(ValueError, match="size must be between 1 and the number of items, 40"):
         Minibatches(items(), 41)
+
+    class Endless(IterableDataset):
+        def __iter__(self):
+            return iter(items())
+
+    with pytest.raises(ValueError, match="nor an IterableDataset's"):
+        fit(build(), DataLoader(Endless(), 8), epochs=1)
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="no CUDA device"):
             choose_device("cuda")
+
+
+def test_what_no_gradient_can_pass_is_said_in_one_sentence():
+    class Detached(Autoencoder):
+        def forward(self, x):
+            return super().forward(x).detach()
+
+    with pytest.raises(ValueError, match="a loss without gradient"):
+        fit(Detached(), [items()], epochs=1, progress=False)
+    for without in (torch.no_grad, torch.inference_mode):
+        with without(), pytest.raises(ValueError, match=r"call it outside torch.no_grad\(\)"):
+            fit(build(), [items()], epochs=1, progress=False)
+    with torch.inference_mode():
+        method, x = build(), items()
+    with pytest.raises(ValueError, match=r"Autoencoder was built inside torch.inference_mode\(\)"):
+        fit(method, [items()], epochs=1, progress=False)
+
+    class Plain(Autoencoder):
+        def forward(self, x):
+            return self.encoder(x).square().mean()
+
+    with pytest.raises(ValueError, match=r"batches hold tensors made inside torch.inference_mode\(\)"):
+        fit(Plain(), [x], epochs=1, progress=False)
+    assert fit(Plain(), Minibatches(x, 8), epochs=1, progress=False).epochs == 1  # its batches are copies
 
 
 def test_minibatches_cover_whole_batches_once_an_epoch():
