@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from labkit._arguments import checked
 from labkit._checks import NotFinite, require_between, require_counts, require_known, require_positive
+from labkit._checksum import checksum
 from labkit._processes import processes, rank, summed
 from labkit.train._batches import Minibatches
 from labkit.train._checkpoint import Checkpoint
@@ -98,6 +99,8 @@ def fit(
     watch = to_device(watch, device)
     settings = {"epochs": epochs, "seed": seed, "lr": lr, "weight_decay": weight_decay, "schedule": schedule}
     settings |= {"batches": len(batches), "precision": precision, "processes": processes()}
+    if checkpoint is not None and isinstance(batches, Minibatches | list | tuple):
+        settings["checksum of the data"] = checksum(batches.items if isinstance(batches, Minibatches) else batches)
     method.to(device)
     with seeded(seed):  # it may try a view; training begins with the same draws whether it does or not
         getattr(method, "check", lambda _: None)(first)

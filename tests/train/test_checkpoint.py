@@ -254,6 +254,17 @@ def test_a_resumed_run_does_not_silently_lack_snapshots(tmp_path):
     assert sorted(train(epochs=5, snapshots=[0, 4], checkpoint=tmp_path / "c", resume=True).snapshots) == [0, 3, 4]
 
 
+def test_other_data_are_not_gone_on_with(tmp_path):
+    x, options = items(), {"checkpoint": tmp_path / "c", "progress": False}
+    for batches in (Minibatches, lambda x, _: [x]):
+        fit(build(), batches(x, 8), epochs=1, **options)
+        other = x.clone()
+        other[30, 2] += 1
+        with pytest.raises(ValueError, match="comes from a run with checksum of the data="):
+            fit(build(), batches(other, 8), epochs=2, resume=True, **options)
+        assert fit(build(), batches(x.clone(), 8), epochs=2, resume=True, **options).epochs == 2
+
+
 def test_another_precision_is_not_gone_on_with(tmp_path):
     train(epochs=2, snapshots=[], checkpoint=tmp_path / "c", precision="float32")
     with pytest.raises(ValueError, match="precision='float32'"):
