@@ -22,7 +22,7 @@ def write_whole(path: str | Path, data: bytes) -> None:
     path = Path(path).resolve()
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, f"{path} is no file that could be replaced")
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    beside = path.with_name(f".{secrets.token_hex(6)}.part")  # short: a name may be as long as the system takes
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(beside, "xb") as file:

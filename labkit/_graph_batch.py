@@ -47,11 +47,11 @@ class GraphBatch:
             ValueError: no graphs; a graph without x, of another width, with NaN, or with edges past its last node.
         """
         _check_features(graphs)
-        sizes = torch.tensor([len(graph.x) for graph in graphs])
-        edges = torch.tensor([graph.edge_index.shape[1] for graph in graphs])
-        ptr = _offsets(sizes)
         local = torch.cat([graph.edge_index.long() for graph in graphs], dim=1)  # one that is empty may be of floats
-        owner = torch.repeat_interleave(torch.arange(len(graphs)), edges)
+        sizes = torch.tensor([len(graph.x) for graph in graphs], device=local.device)
+        edges = torch.tensor([graph.edge_index.shape[1] for graph in graphs], device=local.device)
+        ptr = _offsets(sizes)
+        owner = torch.repeat_interleave(torch.arange(len(graphs), device=local.device), edges)
         outside = ((local < 0) | (local >= sizes[owner])).any(dim=0).nonzero().flatten()
         if len(outside):
             graph = int(owner[outside[0]])

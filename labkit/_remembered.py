@@ -13,7 +13,8 @@ Made = TypeVar("Made")
 class Remembered:
     """Lets a training loop ask for the same thing in every step, and have it made once.
 
-    What is made must not hold the tensor it is made of: both would then live for ever.
+    What is made must not hold the tensor it is made of: both would then live for ever. A change made through
+    ``tensor.numpy()`` or ``tensor.data`` is one that torch does not count: what was made before it is given again.
     """
 
     def __init__(self):

@@ -193,16 +193,18 @@ def _run_here(options) -> None:
         results=_results("recipes"),
         **training,
     )
-    if options.json and rank() == 0:
+    try:
+        if options.json and rank() == 0:
+            for result in results:
+                several = len(results) > 1
+                stem = options.json.name.removesuffix(".json")
+                file = options.json.with_name(f"{stem}.{result.protocol_name}.json") if several else options.json
+                replace(result, command=_again(options.typed)).save(file)
+            for kept in (keep, of_ceiling(keep)) if keep else ():
+                forget(kept, {seed for result in results for seed in result.seeds})
+    finally:  # where they could not be saved (full disk), they are seen at least
         for result in results:
-            several = len(results) > 1
-            stem = options.json.name.removesuffix(".json")
-            file = options.json.with_name(f"{stem}.{result.protocol_name}.json") if several else options.json
-            replace(result, command=_again(options.typed)).save(file)
-        for kept in (keep, of_ceiling(keep)) if keep else ():
-            forget(kept, {seed for result in results for seed in result.seeds})
-    for result in results:
-        say(result)
+            say(result)
 
 
 def _require_result(file: Path) -> None:

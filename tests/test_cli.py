@@ -1,5 +1,6 @@
 """`labkit run --json`: the result is on the disk under its own name, whatever becomes of what is printed."""
 
+import errno
 import io
 import json
 import os
@@ -11,7 +12,7 @@ from test_recipes import small_recipe, two_groups
 
 from labkit import cli, papers
 from labkit.evaluate import Protocol
-from labkit.recipes import _run
+from labkit.recipes import Result, _run
 
 
 @pytest.fixture
@@ -87,3 +88,15 @@ def test_a_result_is_saved_before_it_is_printed(run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(cli, "_say", say)
     assert run("--seeds", "1", "--json", "x.json") == 0
+
+
+def test_a_result_that_can_not_be_saved_is_printed_all_the_same(run, tmp_path, monkeypatch, capsys):
+    def full(self, path):
+        raise OSError(errno.ENOSPC, f"{path} was not written (No space left on device)")
+
+    monkeypatch.setattr(Result, "save", full)
+    assert run("--seeds", "1", "--json", "x.json") != 0
+    told = capsys.readouterr()
+    assert "floor, raw" in told.out
+    assert "No space left on device" in told.err
+    assert (tmp_path / "x.json.part").exists()  # the trainings, for the same command again

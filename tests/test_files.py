@@ -24,3 +24,10 @@ def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
         write_whole(tmp_path / "pipe", b"x")
     assert (tmp_path / "pipe").is_fifo()
     assert list(tmp_path.iterdir()) == [tmp_path / "pipe"]
+
+
+def test_a_name_as_long_as_the_system_takes_is_written(tmp_path):
+    path = tmp_path / ("n" * 250 + ".json")
+    write_whole(path, b"x")
+    assert path.read_bytes() == b"x"
+    assert list(tmp_path.iterdir()) == [path]

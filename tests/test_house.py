@@ -16,7 +16,7 @@ import labkit
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"_remembered"},
-    {"_checks", "_files"},
+    {"_checks", "_checksum", "_files"},
     {"_arguments"},
     {"_default_type", "_graph_batch", "_processes"},
     {"data", "views", "models", "losses", "theory", "plot", "teach"},

@@ -13,10 +13,10 @@ from test_recipes import small_recipe, two_groups
 from torch_geometric.data import Data
 
 from labkit import cli, data, losses, recipes
+from labkit._checksum import checksum
 from labkit.evaluate import Protocol
 from labkit.papers.graph.grace import GRACE
 from labkit.recipes import _sweep
-from labkit.recipes._checksum import checksum
 from labkit.recipes._circumstances import code
 
 

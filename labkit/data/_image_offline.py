@@ -27,9 +27,7 @@ def read_digits(entry: Entry, test_share: float = 0.3, seed: int = 0) -> ImageSe
     digits = load_digits()
     images = torch.from_numpy(digits.images).mul(255 / 16).round().to(torch.uint8)[:, None]
     labels = torch.from_numpy(digits.target).long()
-    parts = train_test_split(
-        torch.arange(len(labels)).numpy(), test_size=test_share, stratify=labels, random_state=seed
-    )
+    parts = train_test_split(np.arange(len(labels)), test_size=test_share, stratify=labels, random_state=seed)
     splits = {name: torch.from_numpy(part).sort().values for name, part in zip(("train", "test"), parts, strict=True)}
     return ImageSet(images, labels, tuple("0123456789"), splits, entry.name)
 

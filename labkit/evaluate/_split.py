@@ -122,8 +122,8 @@ class Split:
         for part, size in sizes.items():
             if size == 0 and shares[part] > 0:
                 raise ValueError(f"{part}={shares[part]} of {n} items holds no item; use a larger share")
-        generator = torch.Generator().manual_seed(seed)
-        order = torch.stack([torch.randperm(n, generator=generator) for _ in range(repeats)]).to(y.device)
+        generator = torch.Generator("cpu").manual_seed(seed)
+        order = torch.stack([torch.randperm(n, generator=generator, device="cpu") for _ in range(repeats)]).to(y.device)
         parts = order[:, : sum(sizes.values())].split(list(sizes.values()), dim=1)
         percent = "/".join(f"{100 * share:g}" for share in shares.values() if share)
         return cls(parts[0], parts[1] if shares["validation"] else None, parts[2], name=f"random {percent} %")

@@ -84,7 +84,7 @@ class _GraphViews:
         self.before, self.near = principal(z), nearest(z, self.k)
 
     def _convolution(self, edges: Tensor) -> Tensor:
-        return propagation_matrix(_both(edges), self.nodes).to_dense()
+        return propagation_matrix(_both(edges), self.nodes).to_dense().to(self.x.dtype)
 
     def __call__(self, edge_drop: float, feature_mask: float, alpha: float, draw: int) -> list[Panel]:
         generator = torch.Generator().manual_seed(draw)

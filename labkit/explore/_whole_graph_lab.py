@@ -11,6 +11,7 @@ from torch import Tensor
 
 from labkit import plot
 from labkit._arguments import checked
+from labkit._default_type import in_float32
 from labkit._graph_batch import GraphBatch
 from labkit.explore._inputs import kinds_of, named, shades
 from labkit.explore._layout import broken_line
@@ -72,9 +73,10 @@ def whole_graph_lab(
     return Playground(views, sliders, "A view of a graph, among graphs")
 
 
-def _random_gin(dim_in: int) -> Callable[[GraphBatch], Tensor]:
+@in_float32()  # the same weights whatever torch's default type is
+def _random_gin(x: Tensor) -> Callable[[GraphBatch], Tensor]:
     with seeded(0):
-        return GIN(dim_in).eval()
+        return GIN(x.shape[1]).eval().to(x.dtype)
 
 
 class _WholeGraphs:
@@ -87,7 +89,7 @@ class _WholeGraphs:
         self.kinds = kinds if labels is not None else None
         self.colour = shades(kinds)
         self.text = [f"graph {i}, {name}" if labels is not None else f"graph {i}" for i, name in enumerate(names)]
-        self.encoder = _random_gin(graphs.x.shape[1]) if encoder is None else encoder
+        self.encoder = _random_gin(graphs.x) if encoder is None else encoder
         z = self._embedded(self.graphs)
         self.centre, self.scale = z.mean(dim=0), z.std(dim=0, correction=0)
         self.scale[self.scale <= 1e-6 * self.scale.max()] = torch.inf  # a column that tells nothing

@@ -33,7 +33,7 @@ def propagation_matrix(
         self_loops: add the identity.
 
     Without weights the matrix is remembered for as long as ``edge_index`` lives and stays unchanged, so a training loop
-    may call this in every step.
+    may call this in every step. Torch sees no change made through ``.numpy()`` or ``.data``: change the tensor itself.
 
     Raises:
         ValueError: an edge that ends past the last node.
@@ -90,7 +90,8 @@ class GCN(nn.Module):
         activation: "relu", "elu", "gelu", "prelu" or "tanh".
 
     Shapes:
-        x: [nodes, dim_in], dense or :class:`SparseMatrix`; edge_index: [2, edges] -> [nodes, dim].
+        x: [nodes, dim_in], dense or :class:`SparseMatrix`; edge_index: [2, edges] -> [nodes, dim]. What is made of a
+        graph is remembered, as :func:`propagation_matrix` says.
 
     Example:
         >>> encoder = GCN(1433, hidden=256, dim=128)

@@ -182,7 +182,8 @@ def sparse_if_faster(x: Tensor) -> "Tensor | SparseMatrix":
     """``x`` as a :class:`SparseMatrix` when under 10 % of it is non-zero, else ``x`` itself.
 
     The conversion is remembered for as long as ``x`` lives and stays unchanged, so a training loop may call this in
-    every step. What asks for a gradient stays dense: a :class:`SparseMatrix` gives its entries none.
+    every step; torch sees no change made through ``.numpy()`` or ``.data``. What asks for a gradient stays dense: a
+    :class:`SparseMatrix` gives its entries none.
     """
     if x.requires_grad:
         return x

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from numbers import Integral
 from operator import index
 from pathlib import Path
@@ -120,13 +121,19 @@ def printed(training: dict[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in sorted(training.items()) if name not in ("device", "progress")}
 
 
+MOST_SEEDS = 100_000  # more than anybody trains: a slip of the keyboard would fill the memory with their list
+
+
 def chosen_seeds(seeds: int | Sequence[int]) -> list[int]:
     """Which seeds: so many from 0 on, or those that are named.
 
     Raises:
-        ValueError: none, or one twice: it would count as two trainings, and ± would be too small.
+        ValueError: none, more than 100 000, or one twice: it would count as two trainings, and ± would be too small.
     """
-    seeds = [index(seed) for seed in (range(seeds) if isinstance(seeds, Integral) else seeds)]  # NumPy's are no JSON
+    asked = range(seeds) if isinstance(seeds, Integral) else seeds
+    seeds = [index(seed) for seed in islice(asked, MOST_SEEDS + 1)]  # NumPy's are no JSON
+    if len(seeds) > MOST_SEEDS:
+        raise ValueError(f"seeds asks for more than {MOST_SEEDS:,} trainings; ask for fewer, e.g. seeds=5")
     if not seeds:
         raise ValueError("seeds is empty: name at least one seed, e.g. seeds=5 for 0 to 4")
     if len(set(seeds)) < len(seeds):

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from labkit._arguments import checked
 from labkit._checks import require_counts
+from labkit._checksum import checksum
 from labkit._default_type import in_float32
 from labkit._files import write_json
 from labkit.evaluate import CrossValidation, Protocol, Score
-from labkit.recipes._checksum import checksum
 from labkit.recipes._circumstances import circumstances, code
 from labkit.recipes._material import Material
 from labkit.recipes._recipe import Recipe, chosen_seeds, printed

@@ -46,7 +46,7 @@ class Minibatches:
     def __iter__(self) -> Iterator[Tensor | GraphBatch | tuple[Tensor, Tensor]]:
         if self.size % processes():
             raise ValueError(f"a batch of {self.size} can't be shared equally by {processes()} processes")
-        order = from_first(torch.randperm(len(self.items)).to(self.items.device))
+        order = from_first(torch.randperm(len(self.items), device="cpu").to(self.items.device))
         for part in order[: len(self) * self.size].split(self.size):
             part = part[rank() : len(part) // processes() * processes() : processes()]
             yield (self.items[part], part) if self.numbered else self.items[part]

@@ -1,7 +1,6 @@
 """Where a run goes on from after ``kill -9``."""
 
 import time
-import warnings
 from pathlib import Path
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from labkit._processes import agreed, everyone, rank
 from labkit.train._files import read_tensors, refused_if_torn, write_tensors
-from labkit.train._run import Run, pack, unpack
+from labkit.train._run import Run, pack, unpack, warn_and_go_on
 
 
 class Checkpoint:
@@ -31,7 +30,7 @@ class Checkpoint:
             if rank() == 0:
                 write_tensors(self.path, tensors, facts | {"settings": self.settings})
         except OSError as error:
-            warnings.warn(f"{error.strerror or error}; training goes on", stacklevel=4)
+            warn_and_go_on(f"{error.strerror or error}; training goes on", stacklevel=4)
         self.written = time.monotonic()
 
     def restore(self, method: nn.Module, optimizer: torch.optim.Optimizer) -> Run:

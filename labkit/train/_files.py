@@ -4,10 +4,26 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from labkit._files import write_whole
+
+
+def storable(value: Any) -> bool:
+    """Whether ``write_tensors`` can write it: a dense tensor, of a type that safetensors knows."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save
+
+    if not isinstance(value, Tensor) or value.layout != torch.strided:
+        return False
+    try:
+        save({"": torch.empty(0, dtype=value.dtype, device="cpu")})
+    except (KeyError, ValueError, RuntimeError, SafetensorError):
+        return False
+    return True
 
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], facts: dict) -> None:

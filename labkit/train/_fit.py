@@ -2,8 +2,7 @@
 
 import math
 import time
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Number
 from operator import index
 from pathlib import Path
@@ -15,13 +14,14 @@ from tqdm.auto import tqdm
 
 from labkit._arguments import checked
 from labkit._checks import NotFinite, require_between, require_counts, require_known, require_positive
+from labkit._checksum import checksum
 from labkit._processes import processes, rank, summed
 from labkit.train._batches import Minibatches
 from labkit.train._checkpoint import Checkpoint
 from labkit.train._device import PRECISIONS, autocast, choose_device, seeded, to_device
 from labkit.train._memory import memory_kept
 from labkit.train._parallel import in_parallel
-from labkit.train._run import Run, diverged, require_converging
+from labkit.train._run import Run, diverged, require_converging, warn_and_go_on, weights
 
 SCHEDULES = ("constant", "cosine", "warmup-cosine")
 WARMUP = 0.1  # of the steps
@@ -55,7 +55,8 @@ def fit(
         batches: one epoch, iterated anew in each: ``Minibatches``, a list with one PyG ``Data``, a ``DataLoader``.
         epochs: passes over ``batches``, at least 1.
         seed: of torch's own generators, which govern everything random in training unless something draws elsewhere
-            (NumPy, a ``DataLoader(generator=...)``). The same seed on the same machine gives the same bits.
+            (NumPy, a ``DataLoader(generator=...)``). The same seed on the same machine gives the same bits, with one
+            training at a time in a process: threads share these generators, so that several need a process each.
         device: "auto", "cpu", "cuda", ...
         precision: "auto" (bfloat16 autocast for vision encoders where the hardware has it and the method allows it),
             "float32", "bfloat16".
@@ -64,8 +65,8 @@ def fit(
         schedule: of the rate: "constant", "cosine" (to zero over all steps), or "warmup-cosine" (from zero up over the
             first tenth of the steps, in a straight line, then the same).
         snapshots: epochs after which ``method.embed(watch)`` is kept (0: before training).
-        watch: what is embedded for snapshots; None: the only batch, if there is only one; of ``Minibatches`` their
-            items, in order.
+        watch: what is embedded for snapshots; None: the one graph of ``[data]``, the only batch of a list; of
+            ``Minibatches`` with one batch their items, in order.
         checkpoint: a file from which ``resume=True`` goes on; written at most every ``checkpoint_seconds`` and at the
             end. A write that fails (full disk) warns and leaves the last good one.
         resume: go on from ``checkpoint`` if it exists; reaches the same final numbers as one unbroken run.
@@ -92,12 +93,14 @@ def fit(
     snapshots = _whole_numbers(snapshots)
     batches = to_device(batches, device)
     require_between("weight_decay", weight_decay, 0, math.inf)
-    first = _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume)
+    first = _check(method, batches, epochs, seed, lr, schedule, snapshots, watch, checkpoint, resume)
     if watch is None:  # the one batch of Minibatches is shuffled: its rows would not be those of any labels
         watch = batches.items if isinstance(batches, Minibatches) else first
     watch = to_device(watch, device)
     settings = {"epochs": epochs, "seed": seed, "lr": lr, "weight_decay": weight_decay, "schedule": schedule}
     settings |= {"batches": len(batches), "precision": precision, "processes": processes()}
+    if checkpoint is not None and isinstance(batches, Minibatches | list | tuple):
+        settings["checksum of the data"] = checksum(batches.items if isinstance(batches, Minibatches) else batches)
     method.to(device)
     with seeded(seed):  # it may try a view; training begins with the same draws whether it does or not
         getattr(method, "check", lambda _: None)(first)
@@ -118,18 +121,16 @@ def fit(
             for epoch in range(run.epochs + 1, epochs + 1):
                 started = time.perf_counter()
                 loss = _epoch(method, trained, batches, optimize, precision, schedule, epoch, epochs, device)
-                run.history["loss"].append(loss)
-                run.history["seconds"].append(time.perf_counter() - started)
-                run.look(getattr(method, "seen", None))
-                if epoch in snapshots:
-                    run.snapshots[epoch] = _snapshot(method, watch)
+                seconds, seen = time.perf_counter() - started, getattr(method, "seen", None)
+                snapshot = {epoch: _snapshot(method, watch)} if epoch in snapshots else {}
+                run.add_epoch(loss, seconds, seen, snapshot)
                 bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
                 bar.update()
                 if saved:
                     saved.write(run, optimize, last=epoch == epochs)
         except KeyboardInterrupt:
             run.interrupted = True
-            warnings.warn(
+            warn_and_go_on(
                 f"training stopped by hand after {run.epochs} of {epochs} epochs; the weights are those of this "
                 "moment, which may lie some steps further",
                 stacklevel=2,
@@ -187,10 +188,18 @@ def _epoch(method, trained, batches, optimize, precision, schedule, epoch, epoch
             if not isinstance(loss, torch.Tensor) or loss.dim():
                 found = f"shape {list(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
                 raise ValueError(f"{type(method).__name__}.forward must return a loss without dimensions, not {found}")
+            if not loss.requires_grad:
+                raise ValueError(f"{type(method).__name__}.forward returned a loss without gradient: it must come from "
+                                 "trainable weights, nothing detached or under torch.no_grad()")  # fmt: skip
         except NotFinite as error:
             if epoch == 1 and steps == 0:  # nothing was trained yet: it is what was handed in
                 raise
             raise diverged("what the loss is of became NaN, infinite or too large", epoch) from error
+        except RuntimeError as error:
+            if "Inference tensors" in str(error):
+                raise ValueError("batches hold tensors made inside torch.inference_mode(), which no gradient passes; "
+                                 "make them outside, or clone() them there") from error  # fmt: skip
+            raise
         optimize.zero_grad()
         loss.backward()
         optimize.step()
@@ -229,8 +238,15 @@ def _told(optimizer: torch.optim.Optimizer) -> str:
     return f"{type(optimizer).__name__} {groups}"
 
 
-def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, resume):
-    """Refuse what can't be used; return the first batch, or None when looking at it would use up an iterator."""
+def _has_length(batches) -> bool:
+    try:
+        return len(batches) >= 0
+    except TypeError:  # a DataLoader has __len__, whatever it loads from
+        return False
+
+
+def _check(method, batches, epochs, seed, lr, schedule, snapshots, watch, checkpoint, resume):
+    """Refuse what can't be used; return the first batch."""
     if not isinstance(method, nn.Module) or not hasattr(method, "embed") or not hasattr(method, "after_step"):
         raise TypeError(
             "method must be a labkit Method, or another nn.Module with embed(batch) and after_step(), not "
@@ -244,9 +260,14 @@ def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, 
     require_positive("lr", lr)
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule must be 'constant', 'cosine' or 'warmup-cosine', not {schedule!r}")
-    if not hasattr(batches, "__len__") or iter(batches) is batches:
+    if not torch.is_grad_enabled():
+        raise ValueError("fit needs gradients: call it outside torch.no_grad() and torch.inference_mode()")
+    if any(parameter.is_inference() for parameter in method.parameters()):
+        raise ValueError(f"{type(method).__name__} was built inside torch.inference_mode(), where weights can't be "
+                         "trained; build it outside")  # fmt: skip
+    if not _has_length(batches) or isinstance(batches, Iterator):
         raise ValueError("batches must be something that can be iterated anew in each epoch and has a length: "
-                         "Minibatches, a list, a DataLoader; not a generator")  # fmt: skip
+                         "Minibatches, a list, a DataLoader; not a generator, nor an IterableDataset's")  # fmt: skip
     if processes() > 1 and not isinstance(batches, Minibatches):
         raise ValueError(f"{processes()} processes share the batches of Minibatches; {type(batches).__name__} has none "
                          "to share. Spread the seeds instead: labkit run RECIPE --jobs N")  # fmt: skip
@@ -255,13 +276,19 @@ def _check(method, batches, epochs, lr, schedule, snapshots, watch, checkpoint, 
     outside = [epoch for epoch in snapshots if not 0 <= epoch <= epochs]
     if outside:
         raise ValueError(f"snapshots asks for epochs {outside}, outside 0 to {epochs}")
-    if checkpoint is not None and Path(checkpoint).is_dir():
-        raise ValueError(f"checkpoint must be a file, and {checkpoint} is a folder")
+    if checkpoint is not None:
+        if Path(checkpoint).is_dir():
+            raise ValueError(f"checkpoint must be a file, and {checkpoint} is a folder")
+        weights(method)
+    stays = isinstance(batches, Minibatches) or hasattr(batches, "__getitem__")
     if snapshots and watch is None and len(batches) > 1:
         raise ValueError("snapshots needs watch=...: which items shall be embedded at those epochs?")
+    if snapshots and watch is None and not stays:
+        raise ValueError(f"snapshots needs watch=... beside a {type(batches).__name__}, whose batch may be drawn anew "
+                         "or shuffled: which items shall be embedded at those epochs?")  # fmt: skip
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=...: the file to go on from")
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with seeded(seed):  # a sampler draws its first batch here, and may check what it has drawn
         first = next(iter(batches))
     if first is None or isinstance(first, str | bytes | Number):
         raise TypeError(f"batches must hold tensors, graphs or the like, not {first!r} ({type(first).__name__})")

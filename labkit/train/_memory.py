@@ -22,7 +22,8 @@ def memory_kept() -> Iterator[None]:
     if libc is None:
         yield
         return
-    libc.mallopt(_MMAP_THRESHOLD, 1 << 30)
+    if not libc.mallopt(_MMAP_THRESHOLD, 1 << 30):  # older ones take 32 MB at most (half of their HEAP_MAX_SIZE)
+        libc.mallopt(_MMAP_THRESHOLD, 32 << 20)  # or the next line would leave it at 128 KB for good
     libc.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
     try:
         yield

@@ -1,6 +1,8 @@
 """What training left behind."""
 
 import math
+import sys
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.evaluate import collapse
-from labkit.train._files import read_tensors, refused_if_torn, write_tensors
+from labkit.train._files import read_tensors, refused_if_torn, storable, write_tensors
 
 _LOOKED_AT = 256  # items of a batch: a matrix of similarities of half a megabyte
 
@@ -64,20 +66,30 @@ class Run:
         """Wall time of the finished epochs."""
         return sum(self.history["seconds"])
 
-    def look(self, seen: dict[str, tuple[Tensor, ...]] | None) -> None:
-        """Add to the history how near to collapse these views (one or two) of a batch are; at most 256 items of it."""
+    def add_epoch(
+        self, loss: float, seconds: float, seen: dict[str, tuple[Tensor, ...]] | None, snapshot: dict[int, Tensor]
+    ) -> None:
+        """One more finished epoch, and how near to collapse the views (one or two) of a batch are: 256 items of it."""
+        new, spectra = {"loss": loss, "seconds": seconds}, dict(self.spectra)
         for name, views in (seen or {}).items():
             facts, spectrum = collapse(*(view[:_LOOKED_AT].float() for view in (views[0], views[-1])))
             if len(views) == 1:
                 del facts["alignment"]  # of a view with itself
-            for fact, value in facts.items():
-                self.history.setdefault(f"{name}.{fact}", []).append(value)
-            self.spectra[name] = torch.cat(
-                [self.spectra.get(name, spectrum.new_empty(0, len(spectrum))), spectrum[None]]
-            )
+            new |= {f"{name}.{fact}": value for fact, value in facts.items()}
+            before = spectra.get(name, spectrum.new_empty(0, len(spectrum)))
+            spectra[name] = torch.cat([before, spectrum[None]])
+        history = self.history | {name: [*self.history.get(name, ()), value] for name, value in new.items()}
+        snapshots = self.snapshots | snapshot
+        # all at once: ctrl-C, which strikes between any two calls, leaves this epoch whole or out
+        self.history, self.spectra, self.snapshots = history, spectra, snapshots
 
     def save(self, path: str | Path) -> None:
-        """Write weights, history and snapshots to one safetensors file; an older file there is replaced whole."""
+        """Write weights, history and snapshots to one safetensors file; an older file there is replaced whole.
+
+        Raises:
+            ValueError: ``method`` holds what no file can keep (a sparse buffer); the message names it.
+            OSError: the file could not be written.
+        """
         write_tensors(path, *pack(self))
 
     @classmethod
@@ -98,9 +110,26 @@ class Run:
         return f"Run({type(self.method).__name__}, {count} in {self.seconds:.1f} s{loss}{shots}{stopped})"
 
 
+def weights(method: nn.Module) -> dict[str, Tensor]:
+    """What a file keeps of a method.
+
+    Raises:
+        ValueError: an entry that no file can hold.
+    """
+    state = method.state_dict()
+    beyond = [name for name, value in state.items() if not storable(value)]
+    if beyond:
+        raise ValueError(
+            f"{type(method).__name__} holds {', '.join(beyond)}, which no file of labkit's can keep: dense tensors of "
+            "torch's usual types alone; register such a buffer with persistent=False, leave get_extra_state out, or "
+            "train without checkpoint="
+        )
+    return state
+
+
 def pack(run: Run) -> tuple[dict[str, Tensor], dict]:
     """A run as tensors and JSON facts, for a file."""
-    tensors = {f"method.{name}": value for name, value in run.method.state_dict().items()}
+    tensors = {f"method.{name}": value for name, value in weights(run.method).items()}
     tensors |= {f"spectrum.{name}": values for name, values in run.spectra.items()}
     tensors |= {f"snapshot.{epoch}": embedding for epoch, embedding in run.snapshots.items()}
     facts = {"seed": run.seed, "history": run.history, "events": run.events, "interrupted": run.interrupted}
@@ -109,9 +138,9 @@ def pack(run: Run) -> tuple[dict[str, Tensor], dict]:
 
 def unpack(tensors: dict[str, Tensor], facts: dict, method: nn.Module, path: str | Path) -> Run:
     """The run that ``pack`` wrote; ``method`` gets its weights."""
-    weights = {name.removeprefix("method."): value for name, value in tensors.items() if name.startswith("method.")}
+    state = {name.removeprefix("method."): value for name, value in tensors.items() if name.startswith("method.")}
     try:
-        method.load_state_dict(weights)
+        method.load_state_dict(state)
     except RuntimeError as error:
         raise ValueError(f"{path} holds the weights of another method than {type(method).__name__}: {error}") from error
     with refused_if_torn(path):
@@ -131,10 +160,18 @@ def require_converging(loss: float, method: nn.Module, epoch: int) -> None:
     """Refuse a loss, or weights after an epoch's last step, that are NaN or infinite."""
     if not math.isfinite(loss):
         raise diverged(f"the loss became {loss}", epoch)
-    weights = [weight.detach() for weight in method.parameters()]
-    sums = torch.stack([weight.sum() for weight in weights])  # a tenth of the time that a look at each number takes
-    if not sums.isfinite().all() and not all(weight.isfinite().all() for weight in weights):
+    values = [weight.detach() for weight in method.parameters()]
+    sums = torch.stack([weight.sum() for weight in values])  # a tenth of the time that a look at each number takes
+    if not sums.isfinite().all() and not all(weight.isfinite().all() for weight in values):
         raise diverged("weights became NaN or infinite", epoch)
+
+
+def warn_and_go_on(message: str, stacklevel: int) -> None:
+    """A warning, also under ``python -W error``, where it would throw away what was trained: there it is printed."""
+    try:
+        warnings.warn(message, stacklevel=stacklevel + 1)
+    except UserWarning:
+        print(message, file=sys.stderr)
 
 
 def diverged(what: str, epoch: int) -> FloatingPointError:

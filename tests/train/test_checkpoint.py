@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import warnings
 from functools import partial
 
 import pytest
@@ -10,8 +11,9 @@ import torch
 from autoencoder import Autoencoder, Picture, build, items, same, train
 from torch import nn
 
+from labkit.evaluate import collapse
 from labkit.methods import Method, SkipGram
-from labkit.train import Minibatches, Run, fit, seeded
+from labkit.train import Minibatches, Run, _fit, fit, seeded
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "warmup-cosine"])
@@ -95,6 +97,31 @@ def test_ctrl_c_leaves_a_usable_run_and_the_checkpoint_of_a_finished_epoch(tmp_p
     assert same(fit(Autoencoder(), Minibatches(x, 8), resume=True, **keep), train(snapshots=[2]))
 
 
+@pytest.mark.parametrize("place", ["snapshot", "look"])
+def test_ctrl_c_between_the_steps_and_the_end_of_an_epoch_leaves_that_epoch_out_whole(monkeypatch, place):
+    class Seen(Autoencoder):
+        def forward(self, x):
+            self.seen = {"h": (self.encoder(x).detach(),), "z": (self.encoder(x).detach(),)}
+            return super().forward(x)
+
+    calls = []
+
+    def at_the_fourth(plainly, *args):
+        calls.append(args)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return plainly(*args)
+
+    of = "labkit.train._fit._snapshot" if place == "snapshot" else "labkit.train._run.collapse"
+    monkeypatch.setattr(of, partial(at_the_fourth, _fit._snapshot if place == "snapshot" else collapse))
+    with pytest.warns(UserWarning, match="stopped by hand after"):
+        run = fit(Seen(), Minibatches(items(), 8), epochs=4, snapshots=range(5), watch=items(), progress=False)
+    done = 2 if place == "snapshot" else 1  # the first snapshot is of epoch 0; two looks an epoch
+    assert run.epochs == done
+    assert {len(column) for column in [*run.history.values(), *run.spectra.values()]} == {done}
+    assert list(run.snapshots) == list(range(done + 1))
+
+
 @pytest.mark.parametrize(("seconds", "epochs"), [(0, [1, 2, 3]), (1e9, [3])])
 def test_a_checkpoint_is_written_no_more_often_than_asked_and_at_the_end(tmp_path, monkeypatch, seconds, epochs):
     written = []
@@ -106,7 +133,7 @@ def test_a_checkpoint_is_written_no_more_often_than_asked_and_at_the_end(tmp_pat
 
 
 @pytest.mark.misfortune("full disk or read-only folder")
-def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch, capsys):
     checkpoint = tmp_path / "run.safetensors"
     train(epochs=2, snapshots=[], checkpoint=checkpoint, checkpoint_seconds=0)
     before = checkpoint.read_bytes()
@@ -120,6 +147,41 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, monkeypatch):
     assert run.epochs == 4
     assert checkpoint.read_bytes() == before
     assert list(tmp_path.iterdir()) == [checkpoint]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # python -W error
+        assert train(epochs=4, snapshots=[], checkpoint=checkpoint, checkpoint_seconds=0, resume=True).epochs == 4
+    assert "(No space left on device)" in capsys.readouterr().err
+
+
+def with_buffer(value):
+    method = build()
+    method.register_buffer("adjacency", value)
+    return method
+
+
+class Told(Autoencoder):
+    def get_extra_state(self):
+        return {"name": "x"}
+
+    def set_extra_state(self, state):
+        pass
+
+
+@pytest.mark.parametrize(("method", "named"), [
+    (with_buffer(torch.eye(6).to_sparse()), "adjacency"),
+    (with_buffer(torch.eye(6, dtype=torch.complex128)), "adjacency"),
+    (Told(), "_extra_state"),
+], ids=["sparse", "complex", "extra state"])  # fmt: skip
+def test_what_no_file_can_hold_is_refused_before_training_and_by_name(tmp_path, method, named):
+    before = method.decoder.weight.clone()
+    message = f"Autoencoder|Told holds {named}, which no file of labkit's can keep"
+    with pytest.raises(ValueError, match=message):
+        fit(method, [items()], epochs=1, checkpoint=tmp_path / "c", progress=False)
+    assert torch.equal(method.decoder.weight, before)
+    run = fit(method, [items()], epochs=1, progress=False)
+    with pytest.raises(ValueError, match=message):
+        run.save(tmp_path / "run")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.attack("checkpoints")
@@ -190,6 +252,17 @@ def test_a_resumed_run_does_not_silently_lack_snapshots(tmp_path):
     with pytest.raises(ValueError, match=r"snapshots asks for epochs \[2\], which .* has passed without keeping them"):
         train(epochs=5, snapshots=[0, 2, 4], checkpoint=tmp_path / "c", resume=True)
     assert sorted(train(epochs=5, snapshots=[0, 4], checkpoint=tmp_path / "c", resume=True).snapshots) == [0, 3, 4]
+
+
+def test_other_data_are_not_gone_on_with(tmp_path):
+    x, options = items(), {"checkpoint": tmp_path / "c", "progress": False}
+    for batches in (Minibatches, lambda x, _: [x]):
+        fit(build(), batches(x, 8), epochs=1, **options)
+        other = x.clone()
+        other[30, 2] += 1
+        with pytest.raises(ValueError, match="comes from a run with checksum of the data="):
+            fit(build(), batches(other, 8), epochs=2, resume=True, **options)
+        assert fit(build(), batches(x.clone(), 8), epochs=2, resume=True, **options).epochs == 2
 
 
 def test_another_precision_is_not_gone_on_with(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 import torch
 from autoencoder import Autoencoder, Picture, build, items, same, train
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
 from torch_geometric.data import Data
 
 from labkit.losses import nt_xent
@@ -210,9 +211,40 @@ def test_bad_batches_and_methods_are_named():
         fit(build().requires_grad_(False), [items()], epochs=1)
     with pytest.raises(ValueError, match="size must be between 1 and the number of items, 40"):
         Minibatches(items(), 41)
+
+    class Endless(IterableDataset):
+        def __iter__(self):
+            return iter(items())
+
+    with pytest.raises(ValueError, match="nor an IterableDataset's"):
+        fit(build(), DataLoader(Endless(), 8), epochs=1)
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="no CUDA device"):
             choose_device("cuda")
+
+
+def test_what_no_gradient_can_pass_is_said_in_one_sentence():
+    class Detached(Autoencoder):
+        def forward(self, x):
+            return super().forward(x).detach()
+
+    with pytest.raises(ValueError, match="a loss without gradient"):
+        fit(Detached(), [items()], epochs=1, progress=False)
+    for without in (torch.no_grad, torch.inference_mode):
+        with without(), pytest.raises(ValueError, match=r"call it outside torch.no_grad\(\)"):
+            fit(build(), [items()], epochs=1, progress=False)
+    with torch.inference_mode():
+        method, x = build(), items()
+    with pytest.raises(ValueError, match=r"Autoencoder was built inside torch.inference_mode\(\)"):
+        fit(method, [items()], epochs=1, progress=False)
+
+    class Plain(Autoencoder):
+        def forward(self, x):
+            return self.encoder(x).square().mean()
+
+    with pytest.raises(ValueError, match=r"batches hold tensors made inside torch.inference_mode\(\)"):
+        fit(Plain(), [x], epochs=1, progress=False)
+    assert fit(Plain(), Minibatches(x, 8), epochs=1, progress=False).epochs == 1  # its batches are copies
 
 
 def test_minibatches_cover_whole_batches_once_an_epoch():
@@ -351,6 +383,30 @@ def test_snapshots_of_one_batch_keep_the_order_of_the_items():
         method.forward = lambda x, method=method: Autoencoder.forward(method, x[0] if isinstance(x, tuple) else x)
         run = fit(method, batches, epochs=2, snapshots=[2], progress=False)
         assert torch.equal(run.snapshots[2], run.method.embed(x))
+
+
+def test_a_look_at_the_first_batch_draws_from_the_seed_and_leaves_the_world_outside_alone():
+    class Drawn(Autoencoder):
+        def check(self, x):
+            self.looked_at = x
+
+    loader, looks = DataLoader(items(), 8, shuffle=True), []
+    for outside in (0, 1):
+        method = Drawn()
+        torch.manual_seed(outside)
+        before = torch.get_rng_state()
+        looks.append(fit(method, loader, epochs=1, seed=3, progress=False).method.looked_at)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(*looks)
+
+
+def test_snapshots_of_a_batch_that_is_drawn_anew_need_to_be_told_of_what():
+    x = items()
+    for batches in (DataLoader(x, 40, shuffle=True), DataLoader(x, 40)):
+        with pytest.raises(ValueError, match="beside a DataLoader, whose batch may be drawn"):
+            fit(build(), batches, epochs=1, snapshots=[1], progress=False)
+        run = fit(build(), batches, epochs=1, snapshots=[1], watch=x, progress=False)
+        assert torch.equal(run.snapshots[1], run.method.embed(x))
 
 
 @pytest.mark.parametrize("make", [np.array, torch.tensor, tuple, set])

@@ -43,6 +43,26 @@ def test_an_error_inside_passes_through():
         raise KeyError
 
 
+@pytest.mark.parametrize(("limit", "kept"), [(1 << 31, 1 << 30), (32 << 20, 32 << 20)])
+def test_where_a_gigabyte_is_refused_blocks_up_to_32_mb_are_kept(monkeypatch, limit, kept):
+    class Libc:
+        mmap_threshold = 128 << 10
+
+        def mallopt(self, parameter, value):
+            if parameter == -3 and value <= limit:
+                self.mmap_threshold = value
+            return int(parameter != -3 or value <= limit)
+
+        def malloc_trim(self, pad):
+            pass
+
+    libc = Libc()
+    monkeypatch.setattr("labkit.train._memory._glibc", lambda: libc)
+    with memory_kept():
+        assert libc.mmap_threshold == kept
+    assert libc.mmap_threshold == 32 << 20
+
+
 def test_other_systems_are_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     with memory_kept():

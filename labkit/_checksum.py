@@ -56,4 +56,4 @@ def _stored(tensor: Tensor) -> tuple[Tensor, ...]:
         return tensor.coalesce().indices(), tensor.coalesce().values()
     if tensor.layout == torch.sparse_csr:
         return tensor.crow_indices(), tensor.col_indices(), tensor.values()
-    return (tensor,)
+    return (tensor,) if tensor.layout == torch.strided else ()
