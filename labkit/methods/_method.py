@@ -41,6 +41,15 @@ class Method(nn.Module):
     seen: dict[str, tuple[Tensor, ...]] | None = None
     needs_float32 = False  # True: ``fit`` with precision="auto" stays in float32, whatever the hardware has
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """``embed`` runs in evaluation mode also where a subclass forgot to say ``@inference``.
+
+        Else batch norm would learn from the items that it is asked about, and dropout would blur the answer.
+        """
+        super().__init_subclass__(**options)
+        if "embed" in vars(cls) and not hasattr(cls.embed, "in_evaluation_mode"):
+            cls.embed = inference(cls.embed)
+
     def forward(self, batch) -> Float[Tensor, ""]:
         raise TypeError(f"{type(self).__name__} has no forward(batch) that returns its loss")
 
@@ -87,6 +96,7 @@ def inference(embed: Callable) -> Callable:
                 module.training = training
         return back(said)
 
+    embed_in_evaluation_mode.in_evaluation_mode = True
     return embed_in_evaluation_mode
 
 

@@ -16,6 +16,7 @@ from labkit._arguments import checked
 from labkit._checks import NotFinite, require_between, require_counts, require_known, require_positive
 from labkit._checksum import checksum
 from labkit._processes import processes, rank, summed
+from labkit.methods import inference
 from labkit.train._batches import Minibatches
 from labkit.train._checkpoint import Checkpoint
 from labkit.train._device import PRECISIONS, autocast, choose_device, seeded, to_device
@@ -104,6 +105,8 @@ def fit(
     method.to(device)
     with seeded(seed):  # it may try a view; training begins with the same draws whether it does or not
         getattr(method, "check", lambda _: None)(first)
+        if snapshots and 0 not in snapshots:  # an embed that can't be is found out now, not after some epochs
+            _snapshot(method, watch)
     trained = in_parallel(method, device)
 
     with seeded(_own_seed(seed)), memory_kept():
@@ -166,8 +169,8 @@ def _own_seed(seed: int) -> int:
 
 
 def _snapshot(method, watch) -> torch.Tensor:
-    """A copy: what a method embeds with may be its own weights, which change."""
-    return method.embed(watch).detach().to("cpu", copy=True)
+    """A copy: what a method embeds with may be its own weights, which change. In evaluation mode, whoever wrote it."""
+    return inference(lambda method, items: method.embed(items))(method, watch).detach().to("cpu", copy=True)
 
 
 def _epoch(method, trained, batches, optimize, precision, schedule, epoch, epochs, device) -> float:

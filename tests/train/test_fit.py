@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from torch_geometric.data import Data
 
 from labkit.losses import nt_xent
+from labkit.methods import Method
 from labkit.train import Minibatches, Run, choose_device, fit, seeded, to_device
 
 
@@ -412,3 +413,61 @@ def test_snapshots_of_a_batch_that_is_drawn_anew_need_to_be_told_of_what():
 @pytest.mark.parametrize("make", [np.array, torch.tensor, tuple, set])
 def test_snapshots_may_be_any_collection_of_whole_numbers(make):
     assert list(train(snapshots=make([0, 3])).snapshots) == [0, 3]
+
+
+class Plain(nn.Module):
+    """Of somebody who knows torch and has not heard of ``inference``."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5))
+        self.back = nn.Linear(8, 6)
+
+    def forward(self, x):
+        return (self.back(self.body(x)) - x).square().mean()
+
+    def embed(self, x):
+        return self.body(x)
+
+    def after_step(self):
+        pass
+
+
+class Derived(Plain, Method):
+    def embed(self, x):
+        return self.body(x)
+
+
+@pytest.mark.parametrize("kind", [Plain, Derived])
+def test_a_look_at_the_embedding_changes_no_training_whoever_wrote_it(kind):
+    x, watched = torch.randn(40, 6), 5 + torch.randn(30, 6)
+    runs = []
+    for snapshots in ([], [1, 2, 3]):
+        with seeded(0):
+            method = kind()
+        runs.append(fit(method, Minibatches(x, 8), epochs=3, snapshots=snapshots, watch=watched, progress=False))
+    for a, b in zip(*(run.method.state_dict().values() for run in runs), strict=True):
+        assert torch.equal(a, b)
+    assert torch.equal(runs[1].snapshots[3], runs[1].method.eval().embed(watched))
+    assert not runs[1].snapshots[3].requires_grad
+
+
+def test_a_method_of_ones_own_embeds_in_evaluation_mode_and_stays_in_the_mode_it_was_in():
+    method = Derived()
+    first = method.embed(torch.ones(5, 6))
+    assert torch.equal(first, method.embed(torch.ones(5, 6)))
+    assert method.training
+    assert method.body[1].num_batches_tracked == 0
+
+
+def test_an_embedding_that_can_not_be_is_told_before_training():
+    class Late(Plain):
+        steps = 0
+
+        def forward(self, x):
+            Late.steps += 1
+            return super().forward(x)
+
+    with pytest.raises(RuntimeError):
+        fit(Late(), [torch.randn(40, 6)], snapshots=[2], watch=torch.randn(4, 5), epochs=2, progress=False)
+    assert Late.steps == 0
