@@ -9,7 +9,10 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import networkx
+import numpy as np
 import pytest
+from PIL import Image
 from trust.notebooks import TIMED, compared, stay_here
 
 import labkit
@@ -190,6 +193,37 @@ def test_runs_top_to_bottom_at_smoke_scale_and_wrong_answers_are_told_why(source
         told = "".join(text({"source": output["text"]}) for output in cell["outputs"] if "text" in output)
         refused = [output for output in cell["outputs"] if output.get("ename") == "ValueError"]
         assert refused or re.search(r"✗ .*\n  hint: \S", told), (cell["source"], cell["outputs"])
+
+
+@pytest.mark.parametrize("club", [None, "club"])
+def test_the_notebook_for_your_own_data_takes_data_without_labels_or_features(club, tmp_path):
+    random, source = np.random.default_rng(0), build.SOURCES / "0_your_own_data.py"
+    for number in range(20):
+        Image.fromarray(random.integers(0, 255, (24, 24), dtype=np.uint8)).save(tmp_path / f"{number}.png")
+    karate = networkx.karate_club_graph()
+    if club is None:
+        karate = networkx.Graph(list(karate.edges))
+    networkx.write_graphml(karate, tmp_path / "karate.graphml")
+    np.savez(tmp_path / "mine.npz", z=random.normal(size=(40, 6)))
+    mine = {"IMAGES": str(tmp_path), "GRAPH": str(tmp_path / "karate.graphml"), "LABEL": club, "SHARE": 0.3}
+    if club:
+        mine["EMBEDDING"] = str(tmp_path / "mine.npz")
+
+    def with_paths(notebook):
+        (cell,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+        for name, value in mine.items():
+            cell.source, found = re.subn(rf"^{name} = .*?(?=  #|$)", f"{name} = {value!r}", cell.source, flags=re.M)
+            assert found == 1
+        transform = "from torch_geometric.transforms import LocalDegreeProfile\nTRANSFORM = LocalDegreeProfile()"
+        cell.source = cell.source.replace("TRANSFORM = None", transform)
+        return notebook
+
+    build.build(source, "smoke", tmp_path / "out", prepare=with_paths)
+    cells = json.loads((tmp_path / "out" / "0_your_own_data.ipynb").read_text())["cells"]
+    told = "".join(text({"source": out.get("text", "")}) for cell in cells for out in cell.get("outputs", []))
+    assert "STAND-IN for your graph" not in told
+    assert ("STAND-IN for your embedding" in told) == (club is None)
+    assert f"{1 + bool(club)} of 3 predictions revealed" in told, "nothing is scored without labels"
 
 
 ORDERS = ("4_stepwise_dynamics/2_four_losses_one_spectrum", "second = ")
