@@ -226,6 +226,55 @@ def test_the_notebook_for_your_own_data_takes_data_without_labels_or_features(cl
     assert f"{1 + bool(club)} of 3 predictions revealed" in told, "nothing is scored without labels"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "s2, r2 = 0.6, 0.8  # σ: your answer here",
+        "both = torch.stack(  # your answer here\n    [a, b]\n)",
+        "both = torch.stack(\n    [a, b]\n)  # your answer here",
+        "share = 0.5  # your answer here, in percent",
+    ],
+)
+def test_an_answer_that_is_not_one_line_is_not_handed_out(answer):
+    notebook = build.nbformat.v4.new_notebook(cells=[build.nbformat.v4.new_code_cell(answer)])
+    with pytest.raises(ValueError, match="an answer must be one line"):
+        exercises.student(notebook)
+
+
+def handed_out(track, monkeypatch, output, *names):
+    """The cells that `make student` or `make solutions` writes, a notebook each."""
+    monkeypatch.setattr(sys, "argv", ["exercises.py", track, *names, "--output", str(output)])
+    exercises.main()
+    return {path: json.loads(path.read_text())["cells"] for path in (output / track).rglob("*.ipynb")}
+
+
+def test_solutions_of_an_edited_source_are_refused(tmp_path, monkeypatch):
+    source = build.SOURCES / "4_stepwise_dynamics" / "1_one_dimension_at_a_time.py"
+    assert handed_out("solutions", monkeypatch, tmp_path, ids(source))
+    edited = build.read(source)
+    edited.cells[-1].source += " One more word."
+    monkeypatch.setattr(exercises, "read", lambda source: edited)
+    with pytest.raises(SystemExit, match=f"run `make notebooks NOTEBOOK={ids(source)}` first"):
+        handed_out("solutions", monkeypatch, tmp_path, ids(source))
+
+
+def test_links_of_what_is_handed_out_lead_to_files(tmp_path, monkeypatch):
+    """To the code, and to a neighbour: to its copy where that is written, too, else to the notebook itself."""
+    names = ["0_start_here", "1_graph_ssl/1_grace"]
+    made, links = handed_out("student", monkeypatch, tmp_path, *names), {}
+    for path, cells in made.items():
+        for link in re.findall(r"\]\(([\w./]+)\)", "\n".join(map(text, filter(_is_markdown, cells)))):
+            links[link] = (path.parent / link).resolve()
+    assert all(file.exists() for file in links.values()), links
+    assert ROOT / "labkit/papers/graph/grace.py" in links.values()
+    assert tmp_path / "student/1_graph_ssl/1_grace.ipynb" in links.values()
+    assert ROOT / "notebooks/2_contrastive_vision/1_simclr.ipynb" in links.values()
+
+
+def _is_markdown(cell):
+    return cell["cell_type"] == "markdown"
+
+
 ORDERS = ("4_stepwise_dynamics/2_four_losses_one_spectrum", "second = ")
 LIMIT = ("4_stepwise_dynamics/1_one_dimension_at_a_time", "limit = ")
 
