@@ -34,6 +34,7 @@ NEEDS = {
     "4_pretext_or_invariance": "fashion-mnist",
 }
 
+CELLS, WORDS, COLUMNS = 48, 2500, 100  # of a notebook, of its prose, of a line of its code
 README = (ROOT / "README.md").read_text()
 
 
@@ -112,22 +113,29 @@ def test_outputs_are_static_and_small(source):
 def test_a_notebook_has_what_a_reader_is_promised(source):
     cells = build.read(source).cells
     prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    assert len(cells) <= 40
-    assert len(prose.split()) <= 2500
-    assert "**What this does not show" in prose
-    assert "**References.**" in prose
+    words = len(prose.split())
+    assert len(cells) <= CELLS, f"{len(cells)} cells; a notebook is read in one sitting: at most {CELLS}, or a new one"
+    assert words <= WORDS, f"{words} words; a notebook is read in one sitting: at most {WORDS}, or a new one"
+    for part in ("**What this does not show", "**References.**", "<summary>Solution</summary>"):
+        assert part in prose, f"{part} is missing, which every notebook has"
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
     for what in ("predict", "check", "beside_paper", "score"):
         assert re.search(rf"\b{what}\(", code), f"{what}(...) is missing"
-    assert len(re.findall(r"\*\*Exercise(?: \d)?\*\* \((?:easy|medium|hard), \d+ min\)", prose)) >= 2
-    assert "<summary>Solution</summary>" in prose
+    tasks = re.findall(r"\*\*Exercise(?: \d)?\*\* \((?:easy|medium|hard), \d+ min\)", prose)
+    assert len(tasks) >= 2, "every notebook has two exercises: **Exercise 1** (easy, 2 min)."
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=ids)
 def test_code_is_read_without_scrolling_sideways(source):
     """JupyterLab has room for 106 characters beside its list of files on a screen 1280 pixels wide."""
     code = [cell.source for cell in build.read(source).cells if cell.cell_type == "code"]
-    assert [line for text in code for line in text.splitlines() if len(line) > 100] == []
+    too_long = [line for text in code for line in text.splitlines() if len(line) > COLUMNS]
+    assert not too_long, f"code of more than {COLUMNS} columns is cut off in JupyterLab; `ruff format` breaks it"
+
+
+def test_a_newcomer_is_told_the_limits():
+    page = " ".join((ROOT / "CONTRIBUTING.md").read_text().split())
+    assert f"At most {CELLS} cells and {f'{WORDS:,}'.replace(',', ' ')} words, its code {COLUMNS} columns" in page
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=ids)
