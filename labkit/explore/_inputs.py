@@ -254,7 +254,8 @@ def _read_file(path: Path, name: str, labels: Any) -> tuple[Any, dict[str, np.nd
         except ImportError as error:
             raise ImportError("reading .parquet needs pandas and pyarrow: pip install 'labkit[tables]'") from error
         return _read_frame(pandas.read_parquet(path), labels)
-    raise ValueError(f"{name} must be a file that ends in .npz, .npy or .parquet, not {path.name!r}")
+    hint = f"; or hand in pandas.read_csv({path.name!r})" if path.suffix.lower() in (".csv", ".tsv", ".txt") else ""
+    raise ValueError(f"{name} must be a file that ends in .npz, .npy or .parquet, not {path.name!r}{hint}")
 
 
 def _read_arrays(arrays: Mapping[str, Any], where: str) -> tuple[Any, dict[str, np.ndarray]]:
@@ -286,7 +287,8 @@ def _read_frame(frame: Any, asked: Any) -> tuple[np.ndarray, dict[str, np.ndarra
         used = [name for name, kind in frame.dtypes.items() if getattr(kind, "kind", "O") == "f" and name not in labels]
         if not used:
             raise ValueError(
-                "the DataFrame has neither a column of vectors nor floating-point columns to use as embedding; "
+                "the DataFrame has neither a column of vectors nor floating-point columns to use as embedding (whole "
+                "numbers count as classes: .astype(float) makes measurements of them); "
                 f"its columns: {', '.join(map(str, frame.columns))}"
             )
         matrix = frame[used].to_numpy(dtype=np.float32)
