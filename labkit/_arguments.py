@@ -95,6 +95,8 @@ class _Rule:
     def refuse(self, name: str, value: Any) -> Exception:
         error = ValueError if self.kind(value) else TypeError
         hint = f"; use {name}.float()" if isinstance(value, Tensor) and value.dtype in _HALF else ""
+        if "GraphBatch" in self.words:  # what batches are made of: of a whole data set, the part that holds its items
+            hint += "".join(f"; hand in its .{part}" for part in ("images", "packed") if part in dir(value))
         return error(f"{name} must be {self.words}, not {_found(value)}{hint}")
 
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 import labkit
-from labkit import evaluate, losses, methods, models, views
+from labkit import data, evaluate, losses, methods, models, train, views
 
 PAGE = (Path(__file__).parents[1] / "docs" / "coming_from.md").read_text()
 LOSSES = PAGE[PAGE.index("## Losses") : PAGE.index("## Defaults")]
@@ -105,10 +106,35 @@ def test_the_row_is_right(theirs, ours, words):
 
 def test_the_names_exist():
     rooms = {"views": views, "models": models, "evaluate": evaluate, "methods": methods, "explore": labkit.explore}
-    named = re.findall(r"`(?:labkit\.)?(views|models|evaluate|methods|explore)\.(\w+)", PAGE)
-    assert len(named) >= 12
+    rooms |= {"data": labkit.data, "train": labkit.train}
+    named = re.findall(rf"`@?(?:labkit\.)?({'|'.join(rooms)})\.(\w+)", PAGE)
+    assert len(named) >= 19
     for room, name in named:
         assert hasattr(rooms[room], name), f"labkit.{room}.{name}"
+
+
+def test_training_is_called_as_it_is_said():
+    """The page's own calls, on a few pictures: the loader, the method, the backbone and the optimiser."""
+    images = data.ImageSet(torch.randint(0, 255, (16, 3, 32, 32), dtype=torch.uint8))
+    names = {"labkit": labkit, "images": images, "train": train, "models": models, "methods": methods}
+    calls = (
+        "train.Minibatches(",
+        "models.resnet8(",
+        "methods.TwoView(",
+        "models.TwoPass(",
+        "labkit.fit(method, batches, o",
+    )
+    found = [re.search(rf"`({re.escape(call)}[^`]*)`", PAGE)[1].replace("256", "8") for call in calls]
+    names |= {"projector": models.MLP(64, 64, 32, norm="batch"), "view": views.simclr(32), "loss": losses.nt_xent}
+    names["batches"], names["encoder"] = eval(found[0], names), eval(found[1], names)
+    names["encoder"] = eval(found[3], names)
+    names["method"] = eval(found[2], names)
+    eval(found[4].replace("epochs=10", "epochs=1, progress=False"), names)
+    with_function = re.search(r"`optimizer=(partial\([^`]*)`", PAGE)[1]
+    optimizer = eval(with_function, {"torch": torch, "partial": partial})
+    loader = torch.utils.data.DataLoader(images.images, 8)
+    run = labkit.fit(names["method"], loader, optimizer=optimizer, epochs=1, progress=False)
+    assert math.isfinite(run.history["loss"][-1])
 
 
 def test_the_defaults_are_those():

@@ -6,6 +6,8 @@ import torch
 from trust.misuse import ROOMS, SHARE, Misuse, Tally, as_a_user, attempt, public, spoilings, try_out
 
 from labkit._arguments import checked
+from labkit.data import GraphSet, ImageSet
+from labkit.train import Minibatches
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -127,3 +129,13 @@ def test_a_class_is_checked_where_it_is_made():
     assert Box(1, 2.5).sides == (1, 2.5)
     with pytest.raises(TypeError, match="sides must be a number"):
         Box(1, "2")
+
+
+def test_minibatches_of_a_data_set_say_which_part_of_it_they_take():
+    from torch_geometric.data import Data
+
+    images = ImageSet(torch.zeros(4, 1, 2, 2, dtype=torch.uint8))
+    graphs = GraphSet((Data(x=torch.ones(2, 1), edge_index=torch.tensor([[0], [1]]), y=torch.tensor([0])),))
+    for items, part in ((images, "images"), (graphs, "packed")):
+        with pytest.raises(TypeError, match=rf"; hand in its \.{part}$"):
+            Minibatches(items, 2)

@@ -121,6 +121,11 @@ def _edges(path: Path) -> tuple[list[str], list[str], list[float] | None]:
                 f"line {line} of {path.name} has {len(row)} columns, and its first line names {len(header)}: a "
                 "column of row numbers, maybe; write the table without it"
             )
+        if row[2:] and row[2].startswith("{"):
+            raise ValueError(
+                f"line {line} of {path.name} ends in a dictionary, as networkx writes its edges; write them with "
+                "networkx.write_edgelist(graph, path, data=False), or data=['weight'] to keep weights"
+            )
         if len(row) not in (2, 3):
             raise ValueError(f"line {line} of {path.name} has {len(row)} columns; expected source, target[, weight]")
         sources.append(row[0])

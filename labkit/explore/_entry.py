@@ -84,7 +84,7 @@ def explore(
         embedding, images = embedding.images.flatten(1) / 255, embedding if images is None else images
     if embedding is None and run is None:
         raise ValueError("explore needs an embedding [items, dim] or a run with snapshots")
-    matrix, facts = (None, {}) if embedding is None else _inputs.read(embedding)
+    matrix, facts = (None, {}) if embedding is None else _inputs.read(embedding, labels=labels)
     frames, epochs = _time.snapshots(run, matrix) if run is not None else ([matrix], [0])
     items = _inputs.choose_rows(frames, max_points, seed)
     sources = _sources(items, facts, labels, images, graph, columns, texts, class_names, k, seed, height)
@@ -128,7 +128,7 @@ def compare(
     Example:
         >>> labkit.explore.compare(run.snapshots[0], run.snapshots[20], y, titles=("untrained", "epoch 20"))
     """
-    (left, facts), (right, more) = _inputs.read(a, "a"), _inputs.read(b, "b")
+    (left, facts), (right, more) = _inputs.read(a, "a", labels), _inputs.read(b, "b", labels)
     if len(left) != len(right):
         raise ValueError(f"a and b must hold the same items: a has {len(left):,} rows, b has {len(right):,}")
     items = _inputs.choose_rows([left, right], max_points, seed)

@@ -50,20 +50,21 @@ class Items:
         return values[self.rows]
 
 
-def read(source: Any, name: str = "embedding") -> tuple[Any, dict[str, np.ndarray]]:
+def read(source: Any, name: str = "embedding", labels: Any = None) -> tuple[Any, dict[str, np.ndarray]]:
     """Matrix [items, dim] (an array or tensor, not copied) and the columns that came along with it.
 
-    ``name``: what the argument is called, for errors.
+    ``name``: what the argument is called, for errors. ``labels``: the name of a column, or the column itself, which is
+    then no part of the embedding.
 
     A DataFrame or ``.parquet`` file gives as embedding its column of vectors if it has one, else its floating-point
     columns; the other columns are facts. An ``.npz`` file gives its array named "embedding", "z", "x"..., or its
     only two-dimensional one.
     """
     if isinstance(source, str | Path):
-        return _read_file(Path(source), name)
+        return _read_file(Path(source), name, labels)
     source = as_pandas(source)
     if is_frame(source):
-        return _read_frame(source)
+        return _read_frame(source, labels)
     if isinstance(source, Mapping):
         return _read_arrays(source, "the mapping")
     return _matrix(name, source), {}
@@ -232,7 +233,7 @@ def _finite_rows(values: Tensor) -> np.ndarray:
     return torch.isfinite(values).all(dim=1).numpy()
 
 
-def _read_file(path: Path, name: str) -> tuple[Any, dict[str, np.ndarray]]:
+def _read_file(path: Path, name: str, labels: Any) -> tuple[Any, dict[str, np.ndarray]]:
     if not path.is_file():
         raise FileNotFoundError(f"{name}: the file {path} does not exist (looked in {path.resolve().parent})")
     if path.suffix.lower() in (".npy", ".npz"):
@@ -252,8 +253,9 @@ def _read_file(path: Path, name: str) -> tuple[Any, dict[str, np.ndarray]]:
             import pandas
         except ImportError as error:
             raise ImportError("reading .parquet needs pandas and pyarrow: pip install 'labkit[tables]'") from error
-        return _read_frame(pandas.read_parquet(path))
-    raise ValueError(f"{name} must be a file that ends in .npz, .npy or .parquet, not {path.name!r}")
+        return _read_frame(pandas.read_parquet(path), labels)
+    hint = f"; or hand in pandas.read_csv({path.name!r})" if path.suffix.lower() in (".csv", ".tsv", ".txt") else ""
+    raise ValueError(f"{name} must be a file that ends in .npz, .npy or .parquet, not {path.name!r}{hint}")
 
 
 def _read_arrays(arrays: Mapping[str, Any], where: str) -> tuple[Any, dict[str, np.ndarray]]:
@@ -270,7 +272,7 @@ def _read_arrays(arrays: Mapping[str, Any], where: str) -> tuple[Any, dict[str, 
     return matrix, {key: values for key, values in arrays.items() if values.shape == (len(matrix),)}
 
 
-def _read_frame(frame: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _read_frame(frame: Any, asked: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise ValueError(f"the DataFrame has several columns named {twice!r}; give each a name of its own")
@@ -281,10 +283,12 @@ def _read_frame(frame: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         matrix = _matrix("embedding", array(str(used[0]), [array(str(used[0]), v) for v in frame[used[0]]]))
     else:
         labels = set(_LABEL_NAMES) - ({"y"} if "x" in frame.columns else set())  # beside an x, y is a coordinate
+        labels.add(asked if isinstance(asked, str) else getattr(asked, "name", None))
         used = [name for name, kind in frame.dtypes.items() if getattr(kind, "kind", "O") == "f" and name not in labels]
         if not used:
             raise ValueError(
-                "the DataFrame has neither a column of vectors nor floating-point columns to use as embedding; "
+                "the DataFrame has neither a column of vectors nor floating-point columns to use as embedding (whole "
+                "numbers count as classes: .astype(float) makes measurements of them); "
                 f"its columns: {', '.join(map(str, frame.columns))}"
             )
         matrix = frame[used].to_numpy(dtype=np.float32)

@@ -41,6 +41,8 @@ class Recipe:
         load_options: keyword arguments of ``data.load``.
         smoke, smoke_load: changes to ``training`` and ``load_options`` under which the path runs in seconds.
         smoke_batches: in place of ``batches`` then.
+        variant: whose settings they are, printed beside the score: "released" (the paper's code), "paper" (its text),
+            "laptop" (fitted to two cores), or what sets the recipe apart from its neighbour.
         ceiling: a recipe that trains the same encoder on the same data with labels; its score stands beside this one's.
     """
 

@@ -29,7 +29,12 @@ from labkit.teach import beside_paper, check, predict, score
 IMAGES = None  # a folder: one subfolder a class, or pictures side by side
 # "mine.edges" with mine.features.csv and mine.labels.csv beside it; .graphml, .npz, .safetensors
 GRAPH = None
+LABEL = None  # of GraphML: the node attribute that holds the classes, if not y, label or class
+# for a graph without features: from torch_geometric.transforms import LocalDegreeProfile, and then
+TRANSFORM = None  # LocalDegreeProfile(): numbers made of the degrees
+SHARE = 0.1  # of its labels to learn from, and again to choose on; some tens of nodes need more
 EMBEDDING = None  # an .npz, .npy or .parquet file with one row for each item
+LABELS = None  # a column of that file, or an array; None: the column that is called y or label
 
 SMOKE = os.environ.get("LABKIT_SCALE") == "smoke"
 EPOCHS = 2 if SMOKE else 40
@@ -107,15 +112,19 @@ split = evaluate.Split(
     images.splits["train"], None, images.splits["test"], name="70/30 %, drawn from seed 0"
 )
 pixels = images.images.flatten(1) / 255
-scored = {"SimCLR": run.snapshots[EPOCHS], "untrained": run.snapshots[0], "raw pixels": pixels}
-scored = {name: evaluate.knn_probe(z, images.labels, split, k=5) for name, z in scored.items()}
-plot.bars_with_floors(
-    {"SimCLR": scored["SimCLR"]}, {name: scored[name].mean for name in ("raw pixels", "untrained")},
-    title="5 nearest neighbours, held-out images",
-)  # fmt: skip
-plt.show()
-guess.reveal(scored["raw pixels"].mean)
-print(scored["SimCLR"])
+embedded = {"SimCLR": run.snapshots[EPOCHS], "untrained": run.snapshots[0], "raw pixels": pixels}
+scored = {}
+if images.labels is not None:
+    for name, one in embedded.items():
+        scored[name] = evaluate.knn_probe(one, images.labels, split, k=5)
+    plot.bars_with_floors(
+        {"SimCLR": scored["SimCLR"]},
+        {name: scored[name].mean for name in ("raw pixels", "untrained")},
+        title="5 nearest neighbours, held-out images",
+    )
+    plt.show()
+    guess.reveal(scored["raw pixels"].mean)
+    print(scored["SimCLR"])
 
 # %% [markdown]
 # The dashed lines are what you get for nothing. If your bar does not stand clear of them, training has not paid, and the
@@ -129,19 +138,20 @@ labkit.explore.explore(run=run, images=images, views=view)
 #
 # An edge list (`source target` on each line) with features and labels in tables beside it; or GraphML, `.npz`, a networkx
 # graph, a PyG `Data`. From the shell the same is `labkit run grace --data mine.edges`. Without labels a graph can be
-# trained on and looked into, and not scored. A small one (some tens of nodes) needs larger shares than the 10 % below.
+# trained on and looked into, and not scored. Without features it needs a `TRANSFORM` above, and a small one a larger `SHARE`.
 #
 # **Predict**: average every node's features with its neighbours', twice (A²X). What does a linear probe make of it?
 
 # %%
 averaged = predict(
-    "Accuracy of a linear probe on A²X of your graph, with 10 % of the labels?", guess=0.6
+    f"Accuracy of a linear probe on A²X of your graph, with {100 * SHARE:g} % of the labels?",
+    guess=0.6,
 )
 
 # %%
 from labkit.papers.graph.grace import GRACE
 
-graph = labkit.data.read_graph(GRAPH)
+graph = labkit.data.read_graph(GRAPH, TRANSFORM, label=LABEL)
 with labkit.train.seeded(0):
     method = GRACE(graph.num_features, hidden=64, dim=32)
 trained = labkit.fit(
@@ -150,18 +160,20 @@ trained = labkit.fit(
 z = trained.snapshots[10 * EPOCHS]
 
 # %%
-ten = evaluate.Split.random(graph.y, 0.1, 0.1, repeats=10)
-nothing = evaluate.floors(
-    graph.x, graph.y, ten, untrained=trained.snapshots[0], edge_index=graph.edge_index
-)
-grace = evaluate.linear_probe(z, graph.y, ten)
-plot.bars_with_floors(
-    {"GRACE": grace},
-    {name: floor.mean for name, floor in nothing.items()},
-    title="Linear probe, 10 % of the labels",
-)
-plt.show()
-averaged.reveal(nothing["propagated"].mean)
+grace, nothing = "no labels", {}
+if graph.y is not None:
+    split = evaluate.Split.random(graph.y, SHARE, SHARE, 1 - 2 * SHARE, repeats=10)
+    nothing = evaluate.floors(
+        graph.x, graph.y, split, untrained=trained.snapshots[0], edge_index=graph.edge_index
+    )
+    grace = evaluate.linear_probe(z, graph.y, split)
+    plot.bars_with_floors(
+        {"GRACE": grace},
+        {name: floor.mean for name, floor in nothing.items()},
+        title=f"Linear probe, {100 * SHARE:g} % of the labels",
+    )
+    plt.show()
+    averaged.reveal(nothing["propagated"].mean)
 
 # %% [markdown]
 # "Propagated" is A²X, nothing trained. On many graphs it is most of what a trained encoder reaches, so that it belongs
@@ -179,8 +191,9 @@ labkit.explore.explore(z, labels=graph.y, graph=graph)
 if EMBEDDING is None:
     print("STAND-IN for your embedding: the one that was just trained on the graph")
     EMBEDDING = scratch / "embedding.npz"
-    np.savez(EMBEDDING, z=z.numpy(), y=graph.y.numpy())
-LABELS = "y" if str(EMBEDDING).endswith(".npz") else None  # a name in the file, an array, or None
+    classes = {} if graph.y is None else {"y": graph.y.numpy()}
+    np.savez(EMBEDDING, z=z.numpy(), **classes)
+    LABELS = next(iter(classes), None)
 labkit.explore.explore(EMBEDDING, labels=LABELS)
 
 # %% [markdown]
@@ -244,13 +257,14 @@ print(f"CKA of z and z with one column multiplied: {evaluate.cka(z, column):.2f}
 
 # %%
 beside_paper(
-    ("SimCLR's images", "69.3 % (ImageNet, ResNet-50, linear probe)", scored["SimCLR"],
+    ("SimCLR's images", "69.3 % (ImageNet, ResNet-50, linear probe)",
+     scored.get("SimCLR", "no labels"),
      f"your {len(images)} images against 1.3 million in a thousand classes; neighbours here, a "
      "linear probe there"),
     ("GRACE's graph", "83.3 ± 0.4 % (Cora, 10 % of the labels)", grace,
      f"your {graph.num_nodes} nodes against 2 708; the paper chose its widths and corruptions "
      "for that graph"),
-    ("A²X on that graph", "not in the paper", nothing["propagated"],
+    ("A²X on that graph", "not in the paper", nothing.get("propagated", "no labels"),
      "a floor; on Cora it is within a few points"),
     ("CKA of an embedding and a multiple of it", "1", same,
      "they agree but for rounding: it is a theorem"),

@@ -116,6 +116,8 @@ def test_weights(tmp_path):
         ({"edges": "# nothing\n"}, "lists no edge"),
         ({"edges": "a b\nb\n"}, "line 2 of mine.edges has 1 columns; expected source, target"),
         ({"edges": "a b c d\n"}, "line 1 of mine.edges has 4 columns"),
+        ({"edges": "a b {'weight': 4}\n"}, r"line 1 of mine.edges ends in a dictionary.*data=False"),
+        ({"edges": "a b {}\n"}, r"line 1 of mine.edges ends in a dictionary.*data=False"),
         ({"edges": "a b 1\nb c heavy\n"}, "line 2 of mine.edges gives an edge the weight 'heavy'"),
         ({"edges": "a b nan\n"}, "the weight 'nan'"),
         ({"edges": "a;b;0,5\n"}, "line 1 of mine.edges holds commas and semicolons, and only one can separate"),

@@ -42,6 +42,19 @@ def test_a_frame_gives_its_float_columns_and_keeps_the_rest_as_facts():
     assert [(share.name, share.share) for share in explorer.composition()] == [("a", 1.0)]
 
 
+@pytest.mark.parametrize("by", ["name", "column", "file"])
+def test_a_column_of_labels_that_is_asked_for_is_no_dimension(by, tmp_path):
+    """A gap among whole numbers makes a column of floats of them."""
+    frame = pandas.DataFrame(Z, columns=list("abcde")).assign(club=np.where(np.arange(60) == 7, np.nan, Y))
+    frame.to_parquet(tmp_path / "mine.parquet")
+    source = tmp_path / "mine.parquet" if by == "file" else frame
+    labels = frame["club"] if by == "column" else "club"
+    assert explore(source, labels)._lenses["left"].series.dim == 5
+    both = compare(source, source, labels)
+    assert [both._lenses[side].series.dim for side in ("left", "right")] == [5, 5]
+    assert explore(source)._lenses["left"].series.dim == 6
+
+
 def test_a_column_of_vectors_is_the_embedding():
     frame = pandas.DataFrame({"score": RNG.normal(size=60), "vector": list(Z)})
     matrix, facts = read(frame)

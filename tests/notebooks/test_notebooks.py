@@ -9,7 +9,10 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import networkx
+import numpy as np
 import pytest
+from PIL import Image
 from trust.notebooks import TIMED, compared, stay_here
 
 import labkit
@@ -31,6 +34,7 @@ NEEDS = {
     "4_pretext_or_invariance": "fashion-mnist",
 }
 
+CELLS, WORDS, COLUMNS = 48, 2500, 100  # of a notebook, of its prose, of a line of its code
 README = (ROOT / "README.md").read_text()
 
 
@@ -109,22 +113,29 @@ def test_outputs_are_static_and_small(source):
 def test_a_notebook_has_what_a_reader_is_promised(source):
     cells = build.read(source).cells
     prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    assert len(cells) <= 40
-    assert len(prose.split()) <= 2500
-    assert "**What this does not show" in prose
-    assert "**References.**" in prose
+    words = len(prose.split())
+    assert len(cells) <= CELLS, f"{len(cells)} cells; a notebook is read in one sitting: at most {CELLS}, or a new one"
+    assert words <= WORDS, f"{words} words; a notebook is read in one sitting: at most {WORDS}, or a new one"
+    for part in ("**What this does not show", "**References.**", "<summary>Solution</summary>"):
+        assert part in prose, f"{part} is missing, which every notebook has"
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
     for what in ("predict", "check", "beside_paper", "score"):
         assert re.search(rf"\b{what}\(", code), f"{what}(...) is missing"
-    assert len(re.findall(r"\*\*Exercise(?: \d)?\*\* \((?:easy|medium|hard), \d+ min\)", prose)) >= 2
-    assert "<summary>Solution</summary>" in prose
+    tasks = re.findall(r"\*\*Exercise(?: \d)?\*\* \((?:easy|medium|hard), \d+ min\)", prose)
+    assert len(tasks) >= 2, "every notebook has two exercises: **Exercise 1** (easy, 2 min)."
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=ids)
 def test_code_is_read_without_scrolling_sideways(source):
     """JupyterLab has room for 106 characters beside its list of files on a screen 1280 pixels wide."""
     code = [cell.source for cell in build.read(source).cells if cell.cell_type == "code"]
-    assert [line for text in code for line in text.splitlines() if len(line) > 100] == []
+    too_long = [line for text in code for line in text.splitlines() if len(line) > COLUMNS]
+    assert not too_long, f"code of more than {COLUMNS} columns is cut off in JupyterLab; `ruff format` breaks it"
+
+
+def test_a_newcomer_is_told_the_limits():
+    page = " ".join((ROOT / "CONTRIBUTING.md").read_text().split())
+    assert f"At most {CELLS} cells and {f'{WORDS:,}'.replace(',', ' ')} words, its code {COLUMNS} columns" in page
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=ids)
@@ -190,6 +201,86 @@ def test_runs_top_to_bottom_at_smoke_scale_and_wrong_answers_are_told_why(source
         told = "".join(text({"source": output["text"]}) for output in cell["outputs"] if "text" in output)
         refused = [output for output in cell["outputs"] if output.get("ename") == "ValueError"]
         assert refused or re.search(r"✗ .*\n  hint: \S", told), (cell["source"], cell["outputs"])
+
+
+@pytest.mark.parametrize("club", [None, "club"])
+def test_the_notebook_for_your_own_data_takes_data_without_labels_or_features(club, tmp_path):
+    random, source = np.random.default_rng(0), build.SOURCES / "0_your_own_data.py"
+    for number in range(20):
+        Image.fromarray(random.integers(0, 255, (24, 24), dtype=np.uint8)).save(tmp_path / f"{number}.png")
+    karate = networkx.karate_club_graph()
+    if club is None:
+        karate = networkx.Graph(list(karate.edges))
+    networkx.write_graphml(karate, tmp_path / "karate.graphml")
+    np.savez(tmp_path / "mine.npz", z=random.normal(size=(40, 6)))
+    mine = {"IMAGES": str(tmp_path), "GRAPH": str(tmp_path / "karate.graphml"), "LABEL": club, "SHARE": 0.3}
+    if club:
+        mine["EMBEDDING"] = str(tmp_path / "mine.npz")
+
+    def with_paths(notebook):
+        (cell,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+        for name, value in mine.items():
+            cell.source, found = re.subn(rf"^{name} = .*?(?=  #|$)", f"{name} = {value!r}", cell.source, flags=re.M)
+            assert found == 1
+        transform = "from torch_geometric.transforms import LocalDegreeProfile\nTRANSFORM = LocalDegreeProfile()"
+        cell.source = cell.source.replace("TRANSFORM = None", transform)
+        return notebook
+
+    build.build(source, "smoke", tmp_path / "out", prepare=with_paths)
+    cells = json.loads((tmp_path / "out" / "0_your_own_data.ipynb").read_text())["cells"]
+    told = "".join(text({"source": out.get("text", "")}) for cell in cells for out in cell.get("outputs", []))
+    assert "STAND-IN for your graph" not in told
+    assert ("STAND-IN for your embedding" in told) == (club is None)
+    assert f"{1 + bool(club)} of 3 predictions revealed" in told, "nothing is scored without labels"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "s2, r2 = 0.6, 0.8  # σ: your answer here",
+        "both = torch.stack(  # your answer here\n    [a, b]\n)",
+        "both = torch.stack(\n    [a, b]\n)  # your answer here",
+        "share = 0.5  # your answer here, in percent",
+    ],
+)
+def test_an_answer_that_is_not_one_line_is_not_handed_out(answer):
+    notebook = build.nbformat.v4.new_notebook(cells=[build.nbformat.v4.new_code_cell(answer)])
+    with pytest.raises(ValueError, match="an answer must be one line"):
+        exercises.student(notebook)
+
+
+def handed_out(track, monkeypatch, output, *names):
+    """The cells that `make student` or `make solutions` writes, a notebook each."""
+    monkeypatch.setattr(sys, "argv", ["exercises.py", track, *names, "--output", str(output)])
+    exercises.main()
+    return {path: json.loads(path.read_text())["cells"] for path in (output / track).rglob("*.ipynb")}
+
+
+def test_solutions_of_an_edited_source_are_refused(tmp_path, monkeypatch):
+    source = build.SOURCES / "4_stepwise_dynamics" / "1_one_dimension_at_a_time.py"
+    assert handed_out("solutions", monkeypatch, tmp_path, ids(source))
+    edited = build.read(source)
+    edited.cells[-1].source += " One more word."
+    monkeypatch.setattr(exercises, "read", lambda source: edited)
+    with pytest.raises(SystemExit, match=f"run `make notebooks NOTEBOOK={ids(source)}` first"):
+        handed_out("solutions", monkeypatch, tmp_path, ids(source))
+
+
+def test_links_of_what_is_handed_out_lead_to_files(tmp_path, monkeypatch):
+    """To the code, and to a neighbour: to its copy where that is written, too, else to the notebook itself."""
+    names = ["0_start_here", "1_graph_ssl/1_grace"]
+    made, links = handed_out("student", monkeypatch, tmp_path, *names), {}
+    for path, cells in made.items():
+        for link in re.findall(r"\]\(([\w./]+)\)", "\n".join(map(text, filter(_is_markdown, cells)))):
+            links[link] = (path.parent / link).resolve()
+    assert all(file.exists() for file in links.values()), links
+    assert ROOT / "labkit/papers/graph/grace.py" in links.values()
+    assert tmp_path / "student/1_graph_ssl/1_grace.ipynb" in links.values()
+    assert ROOT / "notebooks/2_contrastive_vision/1_simclr.ipynb" in links.values()
+
+
+def _is_markdown(cell):
+    return cell["cell_type"] == "markdown"
 
 
 ORDERS = ("4_stepwise_dynamics/2_four_losses_one_spectrum", "second = ")

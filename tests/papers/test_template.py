@@ -25,6 +25,7 @@ def test_the_template_runs(monkeypatch):
     small = {"device": "cpu", "progress": False, **recipe.smoke}
     found = run(recipe, [0], dataset=data.load(recipe.data, **recipe.smoke_load), **small)
     assert 0 <= found.mean <= 1
+    assert f"results/recipes/{recipe.name.replace('/', '-')}.{found.protocol_name}.json" in PAGE
     assert set(found.floors) == {"raw", "untrained"}
     lab = Lab("smoke", device="cpu", progress=False)
     verdicts = [verify(one, lab) for one in vars(paper).values() if isinstance(one, Claim)]
