@@ -218,7 +218,9 @@ with plot.style():
         axes[0].plot(list(row), list(row.values()), "o", color=plot.COLOURS[position], label=name)
         start, first = list(row.items())[-1]
         shape = [first * (n / start) ** 2 for n in row]
-        axes[0].plot(list(row), shape, color=plot.COLOURS[position], lw=1, ls="--", label=f"{name}, n²")
+        axes[0].plot(
+            list(row), shape, color=plot.COLOURS[position], lw=1, ls="--", label=f"{name}, n²"
+        )
         size = np.array(sizes, dtype=float)
         memory = size**2 * 8 if position == 0 else size * 33 * 4
         axes[1].plot(size, memory / 1e6, color=plot.COLOURS[position], label=name)
