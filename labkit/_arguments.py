@@ -200,6 +200,7 @@ def _collection(kind: type, inner: tuple, numbers: bool) -> _Rule:
         return isinstance(v, Sequence if kind is tuple else kind) and not isinstance(v, str | bytes)
 
     def allows(v: Any) -> bool:
+        v = v[:1] if isinstance(v, range) and length is None else v  # all of its items are of one kind, and may be many
         return is_one(v) and (length is None or len(v) == length) and (each is None or all(map(each.allows, v)))
 
     words = f"a {_COLLECTIONS.get(kind, 'sequence')}" + (f" of {length}" if length else "")
