@@ -100,7 +100,7 @@ def test_refused_before_training():
         recipes.run(recipe, protocol="publik", dataset=two_groups())
     with pytest.raises(ValueError, match="seeds is empty"):
         recipes.run(recipe, seeds=[], dataset=two_groups())
-    for many in (10**12, range(10**30)):
+    for many in (10**12, range(10**12)):
         with pytest.raises(ValueError, match="seeds asks for more than 100,000 trainings"):
             recipes.run(recipe, seeds=many, dataset=two_groups())
     with pytest.raises(ValueError, match=r"seeds must differ, as each is a training of its own; not \[0, 1, 0\]"):
