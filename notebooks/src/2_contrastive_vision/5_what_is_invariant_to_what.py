@@ -310,7 +310,8 @@ print({name: round(error, 1) for name, error in errors.items()})
 #
 # Three pictures from adjacent viewpoints. SimCLR sees two views of the middle one; the path's loss asks that the features
 # of left, middle and right lie on a line: 1 − cos(middle − left, right − middle). Nothing says how far apart, no pose is
-# given. λ = 0 is plain SimCLR: the `one_frame` above, but for the frames.
+# given. λ = 0 is plain SimCLR: the `one_frame` above, but for the frames, and for batch norm, which sees plain pictures
+# in both arms.
 
 # %%
 from labkit.papers.vision.pose_aware import trajectory_loss
@@ -325,13 +326,9 @@ class PoseAware(TwoView):
 
     def forward(self, films):
         _, z = self.encoded(torch.cat([self.view(films[:, 1]), self.view(films[:, 1])]))
-        loss = self.loss(*z.chunk(2))
-        if self.weight:
-            left, middle, right = self.projector(
-                self.encoder(films.transpose(0, 1).flatten(0, 1) / 255)
-            ).chunk(3)
-            loss = loss + self.weight * trajectory_loss(left.float(), middle.float(), right.float())
-        return loss
+        pictures = films.transpose(0, 1).flatten(0, 1) / 255
+        left, middle, right = self.projector(self.encoder(pictures)).float().chunk(3)
+        return self.loss(*z.chunk(2)) + self.weight * trajectory_loss(left, middle, right)
 
     def check(self, films):
         assert films.shape[1] == 3
