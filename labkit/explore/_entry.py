@@ -160,8 +160,9 @@ def _sources(
         if class_names is not None:
             picked = _inputs.whole(picked)
         names = getattr(images, "class_names", None) if class_names is None else class_names
-        names = None if names is None else names if isinstance(names, Mapping) else dict(enumerate(names))
-        names = None if names is None else {str(label): called for label, called in names.items()}
+        if names is not None:
+            pairs = names.items() if isinstance(names, Mapping) else enumerate(names)
+            names = {str(label): called for label, called in pairs}
         sources.labels = _colours.column("label", label_name, picked, names)
     for name, values in {**facts, **columns}.items():
         if values is not labels:

@@ -398,6 +398,7 @@ GOOD: dict[str, Callable[[World], Any]] = {
     "evaluate.floors.source": _split,
     "evaluate.floors.edge_index": lambda w: w.edges,
     "found": lambda w: w.labels.flip(0),
+    "evaluate.mean_interval.values": lambda w: [0.1, 0.3, 0.2],
     "evaluate.kmeans.fit_on": lambda w: torch.arange(8),
     "evaluate.graph_set_floors.y": lambda w: torch.tensor([0, 1] * 4),
     "evaluate.graph_set_floors.batch": lambda w: GraphBatch.cat([w.graphs] * 4),
