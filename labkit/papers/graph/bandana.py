@@ -86,7 +86,10 @@ class Bandana(Method):
             weight, target = drawn_once or self.draw(edges, nodes)
             x = dropout(x, self.dropout, self.training)
             x = F.elu(norm(convolve(x, propagation_matrix(edges, nodes, weight))))
-            linked, unlinked = (self.decoder(x[a] * x[b]).log_softmax(dim=1) for a, b in (edges, others))
+            # the gradient of x[a] adds up in the order in which threads come; that of index_select in that of the edges
+            linked, unlinked = (
+                self.decoder(x.index_select(0, a) * x.index_select(0, b)).log_softmax(dim=1) for a, b in (edges, others)
+            )
             losses.append(-(target * linked[:, 0]).mean() - unlinked[:, 1].mean())
         return torch.stack(losses).mean()
 

@@ -191,3 +191,18 @@ def test_floors_of_links_have_not_seen_them_and_a_split_is_the_one_asked_for(dat
     x, a = F.normalize(data.x, dim=1), bandana.propagation_matrix(train.edge_index, 40).to_dense()
     score = bandana.rank_links(F.normalize(a @ a @ x, dim=1), test)
     assert bandana._floors(data, [7])["A²X"] == [[score.auc, score.average_precision]]
+
+
+def test_two_threads_give_the_same_gradients_each_time():
+    """Many edges meet in each node; what two threads add up there must not depend on which of them comes first."""
+    data, threads = stochastic_block_model([300, 300], 0.3, 0.1, features=8, seed=0), torch.get_num_threads()
+    method = Bandana(8, hidden=64)
+    torch.set_num_threads(2)
+    try:
+        gradients = []
+        for _ in range(6):
+            torch.manual_seed(0)
+            gradients.append(torch.autograd.grad(method(data), method.convolutions[0].weight)[0])
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(gradients[0], gradient) for gradient in gradients)
